@@ -1,0 +1,1 @@
+//! Key sets: fetched, parsed, scheduled.

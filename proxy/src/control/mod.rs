@@ -1,0 +1,5 @@
+//! The control plane: configuration, keys, publication, administration.
+
+pub mod admin;
+pub mod config;
+pub mod jwks;

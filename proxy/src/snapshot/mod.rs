@@ -1,0 +1,82 @@
+//! What both planes share: one immutable, already valid picture of the configuration and the keys.
+//!
+//! The control thread compiles a [`Snapshot`] and publishes it; a worker reads it through its own
+//! pointer until the next one arrives. Nothing in here can hold a bad value, so nothing that reads
+//! it checks again, and nothing in here knows of JSON or of sockets.
+
+pub mod claims_policy;
+pub mod ids;
+pub mod key_set;
+pub mod limits;
+pub mod provider;
+pub mod route_table;
+pub mod upstream_set;
+
+use std::net::SocketAddr;
+
+use crate::telemetry::labels::ListenerCounters;
+use ids::{Generation, ProviderId, UpstreamId};
+use limits::{Limits, Timeouts};
+use provider::Provider;
+use route_table::RouteTable;
+use upstream_set::Upstream;
+
+/// Everything a worker needs to judge and forward a request.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Grows by one with every snapshot published, whatever changed.
+    pub generation: Generation,
+    /// Indexed by [`ids::ListenerId`].
+    pub listeners: Vec<Listener>,
+    /// Which route a request takes.
+    pub routes: RouteTable,
+    /// Indexed by [`ProviderId`].
+    pub providers: Vec<Provider>,
+    /// Indexed by [`UpstreamId`].
+    pub upstreams: Vec<Upstream>,
+    /// What is refused for its size or number.
+    pub limits: Limits,
+    /// What is refused for its slowness.
+    pub timeouts: Timeouts,
+    /// What an upstream is told about the client.
+    pub forwarding: Forwarding,
+}
+
+impl Snapshot {
+    /// The provider with this id; ids are made by the compiler of this snapshot and fit it.
+    #[must_use]
+    pub fn provider(&self, id: ProviderId) -> &Provider {
+        &self.providers[id.index()]
+    }
+
+    /// The upstream with this id; ids are made by the compiler of this snapshot and fit it.
+    #[must_use]
+    pub fn upstream(&self, id: UpstreamId) -> &Upstream {
+        &self.upstreams[id.index()]
+    }
+}
+
+/// One address the gateway listens on.
+#[derive(Debug)]
+pub struct Listener {
+    /// As configured; the `listener` label of metrics and log lines.
+    pub name: Box<str>,
+    /// As configured. Port 0 asks the kernel for a free one.
+    pub address: SocketAddr,
+    /// The cells that count what happens on it.
+    pub counters: ListenerCounters,
+    /// Lower-case names of request fields that only claims may set: the union of `claim_headers`
+    /// over all routes that this listener serves. A client's own copies are removed.
+    pub claim_header_names: Vec<Box<str>>,
+}
+
+/// Which fields tell an upstream about the client (RFC 7239 and the older `X-Forwarded-*`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forwarding {
+    /// Append the client's address to `X-Forwarded-For`, set `-Proto` and `-Host`.
+    pub x_forwarded: bool,
+    /// Append an element to `Forwarded`.
+    pub forwarded: bool,
+    /// Keep what the client sent in these fields and append to it, instead of starting afresh.
+    pub trust_incoming: bool,
+}

@@ -1,0 +1,59 @@
+//! A token provider: whose tokens are believed, which algorithms, and what becomes of the claims.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::claims_policy::ClaimPath;
+use super::key_set::{Algorithm, KeySet};
+
+/// One issuer and the rules for its tokens.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// As configured; the `provider` label of metrics and log lines.
+    pub name: Box<str>,
+    /// Whose `iss` it believes.
+    pub issuer: Issuer,
+    /// Which `aud` it believes.
+    pub audiences: Audiences,
+    /// The allow-list; never empty.
+    pub algorithms: Vec<Algorithm>,
+    /// Tolerance for `exp`, `nbf` and `iat`; at most 300 s.
+    pub leeway: Duration,
+    /// Refuse a token without `exp`.
+    pub require_exp: bool,
+    /// Refuse longer tokens before decoding them.
+    pub token_bytes_max: usize,
+    /// Keep the token in the forwarded request.
+    pub forward_token: bool,
+    /// Request fields set from claims.
+    pub claim_headers: Vec<ClaimHeader>,
+    /// The keys, or none before the first load.
+    pub keys: Option<Arc<KeySet>>,
+}
+
+/// Whose `iss` is believed; compared code point by code point, never normalised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Issuer {
+    /// Exactly this.
+    Exact(Box<str>),
+    /// Whoever holds the keys; the configuration says `"any"` in so many words.
+    Any,
+}
+
+/// Which `aud` is believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audiences {
+    /// At least one of these; never empty.
+    AnyOf(Vec<Box<str>>),
+    /// All; the configuration says `"any"` in so many words.
+    Any,
+}
+
+/// A request field set from a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimHeader {
+    /// A valid field name, lower-case.
+    pub name: Box<str>,
+    /// Where its value comes from.
+    pub claim: ClaimPath,
+}

@@ -1,0 +1,85 @@
+//! Upstreams and their endpoints as the workers see them: resolved, bounded, immutable.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::telemetry::labels::UpstreamCounters;
+
+/// A named service with at least one endpoint, unless none of its names has ever resolved.
+#[derive(Debug)]
+pub struct Upstream {
+    /// As configured; the `upstream` label of metrics and log lines.
+    pub name: Box<str>,
+    /// Where it can be reached, in configured order. Empty only before the first resolution.
+    pub endpoints: Vec<Endpoint>,
+    /// How one endpoint is picked for a request.
+    pub balance: Balance,
+    /// Which `Host` the endpoint sees.
+    pub host: HostHeader,
+    /// Idle connections kept to each endpoint by each worker.
+    pub idle_connections_max: usize,
+    /// How long an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// When an endpoint is taken out and for how long.
+    pub ejection: Ejection,
+    /// The cells that count what happens to it.
+    pub counters: UpstreamCounters,
+}
+
+/// Where a connection goes. Two endpoints of one upstream are never equal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// A TCP address, given or resolved.
+    Tcp(SocketAddr),
+    /// A Unix stream socket.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// How one endpoint is picked for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    /// Each in turn.
+    RoundRobin,
+    /// The one of two picked at random with fewer requests in flight on this core.
+    PowerOfTwo,
+}
+
+/// Which `Host` an upstream sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostHeader {
+    /// The client's.
+    Keep,
+    /// This one, already valid as a field value.
+    Rewrite(Box<str>),
+}
+
+/// Passive health: an endpoint that fails this often in a row rests for a growing time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ejection {
+    /// Failures in a row (refused, timed out, garbage) that take an endpoint out. 0: never.
+    pub consecutive_failures: u32,
+    /// The first rest; it doubles with every ejection that follows without a success between.
+    pub base: Duration,
+    /// The longest rest.
+    pub max: Duration,
+}
+
+impl Default for Ejection {
+    fn default() -> Self {
+        Self {
+            consecutive_failures: 5,
+            base: Duration::from_secs(5),
+            max: Duration::from_secs(300),
+        }
+    }
+}

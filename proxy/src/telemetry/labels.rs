@@ -1,0 +1,159 @@
+//! The metric families of the data plane and the cells that one listener, route or upstream owns.
+
+use super::counters::{CounterId, Family, Kind, OutOfCells, Registry};
+
+/// Declares families: `NAME = kind "metric_name" [labels] "help"`.
+macro_rules! families {
+    ($($family:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub static $family: Family = Family {
+                name: $name,
+                help: $help,
+                kind: Kind::$kind,
+                labels: &[$($label),*],
+            };
+        )*
+    };
+}
+
+families! {
+    CONNECTIONS = Counter "ringgate_connections" ["listener"]
+        "Client connections accepted.";
+    CONNECTIONS_OPEN = Gauge "ringgate_connections_open" ["listener"]
+        "Client connections open now.";
+    CONNECTIONS_REFUSED = Counter "ringgate_connections_refused" ["listener"]
+        "Client connections answered 503 and closed because the worker held as many as it may.";
+    LISTENER_REQUESTS = Counter "ringgate_listener_requests" ["listener"]
+        "Request heads received, good or bad.";
+    RESPONSES = Counter "ringgate_responses" ["route", "class"]
+        "Responses sent, by the route taken and the class of the status.";
+    ROUTE_MICROSECONDS = Counter "ringgate_request_microseconds" ["route"]
+        "Microseconds from request head received to response sent, added up.";
+    ROUTE_RECEIVED = Counter "ringgate_received_body_bytes" ["route"]
+        "Bytes of request bodies received from clients.";
+    ROUTE_SENT = Counter "ringgate_sent_body_bytes" ["route"]
+        "Bytes of response bodies sent to clients.";
+    UPSTREAM_REQUESTS = Counter "ringgate_upstream_requests" ["upstream"]
+        "Requests sent to an endpoint, retries included.";
+    UPSTREAM_CONNECTS = Counter "ringgate_upstream_connects" ["upstream"]
+        "Connections opened to an endpoint.";
+    UPSTREAM_FAILURES = Counter "ringgate_upstream_failures" ["upstream"]
+        "Requests or connects that an endpoint refused, left to time out or answered with garbage.";
+    UPSTREAM_RETRIES = Counter "ringgate_upstream_retries" ["upstream"]
+        "Requests sent again because their pooled connection proved dead.";
+    UPSTREAM_EJECTIONS = Counter "ringgate_upstream_ejections" ["upstream"]
+        "Endpoints taken out after failures in a row.";
+    UPSTREAM_IN_FLIGHT = Gauge "ringgate_upstream_requests_in_flight" ["upstream"]
+        "Requests waiting for or streaming from an endpoint now.";
+    UPSTREAM_IDLE = Gauge "ringgate_upstream_connections_idle" ["upstream"]
+        "Connections kept open for the next request.";
+}
+
+/// The name of the route label where no route was taken.
+pub const NO_ROUTE: &str = "-";
+
+/// The cells of one listener.
+#[derive(Debug, Clone, Copy)]
+pub struct ListenerCounters {
+    /// [`CONNECTIONS`].
+    pub connections: CounterId,
+    /// [`CONNECTIONS_OPEN`].
+    pub connections_open: CounterId,
+    /// [`CONNECTIONS_REFUSED`].
+    pub connections_refused: CounterId,
+    /// [`LISTENER_REQUESTS`].
+    pub requests: CounterId,
+}
+
+impl ListenerCounters {
+    /// The cells for the listener of this name.
+    ///
+    /// # Errors
+    /// When every cell is taken.
+    pub fn register(registry: &mut Registry, listener: &str) -> Result<Self, OutOfCells> {
+        Ok(Self {
+            connections: registry.cell(&CONNECTIONS, &[listener])?,
+            connections_open: registry.cell(&CONNECTIONS_OPEN, &[listener])?,
+            connections_refused: registry.cell(&CONNECTIONS_REFUSED, &[listener])?,
+            requests: registry.cell(&LISTENER_REQUESTS, &[listener])?,
+        })
+    }
+}
+
+/// The cells of one route, or of the requests that took none.
+#[derive(Debug, Clone, Copy)]
+pub struct RouteCounters {
+    /// [`RESPONSES`] by class, 1xx (a 101) first.
+    responses: [CounterId; 5],
+    /// [`ROUTE_MICROSECONDS`].
+    pub microseconds: CounterId,
+    /// [`ROUTE_RECEIVED`].
+    pub received: CounterId,
+    /// [`ROUTE_SENT`].
+    pub sent: CounterId,
+}
+
+impl RouteCounters {
+    /// The cells for the route of this name, or [`NO_ROUTE`].
+    ///
+    /// # Errors
+    /// When every cell is taken.
+    pub fn register(registry: &mut Registry, route: &str) -> Result<Self, OutOfCells> {
+        Ok(Self {
+            responses: [
+                registry.cell(&RESPONSES, &[route, "1xx"])?,
+                registry.cell(&RESPONSES, &[route, "2xx"])?,
+                registry.cell(&RESPONSES, &[route, "3xx"])?,
+                registry.cell(&RESPONSES, &[route, "4xx"])?,
+                registry.cell(&RESPONSES, &[route, "5xx"])?,
+            ],
+            microseconds: registry.cell(&ROUTE_MICROSECONDS, &[route])?,
+            received: registry.cell(&ROUTE_RECEIVED, &[route])?,
+            sent: registry.cell(&ROUTE_SENT, &[route])?,
+        })
+    }
+
+    /// The cell for a response with this status; a status is 100..=599.
+    #[must_use]
+    pub fn responses(&self, status: u16) -> CounterId {
+        self.responses[usize::from(status / 100).clamp(1, 5) - 1]
+    }
+}
+
+/// The cells of one upstream.
+#[derive(Debug, Clone, Copy)]
+pub struct UpstreamCounters {
+    /// [`UPSTREAM_REQUESTS`].
+    pub requests: CounterId,
+    /// [`UPSTREAM_CONNECTS`].
+    pub connects: CounterId,
+    /// [`UPSTREAM_FAILURES`].
+    pub failures: CounterId,
+    /// [`UPSTREAM_RETRIES`].
+    pub retries: CounterId,
+    /// [`UPSTREAM_EJECTIONS`].
+    pub ejections: CounterId,
+    /// [`UPSTREAM_IN_FLIGHT`].
+    pub in_flight: CounterId,
+    /// [`UPSTREAM_IDLE`].
+    pub idle: CounterId,
+}
+
+impl UpstreamCounters {
+    /// The cells for the upstream of this name.
+    ///
+    /// # Errors
+    /// When every cell is taken.
+    pub fn register(registry: &mut Registry, upstream: &str) -> Result<Self, OutOfCells> {
+        Ok(Self {
+            requests: registry.cell(&UPSTREAM_REQUESTS, &[upstream])?,
+            connects: registry.cell(&UPSTREAM_CONNECTS, &[upstream])?,
+            failures: registry.cell(&UPSTREAM_FAILURES, &[upstream])?,
+            retries: registry.cell(&UPSTREAM_RETRIES, &[upstream])?,
+            ejections: registry.cell(&UPSTREAM_EJECTIONS, &[upstream])?,
+            in_flight: registry.cell(&UPSTREAM_IN_FLIGHT, &[upstream])?,
+            idle: registry.cell(&UPSTREAM_IDLE, &[upstream])?,
+        })
+    }
+}

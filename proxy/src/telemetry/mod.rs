@@ -1,0 +1,5 @@
+//! What the gateway tells about itself: counters that cost a store, log lines that cost a copy.
+
+pub mod access_log;
+pub mod counters;
+pub mod labels;

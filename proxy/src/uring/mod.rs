@@ -1,0 +1,1 @@
+//! The operation layer on io_uring.

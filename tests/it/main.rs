@@ -1,0 +1,3 @@
+//! The integration tests: a real gateway process, real sockets, raw bytes.
+#[test]
+fn placeholder() {}
