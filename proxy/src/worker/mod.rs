@@ -40,7 +40,6 @@ use crate::uring::{StartError, block_on};
 use mailbox::{Command, Mailbox, Sender};
 
 /// What a worker is made of.
-#[derive(Debug)]
 pub struct WorkerSpec {
     /// Its number, for its name and log lines.
     pub index: usize,
