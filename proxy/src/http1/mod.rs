@@ -3,6 +3,7 @@
 //! ```text
 //! bytes -> parse_request  -> RequestHead  -> end_to_end() -> HeadWriter -> bytes
 //!          parse_response -> ResponseHead
+//! body  -> ChunkedDecoder (in place)      -> chunk_header + data -> bytes
 //! ```
 //!
 //! RFC 9110 and RFC 9112 are the law. Where they leave a recipient a choice, the answer here is the
@@ -11,6 +12,7 @@
 //! gateway cannot disagree on where a message ends.
 
 mod authority;
+mod chunked;
 mod connection;
 mod diagnosis;
 mod encode;
@@ -20,7 +22,9 @@ mod framing;
 mod request_head;
 mod response_head;
 mod target;
+mod trailers;
 
+pub use chunked::{ChunkedDecoder, Decoded, EXTENSION_BYTES_MAX};
 pub use connection::CONNECTION_OPTIONS_MAX;
 pub use encode::{
     CHUNK_HEADER_MAX, HeadOverflow, HeadWriter, LAST_CHUNK, chunk_header, reason_phrase,
@@ -31,6 +35,7 @@ pub use framing::BodyLength;
 pub use request_head::{METHOD_BYTES_MAX, RequestHead, parse_request};
 pub use response_head::{ResponseHead, parse_response};
 pub use target::Target;
+pub use trailers::retain_trailers;
 
 /// Bounds on a message head and on a trailer section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
