@@ -53,7 +53,6 @@ enum State {
 }
 
 /// The decoder of one chunked body.
-#[derive(Debug)]
 pub struct ChunkedDecoder {
     state: State,
     limits: HeadLimits,
