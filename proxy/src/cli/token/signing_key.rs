@@ -184,13 +184,13 @@ impl SigningKey {
         if let Some(kid) = &self.kid {
             header["kid"] = kid.as_str().into();
         }
-        self.sign_text(&header.to_string(), &claims.to_string())
+        self.sign_text(header.to_string(), claims.to_string())
     }
 
     /// A token of exactly this header and payload, whatever they say: for testing what a verifier
     /// makes of it.
     #[must_use]
-    pub fn sign_text(&self, header: &str, payload: &str) -> String {
+    pub fn sign_text(&self, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
         let signed =
             format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
         let signature = self.signature(signed.as_bytes());
