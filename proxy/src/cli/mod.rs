@@ -1,4 +1,4 @@
 //! Command-line flags.
 
-pub mod check;
-pub mod schema;
+pub mod token;
+pub mod verify;
