@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::config::{Config, EndpointConfig, ListenerConfig, ProviderConfig, UpstreamConfig};
+use crate::auth::STATUS_FIELD;
 use crate::snapshot::claims_policy::Mode;
 use crate::snapshot::ids::{Generation, ListenerId};
 use crate::snapshot::key_set::KeySet;
@@ -14,9 +15,6 @@ use crate::snapshot::upstream_set::{Endpoint, Upstream};
 use crate::snapshot::{Listener, Snapshot};
 use crate::telemetry::counters::{OutOfCells, Registry};
 use crate::telemetry::labels::{ListenerCounters, RouteCounters, UpstreamCounters};
-
-/// The field that tells an upstream what became of a token on a permissive route.
-const STATUS_FIELD: &str = "x-jwt-status";
 
 /// What a snapshot is made of beside the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -124,6 +122,7 @@ fn provider(raw: &ProviderConfig, inputs: &Inputs<'_>) -> Provider {
         token_bytes_max: raw.token_bytes_max,
         forward_token: raw.forward_token,
         claim_headers: raw.claim_headers.clone(),
+        checks: raw.checks.clone(),
         keys: keys.cloned(),
     }
 }

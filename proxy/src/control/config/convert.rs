@@ -5,7 +5,6 @@
 //! its name still counts as defined.
 
 mod claims;
-mod keys;
 mod limits;
 mod listeners;
 mod providers;
