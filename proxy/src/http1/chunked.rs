@@ -53,6 +53,7 @@ enum State {
 }
 
 /// The decoder of one chunked body.
+#[derive(Debug)]
 pub struct ChunkedDecoder {
     state: State,
     limits: HeadLimits,
