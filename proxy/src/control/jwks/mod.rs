@@ -1,1 +1,5 @@
 //! Key sets: fetched, parsed, scheduled.
+
+pub mod fetch;
+pub mod freshness;
+pub mod schedule;
