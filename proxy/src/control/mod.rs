@@ -2,4 +2,7 @@
 
 pub mod admin;
 pub mod config;
+pub mod event;
 pub mod jwks;
+pub mod resolve;
+pub mod status;
