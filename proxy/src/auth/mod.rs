@@ -1,1 +1,3 @@
 //! Token verification, sans-io.
+
+pub mod json;
