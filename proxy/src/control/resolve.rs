@@ -140,7 +140,8 @@ impl Resolver {
     /// Names whose last look-up failed, with the reason.
     #[must_use]
     pub fn failures(&self) -> Vec<(String, String)> {
-        let failed = self.names.iter().filter_map(|(name, state)| Some((name, state.error.as_ref()?)));
+        let failed =
+            self.names.iter().filter_map(|(name, state)| Some((name, state.error.as_ref()?)));
         failed.map(|((host, port), error)| (format!("{host}:{port}"), error.clone())).collect()
     }
 }
@@ -154,7 +155,8 @@ impl Name {
 /// One look-up on a thread of its own: getaddrinfo blocks for as long as it likes.
 fn look_up(name: HostPort, events: Sender<Event>) -> io::Result<()> {
     thread::Builder::new().name("resolve".into()).spawn(move || {
-        let outcome = (&*name.0, name.1).to_socket_addrs().and_then(|found| canonical(found.collect()));
+        let outcome =
+            (&*name.0, name.1).to_socket_addrs().and_then(|found| canonical(found.collect()));
         // The control thread may have ended.
         let _ = events.send(Event::Resolved { name, outcome });
     })?;

@@ -15,7 +15,6 @@ pub struct Status(Arc<Mutex<Running>>);
 
 impl Status {
     /// The record, for a short look or change.
-    #[must_use]
     pub fn lock(&self) -> MutexGuard<'_, Running> {
         // Every change is one assignment, so a record left by a panic is still whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -33,6 +33,14 @@ pub struct Validators {
     last_modified: Option<String>,
 }
 
+#[cfg(test)]
+impl Validators {
+    /// With this entity tag.
+    pub(super) fn for_test(etag: &str) -> Self {
+        Self { etag: Some(etag.to_owned()), last_modified: None }
+    }
+}
+
 /// A fetch that worked.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fetched {
