@@ -1,6 +1,7 @@
 //! The control plane: configuration, keys, publication, administration.
 
 pub mod admin;
+pub mod compile;
 pub mod config;
 pub mod event;
 pub mod jwks;
