@@ -32,15 +32,10 @@ pub fn names(config: &Config) -> impl Iterator<Item = HostPort> {
     })
 }
 
-/// The keys of each provider that has some now.
+/// The keys fetched so far; inline ones are in the configuration.
 #[must_use]
-pub fn keys(config: &Config, sources: &Sources) -> ProviderKeys {
-    let fetched = sources.keys().map(|(name, keys)| (name.into(), keys.clone()));
-    let inline = config.providers.iter().filter_map(|provider| match &provider.source {
-        JwksSource::Inline(keys) => Some((provider.name.clone(), keys.clone())),
-        JwksSource::File(_) | JwksSource::Url { .. } => None,
-    });
-    fetched.chain(inline).collect()
+pub fn keys(sources: &Sources) -> ProviderKeys {
+    sources.keys().map(|(name, keys)| (name.into(), keys.clone())).collect()
 }
 
 /// What there is to tell about each provider.

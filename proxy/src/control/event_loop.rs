@@ -184,7 +184,7 @@ impl EventLoop {
     }
 
     fn republish(&mut self) {
-        let keys = demand::keys(self.publisher.config(), &self.sources);
+        let keys = demand::keys(&self.sources);
         self.publisher.set_inputs(keys, self.resolver.addresses());
         match self.publisher.republish() {
             Ok(generation) => tracing::debug!(generation = generation.0, "snapshot published"),
@@ -243,7 +243,7 @@ impl EventLoop {
         }
         self.bound = bound;
         self.want(&new);
-        let keys = demand::keys(&new, &self.sources);
+        let keys = demand::keys(&self.sources);
         self.publisher.set_inputs(keys, self.resolver.addresses());
         Ok(self.publisher.replace(new, opened)?)
     }
@@ -252,7 +252,7 @@ impl EventLoop {
     fn load_inputs(&mut self) {
         let config = self.publisher.config().clone();
         self.want(&config);
-        let keys = demand::keys(&config, &self.sources);
+        let keys = demand::keys(&self.sources);
         self.publisher.set_inputs(keys, self.resolver.addresses());
     }
 

@@ -129,7 +129,11 @@ impl Publisher {
     ///
     /// # Errors
     /// Not after [`Self::try_out`] of the same configuration.
-    pub fn replace(&mut self, config: Config, opened: Vec<Opened>) -> Result<Generation, OutOfCells> {
+    pub fn replace(
+        &mut self,
+        config: Config,
+        opened: Vec<Opened>,
+    ) -> Result<Generation, OutOfCells> {
         self.config = config;
         self.publish(opened)
     }

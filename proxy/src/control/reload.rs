@@ -69,11 +69,8 @@ pub fn open_listeners(
             after.push(Bound { listener: listener.clone(), address: there.address });
             continue;
         }
-        let failed = |source| BindError {
-            name: listener.name.clone(),
-            address: listener.address,
-            source,
-        };
+        let failed =
+            |source| BindError { name: listener.name.clone(), address: listener.address, source };
         let sockets = worker::bind(listener.address, workers).map_err(failed)?;
         let address = sockets.first().map(TcpListener::local_addr).transpose().map_err(failed)?;
         let address = address.unwrap_or(listener.address);
@@ -136,8 +133,7 @@ mod tests {
             listener: listener("old", "127.0.0.1:1"),
             address: "127.0.0.1:1".parse().unwrap(),
         }];
-        let (after, opened) =
-            open_listeners(&[listener("new", "127.0.0.1:1")], &bound, 1).unwrap();
+        let (after, opened) = open_listeners(&[listener("new", "127.0.0.1:1")], &bound, 1).unwrap();
         assert_eq!(&*after[0].listener.name, "new");
         assert!(opened[0].is_empty());
     }

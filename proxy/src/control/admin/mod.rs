@@ -3,6 +3,7 @@
 //! It has blocking threads of its own and only reads: the shared [`Status`] and the workers'
 //! counters. A worker never waits for it.
 
+mod describe;
 mod metrics;
 mod process;
 mod request;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+pub use describe::describe;
 
 use super::status::Status;
 use crate::telemetry::access_log::DropCounts;
