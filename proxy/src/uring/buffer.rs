@@ -93,6 +93,21 @@ impl Buffer {
         self.end = self.start + n;
     }
 
+    /// Moves what is filled behind the first `n` bytes to a buffer of its own, or none where
+    /// nothing is. The new buffer must be able to hold it: it is of the same pool.
+    #[must_use]
+    pub fn split_off(&mut self, n: usize) -> Option<Buffer> {
+        let rest = &self.filled()[n..];
+        if rest.is_empty() {
+            return None;
+        }
+        let mut other = self.pool.take();
+        let fits = other.append(rest);
+        assert!(fits, "buffers of one pool are of one size");
+        self.truncate(n);
+        Some(other)
+    }
+
     /// Grows the filled part at its front by `bytes`, into room left by [`Self::reserve_front`].
     pub fn prepend(&mut self, bytes: &[u8]) {
         assert!(bytes.len() <= self.start, "prepend without room in front");
@@ -153,6 +168,7 @@ impl fmt::Debug for Buffer {
 pub struct BufferPool {
     size: usize,
     kept_max: usize,
+    in_use_max: usize,
     free: RefCell<Vec<Vec<u8>>>,
     in_use: Cell<usize>,
 }
@@ -161,8 +177,20 @@ impl BufferPool {
     /// A pool of buffers of `size` bytes that keeps up to `kept_max` unused ones.
     #[must_use]
     pub fn new(size: usize, kept_max: usize) -> Rc<Self> {
+        Self::bounded(size, kept_max, usize::MAX)
+    }
+
+    /// As [`Self::new`], with at most `in_use_max` buffers for [`Self::try_take`].
+    #[must_use]
+    pub fn bounded(size: usize, kept_max: usize, in_use_max: usize) -> Rc<Self> {
         let free = RefCell::new(Vec::with_capacity(kept_max));
-        Rc::new(Self { size, kept_max, free, in_use: Cell::new(0) })
+        Rc::new(Self { size, kept_max, in_use_max, free, in_use: Cell::new(0) })
+    }
+
+    /// An empty buffer, unless as many as may be are in use.
+    #[must_use]
+    pub fn try_take(self: &Rc<Self>) -> Option<Buffer> {
+        (self.in_use.get() < self.in_use_max).then(|| self.take())
     }
 
     /// An empty buffer.

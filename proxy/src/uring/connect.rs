@@ -44,11 +44,8 @@ pub async fn connect(peer: Peer<'_>, wheel: &Rc<Wheel>, limit: Duration) -> io::
     let address = Box::new(address);
     let entry =
         opcode::Connect::new(stream.fd().target(), address.as_ptr().cast(), address.len()).build();
-    let (result, _owned) = submit::<(Box<SockAddr>, SharedFd)>(
-        (address, stream.fd().clone()),
-        entry,
-    )
-    .await;
+    let (result, _owned) =
+        submit::<(Box<SockAddr>, SharedFd)>((address, stream.fd().clone()), entry).await;
     match result {
         Ok(_) => {
             stream.disarm();

@@ -80,8 +80,8 @@ impl<D> OneshotOutputTransform for Answer<D> {
 
     fn transform_oneshot_output(self, data: D, completion: cqueue::Entry) -> Self::Output {
         let result = completion.result();
-        let result =
-            usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(result.wrapping_neg()));
+        let result = usize::try_from(result)
+            .map_err(|_| io::Error::from_raw_os_error(result.wrapping_neg()));
         (result, data)
     }
 }

@@ -1,5 +1,6 @@
 //! Receive: bytes from a stream appended to a buffer.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -13,8 +14,8 @@ use super::{Buffer, Operation, SharedFd, submit};
 pub struct Recv(Operation<(Buffer, SharedFd)>);
 
 impl Recv {
-    pub(super) fn submit(fd: &SharedFd, mut buffer: Buffer) -> Self {
-        let room = buffer.receivable();
+    pub(super) fn submit(fd: &SharedFd, mut buffer: Buffer, at_most: usize) -> Self {
+        let room = buffer.receivable().min(at_most);
         debug_assert!(room > 0, "a receive into a full buffer would look like the end of stream");
         let length = u32::try_from(room).unwrap_or(u32::MAX);
         let entry = opcode::Recv::new(fd.target(), buffer.spare_mut().as_mut_ptr(), length).build();
@@ -29,6 +30,12 @@ impl Recv {
             Poll::Ready(done) => Some(done),
             Poll::Pending => None,
         }
+    }
+}
+
+impl fmt::Debug for Recv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recv(in flight)")
     }
 }
 

@@ -16,9 +16,11 @@ impl Send {
     pub(super) fn submit(fd: &SharedFd, buffer: Buffer) -> Self {
         let filled = buffer.filled();
         let length = u32::try_from(filled.len()).unwrap_or(u32::MAX);
+        // WAITALL: the kernel goes on by itself after a partial send, so that a send makes progress
+        // while nobody polls it; cancelled on the way it answers with what was sent.
         // NOSIGNAL: a client that is gone is an error of this operation, not a SIGPIPE.
         let entry = opcode::Send::new(fd.target(), filled.as_ptr(), length)
-            .flags(libc::MSG_NOSIGNAL)
+            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
             .build();
         // The kernel reads the filled part. The operation owns the buffer, whose memory stays in
         // place and unchanged, until the completion arrives.

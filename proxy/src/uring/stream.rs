@@ -42,7 +42,14 @@ impl Stream {
     /// Queues a receive into the spare part of `buffer`.
     #[must_use]
     pub fn recv(&self, buffer: Buffer) -> Recv {
-        Recv::submit(&self.fd, buffer)
+        Recv::submit(&self.fd, buffer, usize::MAX)
+    }
+
+    /// Queues a receive of at most `limit` bytes, which must not be 0: where what follows them
+    /// belongs to somebody else.
+    #[must_use]
+    pub fn recv_at_most(&self, buffer: Buffer, limit: usize) -> Recv {
+        Recv::submit(&self.fd, buffer, limit)
     }
 
     /// Queues a send of the filled part of `buffer`; the kernel may take less.
@@ -51,7 +58,8 @@ impl Stream {
         Send::submit(&self.fd, buffer)
     }
 
-    /// Sends the whole filled part; `limit` is re-armed with every bit of progress.
+    /// Sends the whole filled part; `limit` is re-armed with every bit of progress and disarmed at
+    /// the end.
     ///
     /// # Errors
     /// As the kernel has them; `TimedOut` when `limit` passes without progress.
@@ -77,7 +85,10 @@ impl Stream {
                 Ok(0) if !buffer.is_empty() => {
                     return (Err(io::ErrorKind::WriteZero.into()), buffer);
                 }
-                Ok(_) if buffer.is_empty() => return (Ok(()), buffer),
+                Ok(_) if buffer.is_empty() => {
+                    self.disarm();
+                    return (Ok(()), buffer);
+                }
                 Ok(_) => sending = self.send(buffer),
             }
         }
@@ -117,6 +128,12 @@ impl Stream {
     /// Ends every operation in flight with `ECANCELED`.
     pub fn cancel(&self) {
         cancel_all(self.fd.raw());
+    }
+
+    /// Ends both directions for good: what is in flight ends, and whatever is tried later fails at
+    /// once. Bytes already sent still arrive.
+    pub fn shutdown(&self) {
+        let _ = rustix::net::shutdown(&*self.fd.0, Shutdown::Both);
     }
 
     /// Says that nothing more will be sent. The peer may be gone already; that is no error here.
