@@ -37,12 +37,14 @@ pub(super) struct Set {
 
 impl Set {
     pub(super) fn make(folder: &Path) -> Result<Self> {
-        let (private, list) = (folder.join("private.der"), folder.join("tokens"));
-        let public_key = folder.join("public.pem");
-        openssl(&["genpkey", "-quiet", "-algorithm", "RSA", "-outform", "DER", "-out"], &private)?;
-        let private_text = private.to_str().context("the folder's path is not UTF-8")?;
-        openssl(&["pkey", "-inform", "DER", "-in", private_text, "-pubout", "-out"], &public_key)?;
-        let pair = KeyPair::from_pkcs8(&fs::read(&private)?).map_err(|e| anyhow!("key: {e}"))?;
+        let (private, der) = (folder.join("private.pem"), folder.join("private.der"));
+        let (public_key, list) = (folder.join("public.pem"), folder.join("tokens"));
+        openssl(&["genpkey", "-quiet", "-algorithm", "RSA", "-out"], &private)?;
+        let input = private.to_str().context("the folder's path is not UTF-8")?;
+        // genpkey itself writes PKCS#8 as PEM, but PKCS#1 as DER.
+        openssl(&["pkcs8", "-topk8", "-nocrypt", "-in", input, "-outform", "DER", "-out"], &der)?;
+        openssl(&["pkey", "-in", input, "-pubout", "-out"], &public_key)?;
+        let pair = KeyPair::from_pkcs8(&fs::read(&der)?).map_err(|e| anyhow!("key: {e}"))?;
         let expiry = (SystemTime::now() + LIFETIME).duration_since(UNIX_EPOCH)?.as_secs();
         let tokens =
             (0..COUNT).map(|subject| sign(&pair, subject, expiry)).collect::<Result<Vec<_>>>()?;
