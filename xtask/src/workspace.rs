@@ -30,12 +30,16 @@ pub(crate) fn metadata() -> Result<serde_json::Value> {
     serde_json::from_str(&text).context("`cargo metadata` wrote no JSON")
 }
 
+/// Where cargo puts what it builds.
+pub(crate) fn target_folder() -> Result<PathBuf> {
+    let metadata = metadata()?;
+    let folder = metadata["target_directory"].as_str().context("no target_directory")?;
+    Ok(PathBuf::from(folder))
+}
+
 /// An executable of the workspace as `cargo build` leaves it, built or not.
 pub(crate) fn built(profile: &str, name: &str) -> Result<PathBuf> {
-    let metadata = metadata()?;
-    let target =
-        metadata["target_directory"].as_str().context("metadata has no target_directory")?;
-    Ok(Path::new(target).join(profile).join(name))
+    Ok(target_folder()?.join(profile).join(name))
 }
 
 /// Files of the project, relative to the root: what git tracks or would; all without git.
