@@ -11,7 +11,7 @@ use crate::workspace;
 const FOLDER: &str = "tests/fuzz";
 /// Enough to catch a target that no longer builds or a crash near the corpus.
 const SECONDS_A_TARGET: u32 = 5;
-/// Longer inputs find nothing that shorter ones do not, and slow the search.
+/// A head of usual size fits; longer inputs slow the search.
 const INPUT_BYTES_MAX: u32 = 2500;
 
 /// Runs each target on its corpus and on fresh inputs for a few seconds.

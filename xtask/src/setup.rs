@@ -10,28 +10,55 @@ use anyhow::{Context, Result, bail};
 use crate::process;
 use crate::workspace;
 
-/// A program, and the Debian package that has it.
+/// Something that must be there, and the Debian packages that have it.
 struct Need {
-    program: &'static str,
+    what: What,
     package: &'static str,
 }
 
-/// Peers of the integration tests, and the compiler that ring's build calls.
+enum What {
+    Program(&'static str),
+    /// Of Debian's own python3, or of the one on PATH.
+    PythonModule(&'static str),
+}
+
+impl Need {
+    const fn program(name: &'static str, package: &'static str) -> Self {
+        Self { what: What::Program(name), package }
+    }
+
+    fn is_met(&self) -> bool {
+        match self.what {
+            What::Program(name) => process::find(name).is_some(),
+            What::PythonModule(name) => ["python3", "/usr/bin/python3"].iter().any(|python| {
+                process::succeeds(Command::new(python).args(["-c", &format!("import {name}")]))
+            }),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self.what {
+            What::Program(name) | What::PythonModule(name) => name,
+        }
+    }
+}
+
+/// Clients and servers that the integration tests drive, and the compiler that ring's build calls.
 const TEST_NEEDS: &[Need] = &[
-    Need { program: "cc", package: "gcc libc6-dev" },
-    Need { program: "curl", package: "curl" },
-    Need { program: "nginx", package: "nginx" },
-    Need { program: "python3", package: "python3" },
-    Need { program: "openssl", package: "openssl" },
+    Need::program("cc", "gcc libc6-dev"),
+    Need::program("curl", "curl"),
+    Need::program("nginx", "nginx"),
+    Need::program("python3", "python3"),
+    Need { what: What::PythonModule("websocket"), package: "python3-websocket" },
 ];
 
 /// The load generator and the peers of the end-to-end bench.
 const BENCH_NEEDS: &[Need] = &[
-    Need { program: "wrk", package: "wrk" },
-    Need { program: "nginx", package: "nginx" },
-    Need { program: "haproxy", package: "haproxy" },
-    Need { program: "openssl", package: "openssl" },
-    Need { program: "taskset", package: "util-linux" },
+    Need::program("wrk", "wrk"),
+    Need::program("nginx", "nginx"),
+    Need::program("haproxy", "haproxy"),
+    Need::program("openssl", "openssl"),
+    Need::program("taskset", "util-linux"),
 ];
 
 /// Programs for the tests, and the parts of the Rust toolchain that the checks call.
@@ -55,26 +82,25 @@ fn components() -> Result<()> {
 }
 
 fn programs(needs: &[Need]) -> Result<()> {
-    let missing: Vec<&Need> =
-        needs.iter().filter(|need| process::find(need.program).is_none()).collect();
+    let missing: Vec<&Need> = needs.iter().filter(|need| !need.is_met()).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let names: Vec<&str> = missing.iter().map(|need| need.program).collect();
+    let names: Vec<&str> = missing.iter().map(|need| need.name()).collect();
     let packages: Vec<&str> = missing.iter().flat_map(|need| need.package.split(' ')).collect();
     if process::find("apt-get").is_none() || !is_root() {
         bail!(
             "missing: {}. As root on Debian: apt-get install {}. Elsewhere: the packages that \
-             hold these programs",
+             hold these",
             names.join(", "),
             packages.join(" ")
         );
     }
     println!("setup: installing {}", packages.join(" "));
     apt(&packages)?;
-    match missing.iter().find(|need| process::find(need.program).is_none()) {
+    match missing.iter().find(|need| !need.is_met()) {
         None => Ok(()),
-        Some(need) => bail!("{} is still missing after installing it", need.program),
+        Some(need) => bail!("{} is still missing after installing it", need.name()),
     }
 }
 
