@@ -98,7 +98,9 @@ pub struct Cell {
 
 /// The configuration asks for more label values than there are cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("more metrics than the {CELLS_MAX} cells of a counter block; use fewer routes or upstreams")]
+#[error(
+    "more metrics than the {CELLS_MAX} cells of a counter block; use fewer routes or upstreams"
+)]
 pub struct OutOfCells;
 
 /// Gives cells their index and keeps their meaning.
