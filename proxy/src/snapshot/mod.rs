@@ -9,6 +9,7 @@ pub mod ids;
 pub mod key_set;
 pub mod limits;
 pub mod provider;
+pub mod route_match;
 pub mod route_table;
 pub mod upstream_set;
 

@@ -1,13 +1,40 @@
 //! Which route a request takes: the most specific match, whatever the order in the file.
+//!
+//! Routes are compared by listener, then host, then path, then method:
+//!
+//! 1. a route for the request's listener before one for any listener;
+//! 2. an exact host before the longest `*.` wildcard, that before a shorter one, that before any;
+//! 3. an exact path before the longest prefix, that before a shorter one (`/a/` is longer than `/a`);
+//! 4. a route that names the method before one for any method.
+//!
+//! The best listener, host and path that match decide. Where no route there takes the method there
+//! is no route: a request never falls back to a broader path, host or listener because of its
+//! method, since the broader route may ask for less. `GET` does not stand for `HEAD`.
+//!
+//! Paths are compared segment by segment as the most lenient upstream would read them, so that a
+//! spelling cannot slip past a route: percent-escapes are decoded, empty segments skipped, what
+//! follows `;` in a segment ignored. A path with a dot segment, a backslash, a broken escape or an
+//! escaped `/`, `\` or NUL has no route. The request itself is forwarded as it came.
+
+use hashbrown::HashMap;
 
 use super::claims_policy::AuthPolicy;
 use super::ids::{ListenerId, RouteId, UpstreamId};
+use super::route_match::{
+    HOST_BYTES_MAX, HostPattern, Method, PathKind, PathPattern, RouteMatch, SEGMENT_BYTES_MAX,
+    Segment, decode_segment,
+};
 use crate::telemetry::labels::RouteCounters;
 
 /// All routes, arranged for look-up.
 #[derive(Debug)]
 pub struct RouteTable {
     routes: Vec<Route>,
+    /// Routes that name a listener, by [`ListenerId`]; shorter than the list of listeners where
+    /// the last of them have no routes of their own.
+    by_listener: Vec<HostTable>,
+    /// Routes for any listener.
+    any_listener: HostTable,
 }
 
 /// What happens to the requests that a match selects.
@@ -24,7 +51,7 @@ pub struct Route {
 }
 
 /// What is done with a request that passes.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Forward it.
     Proxy(UpstreamId),
@@ -44,17 +71,52 @@ pub struct FixedResponse {
 }
 
 impl RouteTable {
+    /// Arranges routes; the id of each is its position.
+    ///
+    /// # Panics
+    /// When two of them tie ([`ties`]) or there are more than [`RouteId::MAX`]: the configuration
+    /// refuses both.
+    #[must_use]
+    pub fn new(routes: Vec<(RouteMatch, Route)>) -> Self {
+        let mut table = Self {
+            routes: Vec::with_capacity(routes.len()),
+            by_listener: Vec::new(),
+            any_listener: HostTable::default(),
+        };
+        for (index, (selects, route)) in routes.into_iter().enumerate() {
+            let id = RouteId::new(index).expect("the configuration bounds the number of routes");
+            let hosts = match selects.listener {
+                None => &mut table.any_listener,
+                Some(listener) => {
+                    let needed = table.by_listener.len().max(listener.index() + 1);
+                    table.by_listener.resize_with(needed, HostTable::default);
+                    &mut table.by_listener[listener.index()]
+                }
+            };
+            hosts.trie_mut(selects.host).slot_mut(&selects.path).insert(selects.methods, id);
+            table.routes.push(route);
+        }
+        table
+    }
+
     /// The route for a request, or none (404). `host` is lower-case without a port; `path` is
     /// the target's path without the query. Allocates nothing.
     #[must_use]
     pub fn find(
         &self,
-        _listener: ListenerId,
-        _host: &str,
-        _path: &str,
-        _method: &str,
+        listener: ListenerId,
+        host: &str,
+        path: &str,
+        method: &str,
     ) -> Option<RouteId> {
-        None
+        if !is_routable(path) {
+            return None;
+        }
+        self.by_listener
+            .get(listener.index())
+            .and_then(|hosts| hosts.find(host, path))
+            .or_else(|| self.any_listener.find(host, path))
+            .and_then(|slot| slot.route(method))
     }
 
     /// The route with this id; ids are made by the compiler of this table and fit it.
@@ -62,4 +124,188 @@ impl RouteTable {
     pub fn route(&self, id: RouteId) -> &Route {
         &self.routes[id.index()]
     }
+
+    /// Every route, in the order of the file.
+    #[must_use]
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
 }
+
+/// Pairs of positions whose matches are equally specific for some request: the same listener,
+/// host and path, and a method in common. The later one comes second.
+#[must_use]
+pub fn ties(matches: &[&RouteMatch]) -> Vec<(usize, usize)> {
+    let mut seen: FixedMap<_, Vec<usize>> = FixedMap::default();
+    let mut found = Vec::new();
+    for (index, selects) in matches.iter().enumerate() {
+        let same = seen.entry((selects.listener, &selects.host, &selects.path)).or_default();
+        let tied = |other: &&usize| share_a_method(&matches[**other].methods, &selects.methods);
+        found.extend(same.iter().find(tied).map(|other| (*other, index)));
+        same.push(index);
+    }
+    found
+}
+
+/// Whether one request can be equally well taken by both lists.
+fn share_a_method(a: &[Method], b: &[Method]) -> bool {
+    (a.is_empty() && b.is_empty()) || a.iter().any(|method| b.contains(method))
+}
+
+/// Whether the path means the same to everyone who reads it; see the module's text.
+fn is_routable(path: &str) -> bool {
+    let Some(rest) = path.as_bytes().strip_prefix(b"/") else { return false };
+    let mut buffer = [0; SEGMENT_BYTES_MAX];
+    rest.split(|b| *b == b'/').all(|raw| {
+        // Only these bytes can make a segment mean something else than it says.
+        memchr::memchr3(b'.', b'%', b'\\', raw).is_none()
+            || !matches!(decode_segment(raw, &mut buffer), Segment::Dots | Segment::Malformed)
+    })
+}
+
+type FixedMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
+
+/// The routes of one listener, or of any, by host.
+#[derive(Debug, Default)]
+struct HostTable {
+    exact: FixedMap<Box<str>, PathTrie>,
+    below: FixedMap<Box<str>, PathTrie>,
+    /// Length of the longest key of `below`: longer suffixes of a host need no look-up.
+    below_bytes_max: usize,
+    any: PathTrie,
+}
+
+impl HostTable {
+    fn trie_mut(&mut self, host: HostPattern) -> &mut PathTrie {
+        match host {
+            HostPattern::Any => &mut self.any,
+            HostPattern::Exact(name) => self.exact.entry(name).or_default(),
+            HostPattern::Below(name) => {
+                self.below_bytes_max = self.below_bytes_max.max(name.len());
+                self.below.entry(name).or_default()
+            }
+        }
+    }
+
+    fn find(&self, host: &str, path: &str) -> Option<&Slot> {
+        self.find_named(host, path).or_else(|| self.any.find(path))
+    }
+
+    /// The slot under the most specific pattern that names the host.
+    fn find_named(&self, host: &str, path: &str) -> Option<&Slot> {
+        if host.is_empty() || host.len() > HOST_BYTES_MAX {
+            return None;
+        }
+        if let Some(slot) = self.exact.get(host).and_then(|trie| trie.find(path)) {
+            return Some(slot);
+        }
+        if self.below.is_empty() {
+            return None;
+        }
+        memchr::memchr_iter(b'.', host.as_bytes())
+            .map(|dot| &host[dot + 1..])
+            .filter(|suffix| suffix.len() <= self.below_bytes_max)
+            .find_map(|suffix| self.below.get(suffix)?.find(path))
+    }
+}
+
+/// The routes of one host, by path: one node a segment, the root first.
+#[derive(Debug)]
+struct PathTrie {
+    nodes: Vec<Node>,
+}
+
+impl Default for PathTrie {
+    fn default() -> Self {
+        Self { nodes: vec![Node::default()] }
+    }
+}
+
+/// Where a path stands after some segments.
+#[derive(Debug, Default)]
+struct Node {
+    children: FixedMap<Box<[u8]>, usize>,
+    exact: Ending,
+    prefix: Ending,
+}
+
+/// What is configured for a path that ends here, without and with a slash at its end.
+#[derive(Debug, Default)]
+struct Ending {
+    bare: Option<Slot>,
+    slash: Option<Slot>,
+}
+
+impl PathTrie {
+    fn slot_mut(&mut self, path: &PathPattern) -> &mut Slot {
+        let mut at = 0;
+        for segment in path.segments() {
+            let next = self.nodes.len();
+            at = *self.nodes[at].children.entry(segment.clone()).or_insert(next);
+            if at == next {
+                self.nodes.push(Node::default());
+            }
+        }
+        let ending = match path.kind() {
+            PathKind::Exact => &mut self.nodes[at].exact,
+            PathKind::Prefix => &mut self.nodes[at].prefix,
+        };
+        let slot = if path.trailing_slash() { &mut ending.slash } else { &mut ending.bare };
+        slot.get_or_insert_default()
+    }
+
+    /// The slot of the most specific pattern that takes a path found routable.
+    fn find(&self, path: &str) -> Option<&Slot> {
+        let mut node = self.nodes.first()?;
+        let mut best = None;
+        let mut trailing_slash = true;
+        let mut buffer = [0; SEGMENT_BYTES_MAX];
+        for raw in path.as_bytes().split(|b| *b == b'/').skip(1) {
+            let segment = match decode_segment(raw, &mut buffer) {
+                Segment::Empty => {
+                    trailing_slash = true;
+                    continue;
+                }
+                Segment::Plain(segment) => Some(segment),
+                Segment::TooLong | Segment::Dots | Segment::Malformed => None,
+            };
+            trailing_slash = false;
+            best = node.prefix.slash.as_ref().or(node.prefix.bare.as_ref()).or(best);
+            match segment.and_then(|segment| node.children.get(segment)) {
+                Some(&child) => node = &self.nodes[child],
+                None => return best,
+            }
+        }
+        let with_slash = |ending: &'_ Ending| -> bool { trailing_slash && ending.slash.is_some() };
+        let exact = if trailing_slash { &node.exact.slash } else { &node.exact.bare };
+        let prefix = if with_slash(&node.prefix) { &node.prefix.slash } else { &node.prefix.bare };
+        exact.as_ref().or(prefix.as_ref()).or(best)
+    }
+}
+
+/// The routes of one path pattern, by method.
+#[derive(Debug, Default)]
+struct Slot {
+    named: Vec<(Method, RouteId)>,
+    any: Option<RouteId>,
+}
+
+impl Slot {
+    fn insert(&mut self, methods: Vec<Method>, id: RouteId) {
+        if methods.is_empty() {
+            assert!(self.any.replace(id).is_none(), "the configuration refuses ties");
+        }
+        for method in methods {
+            assert!(self.named.iter().all(|(m, _)| *m != method), "the configuration refuses ties");
+            self.named.push((method, id));
+        }
+    }
+
+    fn route(&self, method: &str) -> Option<RouteId> {
+        let named = self.named.iter().find(|(named, _)| named.as_str() == method);
+        named.map(|(_, id)| *id).or(self.any)
+    }
+}
+
+#[cfg(test)]
+mod tests;

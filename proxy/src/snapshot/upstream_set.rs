@@ -27,6 +27,15 @@ pub struct Upstream {
     pub counters: UpstreamCounters,
 }
 
+impl Upstream {
+    /// `idle_connections_max` where none is configured: more than the requests that one core has
+    /// in flight to one endpoint at most times, few enough not to fill an endpoint's own table.
+    pub const IDLE_CONNECTIONS_DEFAULT: usize = 64;
+    /// `idle_timeout` where none is configured: shorter than the keep-alive of common servers
+    /// (nginx 75 s, Apache and Go clients' peers 60 s and more), so that we close first.
+    pub const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+}
+
 /// Where a connection goes. Two endpoints of one upstream are never equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Endpoint {

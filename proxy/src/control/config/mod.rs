@@ -1,1 +1,58 @@
-//! The configuration file.
+//! The configuration file: JSON text in, valid runtime types or all of its problems out.
+//!
+//! ```text
+//! text -> serde_json -> Value -- shape (against the schema) --> problems
+//!      -> locate (where each key is)                        |
+//!                               Value -> raw types -> convert -> Config, or problems and positions
+//! ```
+
+mod convert;
+mod error;
+mod json_path;
+mod locate;
+mod quantity;
+mod raw;
+mod schema;
+mod settings;
+mod shape;
+
+use std::path::Path;
+
+pub use error::{ConfigErrors, Problem, Problems};
+pub use locate::Position;
+pub use schema::{schema, schema_text};
+pub use settings::*;
+
+/// Reads the configuration in a file.
+///
+/// # Errors
+/// Every problem of the file, or that it cannot be read.
+pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(&text, path),
+        Err(error) => Err(sole_problem(path, None, format!("cannot be read: {error}"))),
+    }
+}
+
+/// Reads a configuration from its text; `path` is named in messages, and files that the text
+/// names are sought beside it.
+///
+/// # Errors
+/// Every problem of the text.
+pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| {
+        let position = Position { line: error.line().max(1), column: error.column().max(1) };
+        let full = error.to_string();
+        let what = full.split(" at line ").next().unwrap_or(&full);
+        sole_problem(path, Some(position), format!("not JSON: {what}"))
+    })?;
+    convert::convert(&value, text, path)
+}
+
+fn sole_problem(path: &Path, position: Option<Position>, what: String) -> ConfigErrors {
+    let problem = Problem { position, path: String::new(), what };
+    ConfigErrors(Problems { file: path.into(), list: vec![problem] })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! From a configuration, keys and addresses to the snapshot that the workers read.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::config::{Config, EndpointConfig, ListenerConfig, ProviderConfig, UpstreamConfig};
+use crate::snapshot::claims_policy::Mode;
+use crate::snapshot::ids::{Generation, ListenerId};
+use crate::snapshot::key_set::KeySet;
+use crate::snapshot::provider::Provider;
+use crate::snapshot::route_table::{Route, RouteTable};
+use crate::snapshot::upstream_set::{Endpoint, Upstream};
+use crate::snapshot::{Listener, Snapshot};
+use crate::telemetry::counters::{OutOfCells, Registry};
+use crate::telemetry::labels::{ListenerCounters, RouteCounters, UpstreamCounters};
+
+/// The field that tells an upstream what became of a token on a permissive route.
+const STATUS_FIELD: &str = "x-jwt-status";
+
+/// What a snapshot is made of beside the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The number of the snapshot.
+    pub generation: Generation,
+    /// How many workers there are, at least one: each gets its share of the connections.
+    pub workers: usize,
+    /// The keys loaded so far, by the name of the provider. Inline keys need not be among them.
+    pub keys: &'a HashMap<Box<str>, Arc<KeySet>>,
+    /// What names of endpoints resolved to, by name and port.
+    pub addresses: &'a HashMap<(Box<str>, u16), Vec<SocketAddr>>,
+}
+
+/// Makes the snapshot of a configuration. A provider whose keys are not there has none, and an
+/// endpoint whose name is not there is left out.
+///
+/// # Errors
+/// When there are more counters than cells.
+pub fn compile(
+    config: &Config,
+    inputs: &Inputs<'_>,
+    registry: &mut Registry,
+) -> Result<Snapshot, OutOfCells> {
+    let listeners = config
+        .listeners
+        .iter()
+        .enumerate()
+        .map(|(index, raw)| listener(config, index, raw, registry))
+        .collect::<Result<_, _>>()?;
+    let upstreams = config
+        .upstreams
+        .iter()
+        .map(|upstream| resolved(upstream, inputs, registry))
+        .collect::<Result<_, _>>()?;
+    let mut routes = Vec::with_capacity(config.routes.len());
+    for route in &config.routes {
+        let compiled = Route {
+            name: route.name.clone(),
+            auth: route.auth.clone(),
+            action: route.action.clone(),
+            counters: RouteCounters::register(registry, &route.name)?,
+        };
+        routes.push((route.selects.clone(), compiled));
+    }
+    Ok(Snapshot {
+        generation: inputs.generation,
+        listeners,
+        routes: RouteTable::new(routes),
+        providers: config.providers.iter().map(|raw| provider(raw, inputs)).collect(),
+        upstreams,
+        limits: config.limits.for_each_of(inputs.workers),
+        timeouts: config.timeouts.clone(),
+        forwarding: config.forwarding,
+    })
+}
+
+fn listener(
+    config: &Config,
+    index: usize,
+    raw: &ListenerConfig,
+    registry: &mut Registry,
+) -> Result<Listener, OutOfCells> {
+    Ok(Listener {
+        name: raw.name.clone(),
+        address: raw.address,
+        counters: ListenerCounters::register(registry, &raw.name)?,
+        claim_header_names: claim_header_names(config, index),
+    })
+}
+
+/// The fields that only claims may set on a listener: those of every provider that any of its
+/// routes asks, since the client's copies are removed on all of them.
+fn claim_header_names(config: &Config, listener: usize) -> Vec<Box<str>> {
+    let served = |on: Option<ListenerId>| on.is_none_or(|on| on.index() == listener);
+    let mut names: Vec<Box<str>> = Vec::new();
+    for route in config.routes.iter().filter(|route| served(route.selects.listener)) {
+        let Some(auth) = &route.auth else { continue };
+        for provider in &auth.providers {
+            let headers = &config.providers[provider.index()].claim_headers;
+            names.extend(headers.iter().map(|header| header.name.clone()));
+        }
+        if auth.mode == Mode::Permissive {
+            names.push(STATUS_FIELD.into());
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn provider(raw: &ProviderConfig, inputs: &Inputs<'_>) -> Provider {
+    use super::config::JwksSource;
+    let keys = match &raw.source {
+        JwksSource::Inline(keys) => Some(keys),
+        JwksSource::File(_) | JwksSource::Url { .. } => inputs.keys.get(&raw.name),
+    };
+    Provider {
+        name: raw.name.clone(),
+        issuer: raw.issuer.clone(),
+        audiences: raw.audiences.clone(),
+        algorithms: raw.algorithms.clone(),
+        leeway: raw.leeway,
+        require_exp: raw.require_exp,
+        token_bytes_max: raw.token_bytes_max,
+        forward_token: raw.forward_token,
+        claim_headers: raw.claim_headers.clone(),
+        keys: keys.cloned(),
+    }
+}
+
+fn resolved(
+    raw: &UpstreamConfig,
+    inputs: &Inputs<'_>,
+    registry: &mut Registry,
+) -> Result<Upstream, OutOfCells> {
+    let mut endpoints: Vec<Endpoint> = Vec::with_capacity(raw.endpoints.len());
+    // Names may resolve to the same address, or to one that is given as well.
+    let mut add = |endpoint: Endpoint| {
+        if !endpoints.contains(&endpoint) {
+            endpoints.push(endpoint);
+        }
+    };
+    for endpoint in &raw.endpoints {
+        match endpoint {
+            EndpointConfig::Fixed(endpoint) => add(endpoint.clone()),
+            EndpointConfig::Name { host, port } => {
+                let addresses = inputs.addresses.get(&(host.clone(), *port));
+                addresses.into_iter().flatten().for_each(|address| add(Endpoint::Tcp(*address)));
+            }
+        }
+    }
+    Ok(Upstream {
+        name: raw.name.clone(),
+        endpoints,
+        balance: raw.balance,
+        host: raw.host.clone(),
+        idle_connections_max: raw.idle_connections_max,
+        idle_timeout: raw.idle_timeout,
+        ejection: raw.ejection,
+        counters: UpstreamCounters::register(registry, &raw.name)?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

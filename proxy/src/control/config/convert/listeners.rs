@@ -1,0 +1,101 @@
+//! Addresses to listen on and files to write to: each used once.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use super::{JsonPath, Reader};
+use crate::control::config::raw;
+use crate::control::config::settings::{AccessLogTarget, ListenerConfig};
+use crate::snapshot::ids::ListenerId;
+
+/// The listeners and where each was typed.
+pub(super) fn listeners(reader: &mut Reader<'_>) -> Vec<(JsonPath, ListenerConfig)> {
+    let list = JsonPath::from(["listeners"]);
+    let mut listeners: Vec<(JsonPath, ListenerConfig)> = Vec::new();
+    let mut names: HashMap<String, JsonPath> = HashMap::new();
+    for (path, raw) in reader.elements::<raw::Listener>(&list) {
+        reader.check_name(&path.join("name"), &raw.name);
+        if let Some(other) = names.insert(raw.name.clone(), path.clone()) {
+            let what = format!("{:?} is the name of {other}; allowed: a name of its own", raw.name);
+            reader.problem(&path.join("name"), what);
+        }
+        let Some(address) = address(reader, &raw.address, &path.join("address")) else { continue };
+        used_once(reader, address, &path.join("address"), &listeners);
+        listeners.push((path, ListenerConfig { name: raw.name.into(), address }));
+    }
+    if listeners.len() > ListenerId::MAX {
+        reader.problem(&list, format!("more listeners than {}", ListenerId::MAX));
+    }
+    listeners
+}
+
+/// Names of all listeners in the order of their ids, whatever the rest of their shape.
+pub(super) fn names(reader: &Reader<'_>) -> Vec<String> {
+    let listeners = reader.value.get("listeners").and_then(serde_json::Value::as_array);
+    let name = |listener: &serde_json::Value| {
+        listener.get("name").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    };
+    listeners.into_iter().flatten().map(name).collect()
+}
+
+pub(super) fn admin(
+    reader: &mut Reader<'_>,
+    listeners: &[(JsonPath, ListenerConfig)],
+) -> Option<SocketAddr> {
+    let path = JsonPath::from(["admin"]);
+    let raw: raw::Admin = reader.read(&path)?;
+    let path = path.join("address");
+    let address = address(reader, &raw.address, &path)?;
+    used_once(reader, address, &path, listeners);
+    Some(address)
+}
+
+pub(super) fn access_log(reader: &mut Reader<'_>) -> AccessLogTarget {
+    let raw: raw::AccessLog = reader.section("access_log");
+    match raw.target.as_str() {
+        "off" => AccessLogTarget::Off,
+        "stdout" => AccessLogTarget::Stdout,
+        file => {
+            let file = reader.resolve(file);
+            if file.is_dir()
+                || !file.parent().is_none_or(|dir| dir.as_os_str().is_empty() || dir.is_dir())
+            {
+                let what = "is no file that can be written; allowed: stdout, off, or a file in a directory that exists";
+                reader.problem(&["access_log", "target"].into(), what);
+            }
+            AccessLogTarget::File(file)
+        }
+    }
+}
+
+/// An address whose form the shape check has passed.
+fn address(reader: &mut Reader<'_>, text: &str, path: &JsonPath) -> Option<SocketAddr> {
+    let parsed = text.parse().ok();
+    if parsed.is_none() {
+        reader.problem(path, format!("{text:?} is not an address and port"));
+    }
+    parsed
+}
+
+/// Notes an address that another listener has; the kernel would share its connections out.
+fn used_once(
+    reader: &mut Reader<'_>,
+    address: SocketAddr,
+    path: &JsonPath,
+    others: &[(JsonPath, ListenerConfig)],
+) {
+    let collides = |other: &SocketAddr| {
+        let same_family = other.is_ipv4() == address.is_ipv4();
+        let same_ip = other.ip() == address.ip()
+            || other.ip().is_unspecified()
+            || address.ip().is_unspecified();
+        address.port() != 0 && other.port() == address.port() && same_family && same_ip
+    };
+    if let Some((other, taken)) = others.iter().find(|(_, other)| collides(&other.address)) {
+        let what = format!(
+            "{address} collides with {} of {other}; allowed: an address and port of its own",
+            taken.address
+        );
+        reader.problem(path, what);
+    }
+}

@@ -1,0 +1,234 @@
+//! `jwt.providers`: issuers, their rules and where their keys come from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::claims::claim;
+use super::limits::{DAY, bytes};
+use super::{JsonPath, Reader};
+use crate::control::config::quantity::{Size, Span};
+use crate::control::config::raw::jwt::{Audiences as RawAudiences, InlineJwks, Jwks, Provider};
+use crate::control::config::settings::{JwksSource, ProviderConfig};
+use crate::snapshot::ids::ProviderId;
+use crate::snapshot::key_set::{Algorithm, KeySet};
+use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer};
+
+/// Clocks that differ by more are wrong.
+const LEEWAY_MAX: Span = Span(Duration::from_secs(300));
+/// Below this no signed token fits.
+const TOKEN_BYTES_MIN: Size = Size(256);
+/// Above this a token fills the request head.
+const TOKEN_BYTES_MAX: Size = Size(16 * 1024);
+/// More often is a load on the issuer without use: an unknown `kid` fetches at once anyway.
+const REFRESH_MIN: Span = Span(Duration::from_secs(1));
+/// Larger key sets are mistakes or attacks.
+pub(super) const JWKS_BYTES_MAX: u64 = 512 * 1024;
+
+/// Request fields that a claim must not set: they frame the message, belong to one connection,
+/// carry the token, decide the route, or are written by the gateway itself.
+const RESERVED_HEADERS: [&str; 19] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "expect",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-jwt-status",
+];
+
+pub(super) fn path() -> JsonPath {
+    JsonPath::from(["jwt", "providers"])
+}
+
+/// The providers by name; those whose shape is wrong are left out.
+pub(super) fn providers(reader: &mut Reader<'_>) -> Vec<ProviderConfig> {
+    let defined = reader.names(&path()).len();
+    if defined > ProviderId::MAX {
+        reader.problem(&path(), format!("more providers than {}", ProviderId::MAX));
+    }
+    reader
+        .members::<Provider>(&path())
+        .into_iter()
+        .filter_map(|(name, path, raw)| provider(reader, &name, &path, raw))
+        .collect()
+}
+
+fn provider(
+    reader: &mut Reader<'_>,
+    name: &str,
+    path: &JsonPath,
+    raw: Provider,
+) -> Option<ProviderConfig> {
+    reader.check_name(path, name);
+    let leeway = raw.leeway;
+    reader.in_range(&path.join("leeway"), &leeway, &Span(Duration::ZERO), &LEEWAY_MAX);
+    let at = path.join("max_token_bytes");
+    reader.in_range(&at, &raw.max_token_bytes, &TOKEN_BYTES_MIN, &TOKEN_BYTES_MAX);
+    let mut algorithms: Vec<Algorithm> = Vec::new();
+    for algorithm in raw.algorithms.iter().copied().map(Algorithm::from) {
+        if !algorithms.contains(&algorithm) {
+            algorithms.push(algorithm);
+        }
+    }
+    let claim_headers = claim_headers(reader, path, &raw);
+    let source = source(reader, &path.join("jwks"), &raw.jwks);
+    Some(ProviderConfig {
+        name: name.into(),
+        issuer: if raw.issuer == "any" { Issuer::Any } else { Issuer::Exact(raw.issuer.into()) },
+        audiences: match raw.audiences {
+            RawAudiences::Any => Audiences::Any,
+            RawAudiences::List(list) => Audiences::AnyOf(list.into_iter().map(Box::from).collect()),
+        },
+        algorithms,
+        leeway: leeway.0,
+        require_exp: raw.require_exp,
+        token_bytes_max: bytes(raw.max_token_bytes),
+        forward_token: raw.forward,
+        claim_headers,
+        source: source?,
+    })
+}
+
+fn claim_headers(reader: &mut Reader<'_>, path: &JsonPath, raw: &Provider) -> Vec<ClaimHeader> {
+    let mut headers: Vec<ClaimHeader> = Vec::new();
+    for (typed, source) in &raw.claim_headers {
+        let path = path.join("claim_headers").join(typed.as_str());
+        let name = typed.to_ascii_lowercase();
+        if let Some(what) = wrong_header_name(&name) {
+            reader.problem(&path, what);
+        } else if headers.iter().any(|header| *header.name == name) {
+            reader.problem(&path, "is set twice, in different case; allowed: once");
+        }
+        if let Some(claim) = claim(reader, source, &raw.nested_claim_delimiter, &path) {
+            headers.push(ClaimHeader { name: name.into(), claim });
+        }
+    }
+    headers
+}
+
+/// Why a claim cannot set the field of this lower-case name.
+fn wrong_header_name(name: &str) -> Option<String> {
+    // `_` would be a field name to HTTP, but many servers take `x_user` and `x-user` for the same.
+    let field_char = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^`|~".contains(&b);
+    if name.is_empty() || !name.bytes().all(field_char) {
+        let allowed = "letters, digits and -, such as \"x-user\"";
+        return Some(format!(
+            "{name:?} is no header name that a claim can set; allowed: {allowed}"
+        ));
+    }
+    let reserved = RESERVED_HEADERS.contains(&name);
+    reserved.then(|| {
+        format!("claims cannot set {name:?}; allowed: any but {}", RESERVED_HEADERS.join(", "))
+    })
+}
+
+/// Where the keys come from; `path` is that of `jwks`.
+fn source(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Option<JwksSource> {
+    if raw.url.is_none() {
+        let given =
+            [("refresh_interval", raw.refresh_interval.is_some()), ("allow_http", raw.allow_http)];
+        for (key, _) in given.iter().filter(|(_, given)| *given) {
+            reader.problem(&path.join(*key), "says nothing without url; allowed: beside url");
+        }
+    }
+    match (&raw.url, &raw.file, &raw.inline) {
+        (Some(url), None, None) => {
+            let at = path.join("refresh_interval");
+            if let Some(interval) = raw.refresh_interval {
+                reader.in_range(&at, &interval, &REFRESH_MIN, &DAY);
+            }
+            if let Some(what) = wrong_url(url, raw.allow_http) {
+                reader.problem(&path.join("url"), what);
+            }
+            let refresh_interval = raw.refresh_interval.map(|interval| interval.0);
+            Some(JwksSource::Url { url: url.as_str().into(), refresh_interval })
+        }
+        (None, Some(file), None) => {
+            let at = path.join("file");
+            let file = reader.resolve(file);
+            match read_bounded(&file) {
+                Ok(bytes) => drop(keys(reader, &at, &bytes)),
+                Err(error) => reader.problem(&at, format!("{} {error}", file.display())),
+            }
+            Some(JwksSource::File(file))
+        }
+        (None, None, Some(inline)) => {
+            let at = path.join("inline");
+            let set = match inline {
+                InlineJwks::Object => keys(reader, &at, reader.typed(&at).as_bytes()),
+                InlineJwks::Text(text) => keys(reader, &at, text.as_bytes()),
+            };
+            set.map(|set| JwksSource::Inline(Arc::new(set)))
+        }
+        (url, file, inline) => {
+            let given = [url.is_some(), file.is_some(), inline.is_some()];
+            let count = given.iter().filter(|given| **given).count();
+            let what =
+                format!("has {count} sources of keys; allowed: exactly one of url, file, inline");
+            reader.problem(path, what);
+            None
+        }
+    }
+}
+
+fn read_bounded(file: &std::path::Path) -> Result<Vec<u8>, String> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(file)
+        .and_then(|file| file.take(JWKS_BYTES_MAX + 1).read_to_end(&mut bytes));
+    match read {
+        Err(error) => Err(format!("cannot be read: {error}")),
+        Ok(count) if count as u64 > JWKS_BYTES_MAX => {
+            Err(format!("is over {}", Size(JWKS_BYTES_MAX)))
+        }
+        Ok(_) => Ok(bytes),
+    }
+}
+
+/// The usable keys of a set, or a problem.
+fn keys(reader: &mut Reader<'_>, path: &JsonPath, bytes: &[u8]) -> Option<KeySet> {
+    match super::keys::parse(bytes) {
+        Ok(set) => Some(set),
+        Err(error) => {
+            reader.problem(path, format!("no usable key set: {error}"));
+            None
+        }
+    }
+}
+
+/// Why a URL is none to fetch keys from.
+fn wrong_url(text: &str, allow_http: bool) -> Option<String> {
+    const ALLOWED: &str = "https://host/path";
+    let Ok(url) = text.parse::<ureq::http::Uri>() else {
+        return Some(format!("{text:?} is no URL; allowed: {ALLOWED}"));
+    };
+    let host = match (url.scheme_str(), url.authority()) {
+        (Some("http" | "https"), Some(authority)) if authority.as_str().contains('@') => {
+            return Some(format!("a URL with a user name; allowed: {ALLOWED}"));
+        }
+        (Some("http" | "https"), Some(authority)) if !authority.host().is_empty() => {
+            authority.host()
+        }
+        _ => return Some(format!("{text:?} is no http or https URL; allowed: {ALLOWED}")),
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    let loopback =
+        host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|ip| ip.is_loopback());
+    let plain = url.scheme_str() == Some("http");
+    (plain && !loopback && !allow_http).then(|| {
+        let who = "whoever is on the way could replace the keys";
+        format!("{text:?} is not encrypted, {who}; allowed: https, or \"allow_http\": true")
+    })
+}

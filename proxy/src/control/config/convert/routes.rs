@@ -1,0 +1,338 @@
+//! `routes`: which requests, which token rules, which action, and no two that tie.
+
+use std::collections::HashMap;
+
+use super::claims::requirement;
+use super::{JsonPath, Reader, listeners, providers, upstreams};
+use crate::control::config::raw::jwt::{Claim, default_realm};
+use crate::control::config::raw::routes::{
+    Match, Mode as RawMode, Redirect, Require, Respond, Route, RouteJwt,
+};
+use crate::control::config::settings::{ProviderConfig, RouteConfig};
+use crate::snapshot::claims_policy::{AuthPolicy, Mode};
+use crate::snapshot::ids::{ListenerId, ProviderId, RouteId, UpstreamId};
+use crate::snapshot::provider::Issuer;
+use crate::snapshot::route_match::{HostPattern, Method, PathKind, PathPattern, RouteMatch};
+use crate::snapshot::route_table::{Action, FixedResponse, ties};
+
+/// What routes refer to.
+struct Defined<'a> {
+    listeners: Vec<String>,
+    upstreams: Vec<String>,
+    providers: Vec<String>,
+    /// Those of `providers` whose shape is right.
+    configs: &'a [ProviderConfig],
+    delimiters: HashMap<String, String>,
+    realm: Box<str>,
+}
+
+pub(super) fn routes(reader: &mut Reader<'_>, configs: &[ProviderConfig]) -> Vec<RouteConfig> {
+    let defined = Defined {
+        listeners: listeners::names(reader),
+        upstreams: reader.names(&upstreams::path()),
+        providers: reader.names(&providers::path()),
+        configs,
+        delimiters: delimiters(reader),
+        realm: realm(reader),
+    };
+    let list = JsonPath::from(["routes"]);
+    let mut routes: Vec<(JsonPath, RouteConfig)> = Vec::new();
+    let mut names: HashMap<Box<str>, JsonPath> = HashMap::new();
+    for (path, raw) in reader.elements::<Route>(&list) {
+        if let Some(name) = &raw.name {
+            reader.check_name(&path.join("name"), name);
+            if let Some(other) = names.insert(name.as_str().into(), path.clone()) {
+                let what = format!("{name:?} is the name of {other}; allowed: a name of its own");
+                reader.problem(&path.join("name"), what);
+            }
+        }
+        routes.extend(route(reader, &defined, &path, raw).map(|route| (path, route)));
+    }
+    if routes.len() > RouteId::MAX {
+        reader.problem(&list, format!("more routes than {}", RouteId::MAX));
+    }
+    refuse_ties(reader, &routes);
+    warn_of_unused(reader, "jwt.providers", &providers::path());
+    warn_of_unused(reader, "upstreams", &upstreams::path());
+    routes.into_iter().map(|(_, route)| route).collect()
+}
+
+fn refuse_ties(reader: &mut Reader<'_>, routes: &[(JsonPath, RouteConfig)]) {
+    let matches: Vec<&RouteMatch> = routes.iter().map(|(_, route)| &route.selects).collect();
+    for (earlier, later) in ties(&matches) {
+        let (path, _) = &routes[later];
+        let (other, _) = &routes[earlier];
+        let what = format!(
+            "takes the same requests as {other}; allowed: a match that differs in listener, host, path or methods"
+        );
+        reader.problem(&path.join("match"), what);
+    }
+}
+
+fn warn_of_unused(reader: &mut Reader<'_>, section: &'static str, path: &JsonPath) {
+    for name in reader.names(path) {
+        if !reader.is_used(section, &name) {
+            reader.warning(&path.join(name.as_str()), "no route uses it");
+        }
+    }
+}
+
+/// The delimiter of each provider, whatever the rest of its shape.
+fn delimiters(reader: &mut Reader<'_>) -> HashMap<String, String> {
+    let names = reader.names(&providers::path());
+    let delimiter = |name: String| {
+        let path = providers::path().join(name.as_str()).join("nested_claim_delimiter");
+        let delimiter = reader.read(&path).unwrap_or_default();
+        (name, delimiter)
+    };
+    names.into_iter().map(delimiter).collect()
+}
+
+fn realm(reader: &mut Reader<'_>) -> Box<str> {
+    let path = JsonPath::from(["jwt", "realm"]);
+    let realm = reader.read(&path).unwrap_or_else(default_realm);
+    // What a quoted-string holds without escapes (RFC 9110 section 5.6.4), less tab and obs-text.
+    let plain = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
+    if !realm.bytes().all(plain) {
+        let what = "cannot stand in a challenge; allowed: printable ASCII without \" and \\";
+        reader.problem(&path, format!("{realm:?} {what}"));
+    }
+    realm.into()
+}
+
+fn route(
+    reader: &mut Reader<'_>,
+    defined: &Defined<'_>,
+    path: &JsonPath,
+    raw: Route,
+) -> Option<RouteConfig> {
+    let Route { name, selects, jwt, upstream, respond, redirect } = raw;
+    let name = name.unwrap_or_else(|| path.to_string()).into();
+    let selects = selects_of(reader, defined, &path.join("match"), &selects);
+    let has_rules = jwt.is_some();
+    let auth = jwt.and_then(|raw| policy(reader, defined, &path.join("jwt"), raw));
+    let action = match (upstream, respond, redirect) {
+        (Some(name), None, None) => {
+            let path = path.join("upstream");
+            let found = reader.refer(("upstreams", "upstream"), &defined.upstreams, &name, &path);
+            found.and_then(UpstreamId::new).map(Action::Proxy)
+        }
+        (None, Some(respond), None) => answer(reader, &path.join("respond"), respond),
+        (None, None, Some(redirect)) => elsewhere(reader, &path.join("redirect"), &redirect),
+        (upstream, respond, redirect) => {
+            let given = [upstream.is_some(), respond.is_some(), redirect.is_some()];
+            let count = given.iter().filter(|given| **given).count();
+            let allowed = "exactly one of upstream, respond, redirect";
+            reader.problem(path, format!("has {count} actions; allowed: {allowed}"));
+            None
+        }
+    };
+    // A route whose rules could not be read must not become a route without rules.
+    if has_rules && auth.is_none() {
+        return None;
+    }
+    Some(RouteConfig { name, selects: selects?, auth, action: action? })
+}
+
+fn selects_of(
+    reader: &mut Reader<'_>,
+    defined: &Defined<'_>,
+    path: &JsonPath,
+    raw: &Match,
+) -> Option<RouteMatch> {
+    let listener = raw.listener.as_ref().map(|name| {
+        let path = path.join("listener");
+        let found = reader.refer(("listeners", "listener"), &defined.listeners, name, &path);
+        found.and_then(ListenerId::new)
+    });
+    let host = raw.host.as_ref().map_or(Some(HostPattern::Any), |text| {
+        let parsed = HostPattern::parse(text);
+        if let Err(why) = &parsed {
+            let allowed = "a name, an address, *.name or *";
+            reader.problem(&path.join("host"), format!("{text:?} {why}; allowed: {allowed}"));
+        }
+        parsed.ok()
+    });
+    let pattern = match (&raw.path, &raw.path_prefix) {
+        (Some(_), Some(_)) => {
+            let what = "stands beside path; allowed: one of path, path_prefix";
+            reader.problem(&path.join("path_prefix"), what);
+            None
+        }
+        (Some(exact), None) => path_pattern(reader, &path.join("path"), exact, PathKind::Exact),
+        (None, Some(prefix)) => {
+            path_pattern(reader, &path.join("path_prefix"), prefix, PathKind::Prefix)
+        }
+        (None, None) => path_pattern(reader, path, "/", PathKind::Prefix),
+    };
+    let methods =
+        methods(reader, &path.join("methods"), raw.methods.as_deref().unwrap_or_default());
+    // A name that is not defined must not turn into "any listener".
+    let listener = listener.map_or(Some(None), |found| found.map(Some))?;
+    Some(RouteMatch { listener, host: host?, path: pattern?, methods })
+}
+
+fn path_pattern(
+    reader: &mut Reader<'_>,
+    path: &JsonPath,
+    text: &str,
+    kind: PathKind,
+) -> Option<PathPattern> {
+    let parsed = PathPattern::parse(text, kind);
+    if let Err(why) = &parsed {
+        let allowed = "a path such as \"/\", \"/orders\" or \"/orders/\"";
+        reader.problem(path, format!("{text:?} {why}; allowed: {allowed}"));
+    }
+    parsed.ok()
+}
+
+fn methods(reader: &mut Reader<'_>, list: &JsonPath, raw: &[String]) -> Vec<Method> {
+    let mut methods = Vec::with_capacity(raw.len());
+    for (index, text) in raw.iter().enumerate() {
+        match Method::parse(text) {
+            None => {
+                let what = "is no method; allowed: upper-case names such as \"GET\"";
+                reader.problem(&list.join(index), format!("{text:?} {what}"));
+            }
+            Some(method) if methods.contains(&method) => {
+                reader.problem(
+                    &list.join(index),
+                    format!("{text:?} stands here twice; allowed: once"),
+                );
+            }
+            Some(method) => methods.push(method),
+        }
+    }
+    methods
+}
+
+fn policy(
+    reader: &mut Reader<'_>,
+    defined: &Defined<'_>,
+    path: &JsonPath,
+    raw: RouteJwt,
+) -> Option<AuthPolicy> {
+    let RouteJwt { mode, providers, require } = raw;
+    let list = path.join("providers");
+    let mut ids = Vec::with_capacity(providers.len());
+    for (index, name) in providers.iter().enumerate() {
+        let at = list.join(index);
+        let found = reader.refer(("jwt.providers", "provider"), &defined.providers, name, &at);
+        let id = found.and_then(ProviderId::new);
+        if id.is_some_and(|id| ids.contains(&id)) {
+            reader.problem(&at, format!("{name:?} stands here twice; allowed: once"));
+        }
+        let any = |config: &ProviderConfig| *config.name == **name && config.issuer == Issuer::Any;
+        if providers.len() > 1 && defined.configs.iter().any(any) {
+            let what = "has the issuer \"any\"; allowed: as the only provider of the route";
+            reader.problem(&at, format!("{name:?} {what}"));
+        }
+        ids.extend(id);
+    }
+    same_issuer_once(reader, defined, &list, &providers);
+    let require = requirements(reader, defined, path, &providers, require);
+    // Every problem is in the list by now; a policy with a part left out must not get further.
+    let require = require.into_iter().collect::<Option<Vec<_>>>()?;
+    let mode = match mode {
+        RawMode::Strict => Mode::Strict,
+        RawMode::Optional => Mode::Optional,
+        RawMode::Permissive => Mode::Permissive,
+    };
+    let whole = ids.len() == providers.len();
+    whole.then(|| AuthPolicy { mode, providers: ids, require, realm: defined.realm.clone() })
+}
+
+/// Two providers of one route with the same issuer: the second would never be asked.
+fn same_issuer_once(
+    reader: &mut Reader<'_>,
+    defined: &Defined<'_>,
+    list: &JsonPath,
+    providers: &[String],
+) {
+    let config = |name: &String| defined.configs.iter().find(|config| *config.name == **name);
+    for (index, name) in providers.iter().enumerate() {
+        let Some(this) = config(name) else { continue };
+        let earlier = providers[..index].iter().filter(|other| *other != name).find(|other| {
+            config(other).is_some_and(|other| {
+                other.issuer == this.issuer && matches!(this.issuer, Issuer::Exact(_))
+            })
+        });
+        if let Some(other) = earlier {
+            let what =
+                format!("has the same issuer as {other:?}; allowed: each issuer once a route");
+            reader.problem(&list.join(index), what);
+        }
+    }
+}
+
+fn requirements(
+    reader: &mut Reader<'_>,
+    defined: &Defined<'_>,
+    path: &JsonPath,
+    providers: &[String],
+    raw: Vec<Require>,
+) -> Vec<Option<crate::snapshot::claims_policy::Requirement>> {
+    let mut delimiters: Vec<&str> = providers
+        .iter()
+        .filter_map(|name| defined.delimiters.get(name))
+        .map(String::as_str)
+        .collect();
+    delimiters.sort_unstable();
+    delimiters.dedup();
+    let delimiter = delimiters.first().copied().unwrap_or_default();
+    let mut rules = Vec::with_capacity(raw.len());
+    for (index, rule) in raw.into_iter().enumerate() {
+        let path = path.join("require").join(index);
+        if delimiters.len() > 1 && claims_of(&rule).any(|claim| is_split(claim, &delimiters)) {
+            let what = "is split differently by the route's providers, whose nested_claim_delimiter \
+                        differs; allowed: an array of names or a JSON Pointer";
+            reader.problem(&path, what);
+        }
+        rules.push(requirement(reader, rule, delimiter, &path));
+    }
+    rules
+}
+
+fn claims_of(rule: &Require) -> impl Iterator<Item = &Claim> {
+    let alternatives = rule.any_of.iter().flatten().map(|condition| &condition.claim);
+    rule.claim.iter().chain(alternatives)
+}
+
+/// Whether any of the delimiters would split this claim's name.
+fn is_split(claim: &Claim, delimiters: &[&str]) -> bool {
+    let splits = |name: &str| delimiters.iter().any(|d| !d.is_empty() && name.contains(d));
+    matches!(claim, Claim::Name(name) if !name.starts_with('/') && splits(name))
+}
+
+fn answer(reader: &mut Reader<'_>, path: &JsonPath, raw: Respond) -> Option<Action> {
+    let Respond { status, body, content_type } = raw;
+    check_field_value(reader, &path.join("content_type"), &content_type);
+    if matches!(status, 204 | 205 | 304) && !body.is_empty() {
+        let what = format!("a {status} response has no body; allowed: none");
+        reader.problem(&path.join("body"), what);
+    }
+    let fields = if body.is_empty() {
+        Vec::new()
+    } else {
+        vec![("Content-Type".into(), content_type.into())]
+    };
+    Some(Action::Respond(FixedResponse { status, fields, body: body.into_bytes().into() }))
+}
+
+fn elsewhere(reader: &mut Reader<'_>, path: &JsonPath, raw: &Redirect) -> Option<Action> {
+    if !matches!(raw.status, 301 | 302 | 303 | 307 | 308) {
+        let what = format!("{} does not redirect; allowed: 301, 302, 303, 307, 308", raw.status);
+        reader.problem(&path.join("status"), what);
+    }
+    check_field_value(reader, &path.join("location"), &raw.location);
+    let fields = vec![("Location".into(), raw.location.as_str().into())];
+    Some(Action::Respond(FixedResponse { status: raw.status, fields, body: Box::default() }))
+}
+
+/// Notes a text that cannot stand in a header field.
+fn check_field_value(reader: &mut Reader<'_>, path: &JsonPath, text: &str) {
+    if !text.bytes().all(|b| matches!(b, b' '..=b'~')) || text.trim() != text {
+        let what = "cannot stand in a header; allowed: printable ASCII without space at its ends";
+        reader.problem(path, format!("{text:?} {what}"));
+    }
+}

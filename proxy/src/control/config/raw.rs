@@ -1,0 +1,264 @@
+//! The configuration file as it is typed: the one source of its shape, its defaults and its schema.
+//!
+//! Nothing outside `config` sees these types. Doc comments here are the descriptions that an editor
+//! shows, so they speak to the person who writes the file.
+
+pub(super) mod jwt;
+pub(super) mod routes;
+pub(super) mod upstreams;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::quantity::{Size, Span};
+use crate::snapshot::limits as defaults;
+
+/// The configuration of a ringgate gateway. Durations and sizes are strings with their unit; paths
+/// are relative to the file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "read section by section; as a whole it is the root of the schema")]
+pub(super) struct Config {
+    /// Where this file's schema is, for editors.
+    #[serde(rename = "$schema", default)]
+    schema: String,
+    /// Worker threads, one event loop each: `auto` for one for each CPU the process may use, or a number.
+    #[serde(default)]
+    workers: Workers,
+    /// Addresses to accept clients on.
+    #[schemars(length(min = 1))]
+    listeners: Vec<Listener>,
+    /// Whose tokens are believed.
+    jwt: Option<jwt::Jwt>,
+    /// The services behind the gateway, by name.
+    #[serde(default)]
+    upstreams: BTreeMap<String, upstreams::Upstream>,
+    /// Which requests go where, and what is asked of them. The most specific match wins, whatever
+    /// the order; a request that no route takes is answered 404.
+    #[schemars(length(min = 1))]
+    routes: Vec<routes::Route>,
+    /// What is refused for its size or number.
+    #[serde(default)]
+    limits: Limits,
+    /// What is ended for its slowness.
+    #[serde(default)]
+    timeouts: Timeouts,
+    /// What an upstream is told about the client.
+    #[serde(default)]
+    forwarding: Forwarding,
+    /// The administration listener: /livez, /readyz, /metrics, /config. Absent: none.
+    admin: Option<Admin>,
+    /// What the gateway says about itself.
+    #[serde(default)]
+    log: Log,
+    /// One JSON line for each request.
+    #[serde(default)]
+    access_log: AccessLog,
+}
+
+/// `auto`, or how many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Workers {
+    #[default]
+    Auto,
+    Count(usize),
+}
+
+impl<'de> Deserialize<'de> for Workers {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Number(number) => number
+                .as_u64()
+                .and_then(|count| usize::try_from(count).ok())
+                .map(Self::Count)
+                .ok_or_else(|| serde::de::Error::custom("expected a whole number")),
+            _ => Ok(Self::Auto),
+        }
+    }
+}
+
+impl Serialize for Workers {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Count(count) => serializer.serialize_u64(*count as u64),
+        }
+    }
+}
+
+impl JsonSchema for Workers {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Workers".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1, "maximum": 1024 }]
+        })
+    }
+}
+
+/// One address to accept clients on.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listener {
+    /// Its name in routes, metrics and log lines.
+    #[schemars(length(min = 1))]
+    pub(super) name: String,
+    /// Address and port, such as `0.0.0.0:8080` or `[::]:8080`. Port 0 takes a free one.
+    #[schemars(extend("format" = "socket-address"))]
+    pub(super) address: String,
+}
+
+/// What is refused for its size or number.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    /// A request head with its request line (431 when over), 1KiB to 64KiB.
+    pub(super) head_bytes: Size,
+    /// Fields in a request head (431 when over).
+    #[schemars(range(min = 8, max = 128))]
+    pub(super) head_fields: usize,
+    /// A request target (414 when over), 64B up to the head's limit.
+    pub(super) target_bytes: Size,
+    /// A request body without its framing (413 when over), up to 1024GiB.
+    pub(super) request_body_bytes: Size,
+    /// Client connections open at once, on all workers together (503 when over).
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub(super) connections: usize,
+    /// Requests served on one client connection before it is closed.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub(super) requests_per_connection: u64,
+    /// Verified tokens that each worker remembers; 0 verifies each token every time.
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub(super) token_cache_entries: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let limits = defaults::Limits::default();
+        Self {
+            head_bytes: Size(limits.head_bytes as u64),
+            head_fields: limits.head_fields,
+            target_bytes: Size(limits.target_bytes as u64),
+            request_body_bytes: Size(limits.request_body_bytes),
+            connections: defaults::Limits::CONNECTIONS_DEFAULT,
+            requests_per_connection: limits.requests_per_connection,
+            token_cache_entries: limits.token_cache_entries,
+        }
+    }
+}
+
+/// What is ended for its slowness. Each is 10ms to 24h, save where it says otherwise.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Timeouts {
+    /// From a request's first byte to the end of its head (408).
+    pub(super) head: Span,
+    /// A client connection without a request (closed).
+    pub(super) idle: Span,
+    /// To connect to an endpoint (504, after trying the others).
+    pub(super) connect: Span,
+    /// From the end of the request to the head of the response (504).
+    pub(super) response: Span,
+    /// Without one byte of progress of a body, either way.
+    pub(super) body_progress: Span,
+    /// A tunnel (WebSocket) without one byte either way (closed), up to 7 days.
+    pub(super) tunnel_idle: Span,
+    /// From SIGTERM until what is still open is cut, 0s to 1h.
+    pub(super) drain: Span,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let timeouts = defaults::Timeouts::default();
+        Self {
+            head: Span(timeouts.head),
+            idle: Span(timeouts.idle),
+            connect: Span(timeouts.connect),
+            response: Span(timeouts.response),
+            body_progress: Span(timeouts.body_progress),
+            tunnel_idle: Span(timeouts.tunnel_idle),
+            drain: Span(timeouts.drain),
+        }
+    }
+}
+
+/// What an upstream is told about the client.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Forwarding {
+    /// Append the client's address to X-Forwarded-For, and set X-Forwarded-Proto and -Host.
+    pub(super) x_forwarded: bool,
+    /// Append an element to Forwarded (RFC 7239).
+    pub(super) forwarded: bool,
+    /// Keep what the client sent in these fields and append to it. Only behind a proxy of your own.
+    pub(super) trust_incoming: bool,
+}
+
+impl Default for Forwarding {
+    fn default() -> Self {
+        Self { x_forwarded: true, forwarded: false, trust_incoming: false }
+    }
+}
+
+/// The administration listener.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Admin {
+    /// Address and port, such as `127.0.0.1:9901`. Whoever reaches it can read the configuration.
+    #[schemars(extend("format" = "socket-address"))]
+    pub(super) address: String,
+}
+
+/// What the gateway says about itself, on standard error.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    /// Lines for people or for machines.
+    pub(super) format: LogFormat,
+    /// The least severe that is written.
+    pub(super) level: LogLevel,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(super) enum LogFormat {
+    #[default]
+    Human,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(super) enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+/// One JSON line for each request.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AccessLog {
+    /// `stdout`, `off`, or the path of a file to append to.
+    #[schemars(length(min = 1))]
+    pub(super) target: String,
+}
+
+impl Default for AccessLog {
+    fn default() -> Self {
+        Self { target: "off".into() }
+    }
+}

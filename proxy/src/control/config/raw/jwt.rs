@@ -1,0 +1,257 @@
+//! `jwt` as it is typed: providers of tokens and where their keys come from.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use crate::control::config::quantity::{Size, Span};
+use crate::snapshot::key_set::Algorithm;
+
+/// Whose tokens are believed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "read part by part; as a whole it is a part of the schema")]
+pub(in crate::control::config) struct Jwt {
+    /// The `realm` that refusals name. Printable ASCII without quotes and backslashes.
+    #[serde(default = "default_realm")]
+    #[schemars(length(min = 1))]
+    realm: String,
+    /// Issuers of tokens, by the name that routes give them.
+    #[serde(default)]
+    providers: BTreeMap<String, Provider>,
+}
+
+pub(in crate::control::config) fn default_realm() -> String {
+    "ringgate".into()
+}
+
+/// One issuer of tokens and the rules for them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::control::config) struct Provider {
+    /// The `iss` of its tokens, compared exactly; or `any`, and then it is the only provider of its routes.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) issuer: String,
+    /// The `aud` values of which a token must have one, or `any` to accept every audience.
+    pub(in crate::control::config) audiences: Audiences,
+    /// Where its keys come from.
+    pub(in crate::control::config) jwks: Jwks,
+    /// The signature algorithms that its tokens may use.
+    #[serde(default = "default_algorithms")]
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) algorithms: Vec<AlgorithmName>,
+    /// Tolerance for clocks that differ, for `exp`, `nbf` and `iat`; 0s to 300s.
+    #[serde(default = "default_leeway")]
+    pub(in crate::control::config) leeway: Span,
+    /// Refuse tokens without `exp`.
+    #[serde(default = "yes")]
+    pub(in crate::control::config) require_exp: bool,
+    /// Refuse longer tokens unread; 256B to 16KiB.
+    #[serde(default = "default_max_token_bytes")]
+    pub(in crate::control::config) max_token_bytes: Size,
+    /// Leave the token in the request that the upstream sees.
+    #[serde(default)]
+    pub(in crate::control::config) forward: bool,
+    /// Request header names, each with the claim that sets it. What a client sends under these
+    /// names is removed on every route of the listener.
+    #[serde(default)]
+    pub(in crate::control::config) claim_headers: BTreeMap<String, Claim>,
+    /// What separates the names of nested claims, usually a dot. Empty: names are of top-level claims.
+    #[serde(default)]
+    pub(in crate::control::config) nested_claim_delimiter: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_leeway() -> Span {
+    Span(std::time::Duration::from_secs(60))
+}
+
+fn default_max_token_bytes() -> Size {
+    Size(8 * 1024)
+}
+
+fn default_algorithms() -> Vec<AlgorithmName> {
+    vec![AlgorithmName::Rs256, AlgorithmName::Ps256, AlgorithmName::Es256, AlgorithmName::EdDsa]
+}
+
+/// Where keys come from: exactly one of url, file and inline.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::control::config) struct Jwks {
+    /// An https URL. http only to a loopback address, or with allow_http.
+    pub(in crate::control::config) url: Option<String>,
+    /// A file, watched for changes.
+    pub(in crate::control::config) file: Option<String>,
+    /// The key set itself, as a JSON object or as a string that holds one.
+    pub(in crate::control::config) inline: Option<InlineJwks>,
+    /// With url: how often to fetch, 1s to 24h. Absent: as the response's caching fields say, or 5m.
+    pub(in crate::control::config) refresh_interval: Option<Span>,
+    /// With url: accept an http URL to an address that is not loopback. Whoever is on the way can
+    /// then replace the keys.
+    #[serde(default)]
+    pub(in crate::control::config) allow_http: bool,
+}
+
+/// A signature algorithm by its registered name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub(in crate::control::config) enum AlgorithmName {
+    #[serde(rename = "RS256")]
+    Rs256,
+    #[serde(rename = "RS384")]
+    Rs384,
+    #[serde(rename = "RS512")]
+    Rs512,
+    #[serde(rename = "PS256")]
+    Ps256,
+    #[serde(rename = "PS384")]
+    Ps384,
+    #[serde(rename = "PS512")]
+    Ps512,
+    #[serde(rename = "ES256")]
+    Es256,
+    #[serde(rename = "ES384")]
+    Es384,
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+    #[serde(rename = "Ed25519")]
+    Ed25519,
+}
+
+impl From<AlgorithmName> for Algorithm {
+    fn from(name: AlgorithmName) -> Self {
+        match name {
+            AlgorithmName::Rs256 => Self::Rs256,
+            AlgorithmName::Rs384 => Self::Rs384,
+            AlgorithmName::Rs512 => Self::Rs512,
+            AlgorithmName::Ps256 => Self::Ps256,
+            AlgorithmName::Ps384 => Self::Ps384,
+            AlgorithmName::Ps512 => Self::Ps512,
+            AlgorithmName::Es256 => Self::Es256,
+            AlgorithmName::Es384 => Self::Es384,
+            AlgorithmName::EdDsa | AlgorithmName::Ed25519 => Self::EdDsa,
+        }
+    }
+}
+
+/// Gives a type that JSON spells in several ways its schema, in place.
+macro_rules! inline_schema {
+    ($type:ident, $schema:tt) => {
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
+/// `any`, or a list of which a token must have one.
+#[derive(Debug)]
+pub(in crate::control::config) enum Audiences {
+    Any,
+    List(Vec<String>),
+}
+
+inline_schema!(Audiences, {
+    "anyOf": [
+        { "const": "any" },
+        { "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1 }
+    ]
+});
+
+impl<'de> Deserialize<'de> for Audiences {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Array(list) => strings(list).map(Self::List),
+            _ => Ok(Self::Any),
+        }
+    }
+}
+
+/// A claim by its name or JSON Pointer, or by the names that lead to it.
+#[derive(Debug)]
+pub(in crate::control::config) enum Claim {
+    Name(String),
+    Steps(Vec<String>),
+}
+
+inline_schema!(Claim, {
+    "anyOf": [
+        { "type": "string", "minLength": 1 },
+        { "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1 }
+    ]
+});
+
+impl<'de> Deserialize<'de> for Claim {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(name) => Ok(Self::Name(name)),
+            Value::Array(list) => strings(list).map(Self::Steps),
+            _ => Err(D::Error::custom("expected a string or an array of strings")),
+        }
+    }
+}
+
+fn strings<E: serde::de::Error>(list: Vec<Value>) -> Result<Vec<String>, E> {
+    let text = |value| match value {
+        Value::String(text) => Ok(text),
+        _ => Err(E::custom("expected an array of strings")),
+    };
+    list.into_iter().map(text).collect()
+}
+
+/// The text of a key set, taken from the file as it stands.
+#[derive(Debug)]
+pub(in crate::control::config) enum InlineJwks {
+    /// An object: its text is that of the file, so that the key parser sees what was typed.
+    Object,
+    /// A string that holds the JSON.
+    Text(String),
+}
+
+inline_schema!(InlineJwks, { "type": ["object", "string"] });
+
+impl<'de> Deserialize<'de> for InlineJwks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self::Text(text)),
+            _ => Ok(Self::Object),
+        }
+    }
+}
+
+/// A scalar that a claim is compared with. A number is compared as typed, so only its place is kept.
+#[derive(Debug)]
+pub(in crate::control::config) enum Scalar {
+    String(String),
+    Number,
+    Bool(bool),
+}
+
+inline_schema!(Scalar, { "type": ["string", "number", "boolean"] });
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self::String(text)),
+            Value::Number(_) => Ok(Self::Number),
+            Value::Bool(flag) => Ok(Self::Bool(flag)),
+            _ => Err(D::Error::custom("expected a string, a number or a boolean")),
+        }
+    }
+}

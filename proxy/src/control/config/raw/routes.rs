@@ -1,0 +1,157 @@
+//! `routes` as it is typed: which requests, what is asked of them, what is done with them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::jwt::{Claim, Scalar};
+
+/// Which requests go where, and what is asked of them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::control::config) struct Route {
+    /// Its name in metrics and log lines. Absent: `routes[N]`, by position.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) name: Option<String>,
+    /// Which requests it takes. Absent or empty: every request that no other route takes.
+    #[serde(default, rename = "match")]
+    pub(in crate::control::config) selects: Match,
+    /// The token rules. Absent: anyone passes.
+    pub(in crate::control::config) jwt: Option<RouteJwt>,
+    /// Forward to the upstream of this name.
+    pub(in crate::control::config) upstream: Option<String>,
+    /// Answer here.
+    pub(in crate::control::config) respond: Option<Respond>,
+    /// Send the client elsewhere.
+    pub(in crate::control::config) redirect: Option<Redirect>,
+}
+
+/// Which requests a route takes: those to which all that is given applies. Between routes that
+/// take the same request the listener decides first, then the host, the path, the method.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::control::config) struct Match {
+    /// Received on the listener of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::control::config) listener: Option<String>,
+    /// For this host, without a port: `api.example.com`, `*.example.com` for every name below
+    /// it, or `*` for any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::control::config) host: Option<String>,
+    /// For exactly this path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::control::config) path: Option<String>,
+    /// For this path and what is below it: `/orders` takes `/orders` and `/orders/1`, not `/orders1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::control::config) path_prefix: Option<String>,
+    /// With one of these methods. Other methods on the same path have no route, unless another
+    /// route for that path takes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) methods: Option<Vec<String>>,
+}
+
+/// The token rules of a route.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::control::config) struct RouteJwt {
+    /// What happens without a good token: strict refuses; optional refuses a bad one and passes
+    /// requests without any; permissive passes all and says so in x-jwt-status.
+    #[serde(default)]
+    pub(in crate::control::config) mode: Mode,
+    /// Names of the providers whose tokens are accepted.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) providers: Vec<String>,
+    /// Rules for claims; all must hold.
+    #[serde(default)]
+    pub(in crate::control::config) require: Vec<Require>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(in crate::control::config) enum Mode {
+    #[default]
+    Strict,
+    Optional,
+    Permissive,
+}
+
+/// A rule: a claim with exactly one of exists, equals, one_of, contains and prefix; or any_of.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::control::config) struct Require {
+    /// The claim, by its name, by a JSON Pointer (`/realm/roles`), or by the names that lead to it.
+    pub(in crate::control::config) claim: Option<Claim>,
+    /// It is there and not null.
+    pub(in crate::control::config) exists: Option<bool>,
+    /// It is this.
+    pub(in crate::control::config) equals: Option<Scalar>,
+    /// It is one of these.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) one_of: Option<Vec<Scalar>>,
+    /// It is an array with this member, or, for scope, a text with this word.
+    pub(in crate::control::config) contains: Option<Scalar>,
+    /// It is a string that begins with this.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) prefix: Option<String>,
+    /// Instead of a claim: rules of which one is enough.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) any_of: Option<Vec<Condition>>,
+}
+
+/// A claim with exactly one of exists, equals, one_of, contains and prefix.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::control::config) struct Condition {
+    /// The claim, by its name, by a JSON Pointer (`/realm/roles`), or by the names that lead to it.
+    pub(in crate::control::config) claim: Claim,
+    /// It is there and not null.
+    pub(in crate::control::config) exists: Option<bool>,
+    /// It is this.
+    pub(in crate::control::config) equals: Option<Scalar>,
+    /// It is one of these.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) one_of: Option<Vec<Scalar>>,
+    /// It is an array with this member, or, for scope, a text with this word.
+    pub(in crate::control::config) contains: Option<Scalar>,
+    /// It is a string that begins with this.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) prefix: Option<String>,
+}
+
+/// An answer given here.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::control::config) struct Respond {
+    /// The status.
+    #[schemars(range(min = 200, max = 599))]
+    pub(in crate::control::config) status: u16,
+    /// The body.
+    #[serde(default)]
+    pub(in crate::control::config) body: String,
+    /// Its Content-Type.
+    #[serde(default = "default_content_type")]
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) content_type: String,
+}
+
+fn default_content_type() -> String {
+    "text/plain; charset=utf-8".into()
+}
+
+/// Where a client is sent.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::control::config) struct Redirect {
+    /// 301, 302, 303, 307 or 308.
+    #[serde(default = "default_redirect_status")]
+    #[schemars(range(min = 301, max = 308))]
+    pub(in crate::control::config) status: u16,
+    /// The Location that is sent, as it is.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) location: String,
+}
+
+fn default_redirect_status() -> u16 {
+    302
+}

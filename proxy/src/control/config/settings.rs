@@ -1,0 +1,216 @@
+//! A configuration that is valid: what the raw file says, as types that cannot hold a bad value.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::error::Problems;
+use crate::snapshot::Forwarding;
+use crate::snapshot::claims_policy::AuthPolicy;
+use crate::snapshot::key_set::{Algorithm, KeySet};
+use crate::snapshot::limits::{Limits, Timeouts};
+use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer};
+use crate::snapshot::route_match::RouteMatch;
+use crate::snapshot::route_table::Action;
+use crate::snapshot::upstream_set::{Balance, Ejection, Endpoint, HostHeader};
+
+/// A whole configuration. Ids in it are positions in its own lists, and fit.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How many worker threads.
+    pub workers: Workers,
+    /// Where clients connect; indexed by [`crate::snapshot::ids::ListenerId`]; never empty.
+    pub listeners: Vec<ListenerConfig>,
+    /// By name; indexed by [`crate::snapshot::ids::ProviderId`].
+    pub providers: Vec<ProviderConfig>,
+    /// By name; indexed by [`crate::snapshot::ids::UpstreamId`].
+    pub upstreams: Vec<UpstreamConfig>,
+    /// In the order of the file; indexed by [`crate::snapshot::ids::RouteId`]; no two tie.
+    pub routes: Vec<RouteConfig>,
+    /// Bounds on size and number.
+    pub limits: LimitsConfig,
+    /// Bounds on time.
+    pub timeouts: Timeouts,
+    /// What an upstream is told about the client.
+    pub forwarding: Forwarding,
+    /// Where the administration listener is, if anywhere.
+    pub admin: Option<SocketAddr>,
+    /// What the gateway says about itself, and how.
+    pub log: LogConfig,
+    /// Where the line for each request goes.
+    pub access_log: AccessLogTarget,
+    /// What is allowed and likely not meant: things defined and not used.
+    pub warnings: Problems,
+}
+
+/// How many worker threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workers {
+    /// One for each CPU that the process may use.
+    Auto,
+    /// This many, 1..=1024.
+    Count(usize),
+}
+
+/// One address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// No other listener has it.
+    pub name: Box<str>,
+    /// No other listener has it, unless its port is 0.
+    pub address: SocketAddr,
+}
+
+/// A token provider, all but its keys.
+#[derive(Debug, Clone)]
+pub struct ProviderConfig {
+    /// The key under `jwt.providers`.
+    pub name: Box<str>,
+    /// Whose `iss` it believes.
+    pub issuer: Issuer,
+    /// Which `aud` it believes.
+    pub audiences: Audiences,
+    /// The allow-list; never empty.
+    pub algorithms: Vec<Algorithm>,
+    /// Tolerance for `exp`, `nbf` and `iat`; at most 300 s.
+    pub leeway: Duration,
+    /// Refuse a token without `exp`.
+    pub require_exp: bool,
+    /// Refuse longer tokens before decoding them.
+    pub token_bytes_max: usize,
+    /// Keep the token in the forwarded request.
+    pub forward_token: bool,
+    /// Request fields set from claims.
+    pub claim_headers: Vec<ClaimHeader>,
+    /// Where its keys come from.
+    pub source: JwksSource,
+}
+
+/// Where a provider's keys come from.
+#[derive(Debug, Clone)]
+pub enum JwksSource {
+    /// The configuration itself.
+    Inline(Arc<KeySet>),
+    /// A file that was readable and had a usable key when the configuration was read; the path is
+    /// absolute or relative to the working directory.
+    File(PathBuf),
+    /// An HTTP server.
+    Url {
+        /// `https`, or `http` where that is allowed.
+        url: Box<str>,
+        /// How often to fetch, whatever the response's caching fields say.
+        refresh_interval: Option<Duration>,
+    },
+}
+
+/// A named service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    /// The key under `upstreams`.
+    pub name: Box<str>,
+    /// Never empty; no two are equal.
+    pub endpoints: Vec<EndpointConfig>,
+    /// How one endpoint is picked for a request.
+    pub balance: Balance,
+    /// Which `Host` the endpoint sees.
+    pub host: HostHeader,
+    /// Idle connections kept to each endpoint by each worker.
+    pub idle_connections_max: usize,
+    /// How long an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// When an endpoint is taken out and for how long.
+    pub ejection: Ejection,
+}
+
+/// Where a service can be reached, before names are resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum EndpointConfig {
+    /// An address.
+    Fixed(Endpoint),
+    /// A name that resolves to any number of addresses.
+    Name {
+        /// A host name, lower-case.
+        host: Box<str>,
+        /// Of each address.
+        port: u16,
+    },
+}
+
+/// A route: which requests it takes, what it asks of them, what it does with them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouteConfig {
+    /// As configured or `routes[N]`; no other route has it.
+    pub name: Box<str>,
+    /// Which requests it takes.
+    pub selects: RouteMatch,
+    /// The token rules, or none: anyone passes.
+    pub auth: Option<AuthPolicy>,
+    /// What is done with a request that passes.
+    pub action: Action,
+}
+
+/// Bounds on size and number for the process; [`LimitsConfig::for_each_of`] makes those of a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// [`Limits::head_bytes`].
+    pub head_bytes: usize,
+    /// [`Limits::head_fields`].
+    pub head_fields: usize,
+    /// [`Limits::target_bytes`].
+    pub target_bytes: usize,
+    /// [`Limits::request_body_bytes`].
+    pub request_body_bytes: u64,
+    /// Client connections open at once on all workers together.
+    pub connections: usize,
+    /// [`Limits::requests_per_connection`].
+    pub requests_per_connection: u64,
+    /// [`Limits::token_cache_entries`].
+    pub token_cache_entries: usize,
+}
+
+impl LimitsConfig {
+    /// The bounds of one worker among `workers`. The share of connections is rounded down, so that
+    /// the sum is never more than configured, but is at least one.
+    #[must_use]
+    pub fn for_each_of(&self, workers: usize) -> Limits {
+        Limits {
+            head_bytes: self.head_bytes,
+            head_fields: self.head_fields,
+            target_bytes: self.target_bytes,
+            request_body_bytes: self.request_body_bytes,
+            connections_per_worker: (self.connections / workers.max(1)).max(1),
+            requests_per_connection: self.requests_per_connection,
+            token_cache_entries: self.token_cache_entries,
+        }
+    }
+}
+
+/// What the gateway says about itself, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Lines for people or for machines.
+    pub format: LogFormat,
+    /// The least severe that is written.
+    pub level: tracing::Level,
+}
+
+/// Lines for people or for machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where the line for each request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLogTarget {
+    /// Nowhere.
+    Off,
+    /// Standard output.
+    Stdout,
+    /// Appended to this file; absolute or relative to the working directory.
+    File(PathBuf),
+}

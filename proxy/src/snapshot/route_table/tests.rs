@@ -1,0 +1,1 @@
+//! Precedence, by example and against a slow obvious version.
