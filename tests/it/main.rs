@@ -7,8 +7,19 @@
 #![allow(clippy::print_stderr, reason = "failure messages and skipped tests")]
 
 mod auth;
+mod cli;
+mod client_faults;
+mod demo;
+mod drain;
 mod harness;
 mod harness_check;
+mod limits;
+mod operate;
 mod proxying;
 mod refusals;
+mod reload;
+mod rotation;
 mod routing;
+mod third_party;
+mod timeouts;
+mod upstream_faults;

@@ -18,7 +18,7 @@ impl Client {
     /// Sends bytes; the gateway must take them.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.0.send(bytes).expect("the gateway takes the bytes");
+        self.0.try_send(bytes).expect("the gateway takes the bytes");
         self
     }
 

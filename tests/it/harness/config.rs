@@ -10,8 +10,9 @@ use super::upstream::Upstream;
 #[derive(Clone)]
 pub struct Config(Value);
 
+#[allow(clippy::needless_pass_by_value, reason = "`json!` literals are handed over")]
 impl Config {
-    /// One listener called `public`, an admin listener, one worker, and no routes.
+    /// One listener called `public`, an admin listener, one worker, and no routes yet.
     ///
     /// One worker makes pooled connections and gauges exact; tests about several set `workers`.
     pub fn new() -> Self {
@@ -21,6 +22,7 @@ impl Config {
             "upstreams": {},
             "routes": [],
             "admin": { "address": "127.0.0.1:0" },
+            "access_log": { "target": "stdout" },
         }))
     }
 
@@ -46,7 +48,7 @@ impl Config {
     pub fn protecting_with_url(upstream: &Upstream, issuer: &Issuer) -> Self {
         let mut config = Self::protecting(upstream, &[]);
         config.0["jwt"]["providers"]["tests"]["jwks"] =
-            json!({ "url": issuer.url(), "allow_http": true });
+            json!({ "url": issuer.url(), "refresh_interval": "1s" });
         config
     }
 

@@ -1,4 +1,4 @@
-//! The one place where a test waits: for a condition, with a deadline.
+//! The one place where a test waits: for a condition with a deadline, or to be a slow peer.
 
 use std::time::{Duration, Instant};
 
@@ -29,4 +29,10 @@ pub fn wait<T>(mut condition: impl FnMut() -> Option<T>) -> Option<T> {
         }
         std::thread::sleep(LOOK_EVERY);
     }
+}
+
+/// Lets time pass: for a peer whose slowness is what the test is about, never to wait for the
+/// gateway.
+pub fn pace(pause: Duration) {
+    std::thread::sleep(pause);
 }

@@ -82,7 +82,7 @@ impl Shared {
              Content-Length: {}\r\nConnection: close\r\n\r\n",
             body.len()
         );
-        let _ = wire.send([head.as_bytes(), &body].concat());
+        let _ = wire.try_send([head.as_bytes(), &body].concat());
         self.fetches.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -19,7 +19,7 @@ pub mod wire;
 
 pub use client::Client;
 pub use config::Config;
-pub use deadline::{PATIENCE, wait_until};
+pub use deadline::wait_until;
 pub use gateway::Gateway;
 pub use issuer::Issuer;
 pub use leaks::Baseline;

@@ -186,7 +186,7 @@ impl Peer {
     /// Sends bytes; the gateway must take them.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.wire.send(bytes).expect("the gateway takes the upstream's bytes");
+        self.wire.try_send(bytes).expect("the gateway takes the upstream's bytes");
     }
 
     /// Answers requests until the gateway closes the connection.
@@ -197,7 +197,7 @@ impl Peer {
                 Ok(request) => {
                     let response = answer(&request);
                     let _ = self.requests.send(request);
-                    if self.wire.send(response).is_err() {
+                    if self.wire.try_send(response).is_err() {
                         return;
                     }
                 }

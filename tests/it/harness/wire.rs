@@ -72,8 +72,8 @@ impl Wire {
         }
     }
 
-    /// Sends all of it.
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), WireError> {
+    /// Sends all of it, if the peer takes it.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), WireError> {
         (&self.socket).write_all(bytes.as_ref()).map_err(WireError::from)
     }
 

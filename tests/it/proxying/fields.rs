@@ -114,7 +114,6 @@ fn without_forwarding_nothing_is_told() {
 fn the_host_is_kept_or_rewritten_as_the_upstream_asks() {
     let (kept, _) = seen(unchanged, "");
     assert_eq!(kept.field("Host"), Some("test.example"));
-    let (rewritten, _) =
-        seen(|config| config.set("upstreams.main.host", json!({ "rewrite": "inner.example" })), "");
+    let (rewritten, _) = seen(|config| config.set("upstreams.main.host", "inner.example"), "");
     assert_eq!(rewritten.field("Host"), Some("inner.example"));
 }
