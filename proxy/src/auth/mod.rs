@@ -1,1 +1,41 @@
-//! Token verification, sans-io.
+//! Token verification, sans-io: request fields and a snapshot's rules in, a verdict out.
+//!
+//! [`authorize()`] is what a worker calls. The order of work for one token is in `verification`:
+//! size, characters, segments, JOSE header, provider (exact `iss`, still unverified), key, signature,
+//! claims; then the rules of the route. The cache of verified tokens stands in front of all but
+//! the size and the rules. Only the verdict reaches the client; the reason goes to log and metrics.
+
+mod authorize;
+mod bearer;
+mod challenge;
+mod claim_rules;
+mod claims;
+mod compact;
+mod explain;
+mod header_block;
+mod jose_header;
+pub mod json;
+mod key_lookup;
+mod refusal;
+mod signature;
+mod token_cache;
+mod trace;
+mod verification;
+mod verified_token;
+
+pub use authorize::{Authorization, STATUS_FIELD, authorize};
+pub use challenge::write_challenge;
+pub use explain::{Explanation, explain, explain_signature};
+pub use header_block::shadows;
+pub(crate) use jose_header::is_valid_kid;
+pub use refusal::{Class, Reason, Refusal};
+pub use token_cache::TokenCache;
+pub use trace::Finding;
+pub use verified_token::VerifiedToken;
+
+/// Seconds since the epoch by CLOCK_REALTIME, as the caller read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnixTime(pub i64);
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use super::config::{Config, EndpointConfig, ListenerConfig, ProviderConfig, Upst
 use crate::snapshot::claims_policy::Mode;
 use crate::snapshot::ids::{Generation, ListenerId};
 use crate::snapshot::key_set::KeySet;
-use crate::snapshot::provider::Provider;
+use crate::snapshot::provider::{Provider, TokenChecks};
 use crate::snapshot::route_table::{Route, RouteTable};
 use crate::snapshot::upstream_set::{Endpoint, Upstream};
 use crate::snapshot::{Listener, Snapshot};
@@ -124,6 +124,7 @@ fn provider(raw: &ProviderConfig, inputs: &Inputs<'_>) -> Provider {
         token_bytes_max: raw.token_bytes_max,
         forward_token: raw.forward_token,
         claim_headers: raw.claim_headers.clone(),
+        checks: TokenChecks::default(),
         keys: keys.cloned(),
     }
 }

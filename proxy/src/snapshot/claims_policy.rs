@@ -7,8 +7,8 @@ use super::ids::ProviderId;
 pub struct AuthPolicy {
     /// What happens to a request without a good token.
     pub mode: Mode,
-    /// Who may have issued the token; never empty. With an [`super::provider::Issuer::Any`]
-    /// provider there is exactly one.
+    /// Who may have issued the token; never empty, no two with the same issuer. With an
+    /// [`super::provider::Issuer::Any`] provider there is exactly one.
     pub providers: Vec<ProviderId>,
     /// All of these must hold.
     pub require: Vec<Requirement>,
@@ -78,20 +78,21 @@ pub enum Matcher {
     Exists,
     /// Exactly this scalar.
     Equals(Scalar),
-    /// One of these scalars.
+    /// One of these scalars; for `scope` and `scp`, a word of the set is one of them.
     OneOf(Vec<Scalar>),
-    /// An array with this member, or, for `scope`, a space-separated string with this word.
+    /// An array with this member. `scope` and `scp` are one set of words, each written as an array
+    /// or as a space-separated string, and contain this word.
     Contains(Scalar),
     /// A string that begins with this.
     Prefix(Box<str>),
 }
 
-/// A scalar of the configuration; numbers compare exactly, as written in JSON.
+/// A scalar of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scalar {
     /// A string.
     String(Box<str>),
-    /// A number in its canonical decimal spelling (see `auth::claims`).
+    /// A number in any JSON spelling; compared by its exact decimal value, so `1e3` is `1000`.
     Number(Box<str>),
     /// A boolean.
     Bool(bool),

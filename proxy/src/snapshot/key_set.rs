@@ -1,28 +1,125 @@
 //! Public keys, already checked, each with the algorithms it may be used for.
 
-/// A signature algorithm (RFC 7518 section 3.1, RFC 8037, RFC 9864).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Algorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
-    /// RSASSA-PKCS1-v1_5 with SHA-384.
-    Rs384,
-    /// RSASSA-PKCS1-v1_5 with SHA-512.
-    Rs512,
-    /// RSASSA-PSS with SHA-256.
-    Ps256,
-    /// RSASSA-PSS with SHA-384.
-    Ps384,
-    /// RSASSA-PSS with SHA-512.
-    Ps512,
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// ECDSA on P-384 with SHA-384.
-    Es384,
-    /// Ed25519, spelled `EdDSA` or `Ed25519` in a token.
-    EdDsa,
+mod algorithm;
+mod public_key;
+
+pub use algorithm::{Algorithm, AlgorithmSet};
+pub use public_key::{PublicKey, PublicKeyError};
+
+/// A public key, the algorithms it may verify and the name its issuer gave it.
+///
+/// The set of algorithms comes from the key alone: an `alg` that a token names selects among them
+/// and can never add one (RFC 8725 section 3.1).
+#[derive(Clone, PartialEq, Eq)]
+pub struct VerificationKey {
+    kid: Option<Box<str>>,
+    algorithms: AlgorithmSet,
+    public: PublicKey,
+}
+
+impl VerificationKey {
+    /// A key usable with `algorithm` only, or, where the issuer does not say (`None`), with every
+    /// algorithm of its kind. Nothing where `algorithm` is none of the key's kind.
+    #[must_use]
+    pub fn new(
+        kid: Option<Box<str>>,
+        public: PublicKey,
+        algorithm: Option<Algorithm>,
+    ) -> Option<Self> {
+        let of_its_kind = public.algorithms();
+        let algorithms = match algorithm {
+            None => of_its_kind,
+            Some(algorithm) if of_its_kind.contains(algorithm) => algorithm.into(),
+            Some(_) => return None,
+        };
+        Some(Self { kid, algorithms, public })
+    }
+
+    /// The name its issuer gave it.
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// What it may verify; never empty.
+    #[must_use]
+    pub fn algorithms(&self) -> AlgorithmSet {
+        self.algorithms
+    }
+
+    /// Whether `signature` is this key's over `signed`; never when `algorithm` is not one of the
+    /// key's own.
+    #[must_use]
+    pub fn verify(&self, algorithm: Algorithm, signed: &[u8], signature: &[u8]) -> bool {
+        self.algorithms.contains(algorithm) && self.public.verify(algorithm, signed, signature)
+    }
+}
+
+impl std::fmt::Debug for VerificationKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VerificationKey")
+            .field("kid", &self.kid)
+            .field("algorithms", &self.algorithms)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The usable keys of one provider at one time.
-#[derive(Debug)]
-pub struct KeySet {}
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySet {
+    /// Sorted by kid; keys without one come first. Keys of one kid keep the order of the source.
+    keys: Box<[VerificationKey]>,
+}
+
+impl KeySet {
+    /// The set of these keys. A key that is there twice counts once; two different keys under one
+    /// kid are both kept (RFC 7517 section 4.5).
+    #[must_use]
+    pub fn new(keys: Vec<VerificationKey>) -> Self {
+        let mut kept: Vec<VerificationKey> = Vec::with_capacity(keys.len());
+        for key in keys {
+            if !kept.contains(&key) {
+                kept.push(key);
+            }
+        }
+        kept.sort_by(|a, b| a.kid.cmp(&b.kid));
+        Self { keys: kept.into_boxed_slice() }
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// All keys, sorted by kid.
+    pub fn iter(&self) -> std::slice::Iter<'_, VerificationKey> {
+        self.keys.iter()
+    }
+
+    /// The keys of this name: none, one, or several of one name.
+    #[must_use]
+    pub fn with_kid(&self, kid: &str) -> &[VerificationKey] {
+        let start = self.keys.partition_point(|key| key.kid() < Some(kid));
+        let named = &self.keys[start..];
+        &named[..named.partition_point(|key| key.kid() == Some(kid))]
+    }
+}
+
+impl<'s> IntoIterator for &'s KeySet {
+    type Item = &'s VerificationKey;
+    type IntoIter = std::slice::Iter<'s, VerificationKey>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests;

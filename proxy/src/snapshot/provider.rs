@@ -27,8 +27,27 @@ pub struct Provider {
     pub forward_token: bool,
     /// Request fields set from claims.
     pub claim_headers: Vec<ClaimHeader>,
+    /// Checks that are off unless asked for.
+    pub checks: TokenChecks,
     /// The keys, or none before the first load.
     pub keys: Option<Arc<KeySet>>,
+}
+
+/// Checks of a token that are off unless the configuration asks for them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TokenChecks {
+    /// What `typ` must be one of, without an `application/` prefix; empty: anything or nothing.
+    pub types: Vec<Box<str>>,
+    /// Ask for every claim that RFC 9068 section 2.2 does.
+    pub rfc9068: bool,
+    /// Refuse a token whose header names no key.
+    pub require_kid: bool,
+    /// Refuse a token whose header brings its own key or says where to fetch one.
+    pub reject_embedded_keys: bool,
+    /// Refuse a token issued longer ago, or that does not say when.
+    pub max_age: Option<Duration>,
+    /// Refuse a token that has longer to live, or that does not say how long.
+    pub max_lifetime: Option<Duration>,
 }
 
 /// Whose `iss` is believed; compared code point by code point, never normalised.

@@ -276,10 +276,9 @@ impl PathTrie {
                 None => return best,
             }
         }
-        let with_slash = |ending: &'_ Ending| -> bool { trailing_slash && ending.slash.is_some() };
         let exact = if trailing_slash { &node.exact.slash } else { &node.exact.bare };
-        let prefix = if with_slash(&node.prefix) { &node.prefix.slash } else { &node.prefix.bare };
-        exact.as_ref().or(prefix.as_ref()).or(best)
+        let prefix_slash = node.prefix.slash.as_ref().filter(|_| trailing_slash);
+        exact.as_ref().or(prefix_slash).or(node.prefix.bare.as_ref()).or(best)
     }
 }
 

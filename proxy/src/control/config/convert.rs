@@ -130,7 +130,8 @@ impl<'a> Reader<'a> {
 
     /// Notes something that is allowed and likely not meant.
     fn warning(&mut self, path: &JsonPath, what: impl Display) {
-        self.warnings.push(note(self.locator.position(path), path, what));
+        let position = self.locator.position(path);
+        self.warnings.push(note(position, path, format_args!("warning: {what}")));
     }
 
     /// The problems if there are any, else the warnings, both in the order of the text.

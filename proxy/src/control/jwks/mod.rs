@@ -1,1 +1,3 @@
 //! Key sets: fetched, parsed, scheduled.
+
+pub mod parse;

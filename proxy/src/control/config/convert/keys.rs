@@ -1,13 +1,9 @@
 //! The seam to the key set parser.
 
+use crate::control::jwks::parse::parse_set;
 use crate::snapshot::key_set::KeySet;
 
-/// Parses a key set.
+/// Parses a key set that must have a usable key.
 pub(super) fn parse(bytes: &[u8]) -> Result<KeySet, String> {
-    let value: serde_json::Value =
-        serde_json::from_slice(bytes).map_err(|_| "not JSON".to_owned())?;
-    match value.get("keys").and_then(serde_json::Value::as_array) {
-        Some(keys) if !keys.is_empty() => Ok(KeySet {}),
-        _ => Err("has no keys".to_owned()),
-    }
+    parse_set(bytes).map(|set| set.keys).map_err(|error| error.to_string())
 }

@@ -1,0 +1,105 @@
+//! Finding the bearer token in the fields of a request (RFC 6750 section 2.1, RFC 9110 section 11).
+
+use httparse::Header;
+
+use super::refusal::Reason;
+
+const SCHEME: &[u8] = b"Bearer";
+
+/// The token, as sent, or none where there are no credentials or those of another scheme.
+pub(super) fn extract<'b>(fields: &[Header<'b>]) -> Result<Option<&'b [u8]>, Reason> {
+    let mut values = fields
+        .iter()
+        .filter(|field| field.name.eq_ignore_ascii_case("authorization"))
+        .map(|field| field.value);
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Reason::MultipleCredentials);
+    }
+    token(value)
+}
+
+fn token(value: &[u8]) -> Result<Option<&[u8]>, Reason> {
+    let (scheme, rest) = split_scheme(value);
+    if !scheme.eq_ignore_ascii_case(SCHEME) {
+        // An upstream that splits lists would find a bearer token here that nobody verified.
+        let hidden = value.split(|byte| *byte == b',').skip(1).any(|part| {
+            let part = part.trim_ascii_start();
+            split_scheme(part).0.eq_ignore_ascii_case(SCHEME)
+        });
+        return if hidden { Err(Reason::MultipleCredentials) } else { Ok(None) };
+    }
+    // A comma is in no token: this is a list of credentials.
+    if memchr::memchr(b',', rest).is_some() {
+        return Err(Reason::MultipleCredentials);
+    }
+    let token = rest.trim_ascii();
+    if rest.first() != Some(&b' ') || token.is_empty() || memchr::memchr(b'\t', rest).is_some() {
+        return Err(Reason::MalformedCredentials);
+    }
+    Ok(Some(token))
+}
+
+/// The leading token (RFC 9110 section 5.6.2) and what follows it.
+fn split_scheme(value: &[u8]) -> (&[u8], &[u8]) {
+    let end = value.iter().position(|byte| !is_tchar(*byte)).unwrap_or(value.len());
+    value.split_at(end)
+}
+
+fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(value: &str) -> Header<'_> {
+        Header { name: "AuthoriZation", value: value.as_bytes() }
+    }
+
+    fn extracted(value: &str) -> Result<Option<&str>, Reason> {
+        extract(&[field(value)]).map(|token| token.map(|token| str::from_utf8(token).unwrap()))
+    }
+
+    #[test]
+    fn e1_no_field_is_no_token() {
+        assert_eq!(extract(&[]), Ok(None));
+        assert_eq!(extract(&[Header { name: "Authorizations", value: b"Bearer x" }]), Ok(None));
+    }
+
+    #[test]
+    fn e2_the_scheme_is_compared_without_case() {
+        for scheme in ["bearer", "BEARER", "Bearer", "bEaReR"] {
+            assert_eq!(extracted(&format!("{scheme} a.b.c")), Ok(Some("a.b.c")));
+        }
+    }
+
+    #[test]
+    fn e3_other_schemes_are_no_token() {
+        for value in ["Basic dXNlcjpwdw==", "Digest a=\"b\", c=\"d\"", "BearerX a.b.c", "", "x"] {
+            assert_eq!(extracted(value), Ok(None), "{value}");
+        }
+    }
+
+    #[test]
+    fn e4_spaces_around_the_token() {
+        assert_eq!(extracted("Bearer   a.b.c"), Ok(Some("a.b.c")));
+        assert_eq!(extracted("Bearer a.b.c  "), Ok(Some("a.b.c")));
+        for value in ["Bearer", "Bearer ", "Bearer\ta.b.c", "Bearer \ta.b.c", "Bearer=a.b.c"] {
+            assert_eq!(extracted(value), Err(Reason::MalformedCredentials), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn e5_two_fields_or_a_list_are_refused() {
+        for (a, b) in [("Bearer a", "Bearer a"), ("Basic x", "Bearer a"), ("Basic x", "Basic x")] {
+            assert_eq!(extract(&[field(a), field(b)]), Err(Reason::MultipleCredentials));
+        }
+        for value in
+            ["Bearer a, Bearer b", "Bearer a,b", "Bearer, a", "Basic x, Bearer a", "x,bearer a"]
+        {
+            assert_eq!(extracted(value), Err(Reason::MultipleCredentials), "{value}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Request fields made from claims, encoded so that no claim can end a field or look like another.
+//!
+//! A string, number or boolean is written as it is; the scalars of an array are joined by commas,
+//! a comma or backslash inside one being escaped by a backslash. Every byte that is not visible
+//! ASCII or an inner space, and `%` itself, is percent-encoded: two different claims never give
+//! one value. A claim that is missing, `null`, an object, or an array with one of these gives no
+//! field.
+
+use std::io::Write;
+
+use super::claims::Claims;
+use super::json::Value;
+use super::refusal::Reason;
+use crate::snapshot::provider::ClaimHeader;
+
+/// Bytes of all fields made from one token: with the largest head it still fits the send buffer.
+pub(super) const BLOCK_BYTES_MAX: usize = 8 * 1024;
+
+/// The fields, each ended by CRLF, ready to be sent.
+pub(super) fn build(headers: &[ClaimHeader], claims: &Claims) -> Result<Box<[u8]>, Reason> {
+    let mut block = Vec::new();
+    for header in headers {
+        let start = block.len();
+        block.extend_from_slice(header.name.as_bytes());
+        block.extend_from_slice(b": ");
+        let value = block.len();
+        let written =
+            claims.find(&header.claim).is_some_and(|claim| write_claim(claim, &mut block));
+        if written {
+            encode_outer_spaces(&mut block, value);
+            block.extend_from_slice(b"\r\n");
+        } else {
+            block.truncate(start);
+        }
+        if block.len() > BLOCK_BYTES_MAX {
+            return Err(Reason::ClaimHeaders);
+        }
+    }
+    Ok(block.into_boxed_slice())
+}
+
+/// Whether a client's field of this name would pass for the claim header: the comparison ignores
+/// case and takes `_` for `-`, as upstreams behind CGI-like interfaces do.
+#[must_use]
+pub fn shadows(field_name: &str, claim_header: &str) -> bool {
+    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    field_name.len() == claim_header.len()
+        && field_name.bytes().map(fold).eq(claim_header.bytes().map(fold))
+}
+
+fn write_claim(claim: Value<'_>, block: &mut Vec<u8>) -> bool {
+    match claim {
+        Value::Array(array) => {
+            for (index, element) in array.elements().enumerate() {
+                if index > 0 {
+                    block.push(b',');
+                }
+                if !write_scalar(element, true, block) {
+                    return false;
+                }
+            }
+            true
+        }
+        scalar => write_scalar(scalar, false, block),
+    }
+}
+
+fn write_scalar(scalar: Value<'_>, in_list: bool, block: &mut Vec<u8>) -> bool {
+    match scalar {
+        Value::Bool(value) => block.extend_from_slice(if value { b"true" } else { b"false" }),
+        Value::Number(text) => block.extend_from_slice(text.as_bytes()),
+        Value::String(text) => {
+            for byte in text.to_cow().bytes() {
+                match byte {
+                    b',' | b'\\' if in_list => block.extend_from_slice(&[b'\\', byte]),
+                    b'%' | 0..=0x1f | 0x7f.. => percent_encode(byte, block),
+                    visible => block.push(visible),
+                }
+            }
+        }
+        Value::Null | Value::Array(_) | Value::Object(_) => return false,
+    }
+    true
+}
+
+fn percent_encode(byte: u8, block: &mut Vec<u8>) {
+    // Writing to a Vec does not fail.
+    let _ = write!(block, "%{byte:02X}");
+}
+
+/// Receivers trim a field value, so a space at either end would be lost.
+fn encode_outer_spaces(block: &mut Vec<u8>, start: usize) {
+    if block.len() > start && block.last() == Some(&b' ') {
+        block.pop();
+        block.extend_from_slice(b"%20");
+    }
+    if block.get(start) == Some(&b' ') {
+        block.splice(start..=start, *b"%20");
+    }
+}
+
+#[cfg(test)]
+mod tests;

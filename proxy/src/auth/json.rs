@@ -1,0 +1,195 @@
+//! JSON objects read in one pass and kept beside their text, for header, claims and key sets.
+//!
+//! Stricter than RFC 8259 where parsers differ, because a token is read by more than one of them:
+//! a member name may be there once, compared after unescaping, at every depth; a lone surrogate,
+//! a byte-order mark and anything after the object are errors. Numbers stay text and are compared
+//! by their exact decimal value.
+
+mod decimal;
+mod reader;
+mod text;
+
+pub use decimal::Decimal;
+pub use reader::JsonError;
+pub use text::Text;
+
+/// Levels of objects and arrays, the outermost counted.
+const DEPTH_MAX: usize = 16;
+/// Members of one object.
+const MEMBERS_MAX: usize = 256;
+
+/// One JSON object with everything in it. Positions instead of references, so that it can be kept.
+#[derive(Clone)]
+pub struct Document {
+    text: Box<str>,
+    /// In the order of the text: an object's node is followed by name and value of each member in
+    /// turn, an array's by its elements.
+    nodes: Box<[Node]>,
+}
+
+#[derive(Clone, Copy)]
+struct Node {
+    kind: Kind,
+    /// The bytes of a scalar, without the quotes of a string.
+    start: u32,
+    end: u32,
+    /// The index of the first node after this value.
+    next: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Null,
+    False,
+    True,
+    Number,
+    String { escaped: bool },
+    Array,
+    Object,
+}
+
+/// A value inside a [`Document`].
+#[derive(Clone, Copy)]
+pub enum Value<'d> {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number as it is written.
+    Number(&'d str),
+    /// A string.
+    String(Text<'d>),
+    /// An array.
+    Array(Array<'d>),
+    /// An object.
+    Object(Object<'d>),
+}
+
+/// An array inside a [`Document`].
+#[derive(Clone, Copy)]
+pub struct Array<'d> {
+    document: &'d Document,
+    index: usize,
+}
+
+/// An object inside a [`Document`].
+#[derive(Clone, Copy)]
+pub struct Object<'d> {
+    document: &'d Document,
+    index: usize,
+}
+
+impl Document {
+    /// Reads a text that is one object and nothing else.
+    ///
+    /// # Errors
+    /// When it is not, or is deeper or wider than the limits, or names a member twice.
+    pub fn parse(text: Vec<u8>) -> Result<Self, JsonError> {
+        let text = String::from_utf8(text).map_err(|_| JsonError::NotUtf8)?;
+        let nodes = reader::read(&text)?;
+        Ok(Self { text: text.into_boxed_str(), nodes: nodes.into_boxed_slice() })
+    }
+
+    /// The outermost object.
+    #[must_use]
+    pub fn root(&self) -> Object<'_> {
+        Object { document: self, index: 0 }
+    }
+
+    /// The bytes of heap it holds.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.text.len() + size_of_val(&*self.nodes)
+    }
+
+    fn slice(&self, node: Node) -> &str {
+        &self.text[node.start as usize..node.end as usize]
+    }
+
+    fn text_at(&self, index: usize) -> Text<'_> {
+        let node = self.nodes[index];
+        Text::new(self.slice(node), node.kind == Kind::String { escaped: true })
+    }
+
+    fn value(&self, index: usize) -> Value<'_> {
+        let node = self.nodes[index];
+        match node.kind {
+            Kind::Null => Value::Null,
+            Kind::False => Value::Bool(false),
+            Kind::True => Value::Bool(true),
+            Kind::Number => Value::Number(self.slice(node)),
+            Kind::String { .. } => Value::String(self.text_at(index)),
+            Kind::Array => Value::Array(Array { document: self, index }),
+            Kind::Object => Value::Object(Object { document: self, index }),
+        }
+    }
+
+    fn after(&self, index: usize) -> usize {
+        self.nodes[index].next as usize
+    }
+}
+
+impl<'d> Object<'d> {
+    /// The members in the order of the text.
+    pub fn members(self) -> impl Iterator<Item = (Text<'d>, Value<'d>)> {
+        let Self { document, index } = self;
+        let end = document.after(index);
+        let mut at = index + 1;
+        std::iter::from_fn(move || {
+            (at < end).then(|| {
+                let (name, value) = (at, at + 1);
+                at = document.after(value);
+                (document.text_at(name), document.value(value))
+            })
+        })
+    }
+
+    /// The value of the member with this name.
+    #[must_use]
+    pub fn get(self, name: &str) -> Option<Value<'d>> {
+        self.members().find(|(text, _)| *text == *name).map(|(_, value)| value)
+    }
+}
+
+impl<'d> Array<'d> {
+    /// The elements in order.
+    pub fn elements(self) -> impl Iterator<Item = Value<'d>> {
+        let Self { document, index } = self;
+        let end = document.after(index);
+        let mut at = index + 1;
+        std::iter::from_fn(move || {
+            (at < end).then(|| {
+                let element = at;
+                at = document.after(element);
+                document.value(element)
+            })
+        })
+    }
+}
+
+impl<'d> Value<'d> {
+    /// The string, if it is one.
+    #[must_use]
+    pub fn as_text(self) -> Option<Text<'d>> {
+        match self {
+            Self::String(text) => Some(text),
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Array(_) | Self::Object(_) => None,
+        }
+    }
+
+    /// What kind of value it is, for messages.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Number(_) => "a number",
+            Self::String(_) => "a string",
+            Self::Array(_) => "an array",
+            Self::Object(_) => "an object",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

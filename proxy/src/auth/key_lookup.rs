@@ -1,0 +1,87 @@
+//! Which provider a token claims to be from, and which of its keys may have signed it.
+
+use super::claims::Claims;
+use super::json::Value;
+use super::refusal::Reason;
+use super::trace::{Detail, Trace, shown};
+use crate::snapshot::claims_policy::AuthPolicy;
+use crate::snapshot::ids::ProviderId;
+use crate::snapshot::key_set::{Algorithm, KeySet, VerificationKey};
+use crate::snapshot::provider::{Issuer, Provider};
+
+/// Keys tried for one token: without a kid, or with one that several keys have, each wrong key
+/// costs a verification.
+const TRIES_MAX: usize = 4;
+
+/// The provider of the route whose issuer is exactly the token's `iss`. The claim is not verified
+/// yet; from here on only keys of this provider count.
+pub(super) fn provider<'s>(
+    claims: &Claims,
+    policy: &AuthPolicy,
+    providers: &'s [Provider],
+    trace: &mut impl Trace,
+) -> Result<(ProviderId, &'s Provider), Reason> {
+    let issuer = claims.get("iss");
+    let of_route = || policy.providers.iter().map(|id| (*id, &providers[id.index()]));
+    let chosen = of_route().find(|(_, provider)| match (&provider.issuer, issuer) {
+        (Issuer::Exact(wanted), Some(Value::String(issuer))) => issuer == **wanted,
+        (Issuer::Any, None | Some(Value::String(_))) => true,
+        (Issuer::Exact(_) | Issuer::Any, _) => false,
+    });
+    trace.check(
+        "iss",
+        || {
+            let wanted: Vec<_> = of_route()
+                .map(|(_, provider)| match &provider.issuer {
+                    Issuer::Exact(issuer) => format!("{issuer:?}"),
+                    Issuer::Any => "any string or none".into(),
+                })
+                .collect();
+            Detail::new(shown(issuer), wanted.join(" or "))
+        },
+        chosen.ok_or(Reason::Issuer),
+    )
+}
+
+/// The keys that may have signed: those of this name, or all where the token names none, that are
+/// for this algorithm. One to [`TRIES_MAX`] of them.
+pub(super) fn candidates<'k>(
+    keys: &'k KeySet,
+    kid: Option<&str>,
+    algorithm: Algorithm,
+    trace: &mut impl Trace,
+) -> Result<Vec<&'k VerificationKey>, Reason> {
+    let (named, all);
+    let of_name: &mut dyn Iterator<Item = &'k VerificationKey> = match kid {
+        Some(kid) => {
+            named = keys.with_kid(kid);
+            &mut named.iter()
+        }
+        None => {
+            all = keys;
+            &mut all.iter()
+        }
+    };
+    let mut names = 0;
+    let fitting: Vec<_> = of_name
+        .inspect(|_| names += 1)
+        .filter(|key| key.algorithms().contains(algorithm))
+        .collect();
+    let count = fitting.len();
+    trace.check(
+        "key",
+        || {
+            let kid = kid.map_or("without kid".into(), |kid| format!("with kid {kid:?}"));
+            Detail::new(
+                format!("{names} of {} {kid}, {count} for {}", keys.len(), algorithm.name()),
+                format!("1 to {TRIES_MAX}"),
+            )
+        },
+        match count {
+            1..=TRIES_MAX => Ok(fitting),
+            0 if kid.is_some() && names > 0 => Err(Reason::KeyAlgorithm),
+            0 => Err(Reason::UnknownKey),
+            _ => Err(Reason::AmbiguousKey),
+        },
+    )
+}

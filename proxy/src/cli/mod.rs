@@ -1,0 +1,4 @@
+//! Command-line flags.
+
+pub mod check;
+pub mod schema;
