@@ -172,7 +172,14 @@ impl Drop for AccessLogWriter {
     }
 }
 
+impl std::fmt::Debug for AccessLogWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccessLogWriter").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
 /// The control side of the access log.
+#[derive(Debug)]
 pub struct AccessLog {
     queue: SyncSender<Message>,
     finished: Receiver<()>,
