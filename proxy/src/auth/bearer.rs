@@ -1,13 +1,12 @@
 //! Finding the bearer token in the fields of a request (RFC 6750 section 2.1, RFC 9110 section 11).
 
-use httparse::Header;
-
 use super::refusal::Reason;
+use crate::http1::Field;
 
 const SCHEME: &[u8] = b"Bearer";
 
 /// The token, as sent, or none where there are no credentials or those of another scheme.
-pub(super) fn extract<'b>(fields: &[Header<'b>]) -> Result<Option<&'b [u8]>, Reason> {
+pub(super) fn extract<'b>(fields: &[Field<'b>]) -> Result<Option<&'b [u8]>, Reason> {
     let mut values = fields
         .iter()
         .filter(|field| field.name.eq_ignore_ascii_case("authorization"))
@@ -54,8 +53,8 @@ fn is_tchar(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn field(value: &str) -> Header<'_> {
-        Header { name: "AuthoriZation", value: value.as_bytes() }
+    fn field(value: &str) -> Field<'_> {
+        Field { name: "AuthoriZation", value: value.as_bytes() }
     }
 
     fn extracted(value: &str) -> Result<Option<&str>, Reason> {
@@ -65,7 +64,7 @@ mod tests {
     #[test]
     fn e1_no_field_is_no_token() {
         assert_eq!(extract(&[]), Ok(None));
-        assert_eq!(extract(&[Header { name: "Authorizations", value: b"Bearer x" }]), Ok(None));
+        assert_eq!(extract(&[Field { name: "Authorizations", value: b"Bearer x" }]), Ok(None));
     }
 
     #[test]
