@@ -28,12 +28,14 @@ fn token(value: &[u8]) -> Result<Option<&[u8]>, Reason> {
         });
         return if hidden { Err(Reason::MultipleCredentials) } else { Ok(None) };
     }
-    // A comma is in no token: this is a list of credentials.
-    if memchr::memchr(b',', rest).is_some() {
-        return Err(Reason::MultipleCredentials);
+    match memchr::memchr2(b',', b'\t', rest).map(|at| rest[at]) {
+        // A comma is in no token: this is a list of credentials.
+        Some(b',') => return Err(Reason::MultipleCredentials),
+        Some(_) => return Err(Reason::MalformedCredentials),
+        None => {}
     }
     let token = rest.trim_ascii();
-    if rest.first() != Some(&b' ') || token.is_empty() || memchr::memchr(b'\t', rest).is_some() {
+    if rest.first() != Some(&b' ') || token.is_empty() {
         return Err(Reason::MalformedCredentials);
     }
     Ok(Some(token))
