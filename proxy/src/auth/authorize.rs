@@ -2,13 +2,12 @@
 
 use std::rc::Rc;
 
-use httparse::Header;
-
 use super::refusal::{Reason, Refusal};
 use super::token_cache::TokenCache;
 use super::trace::Untraced;
 use super::verified_token::VerifiedToken;
 use super::{UnixTime, bearer, claim_rules, verification};
+use crate::http1::Field;
 use crate::snapshot::claims_policy::{AuthPolicy, Mode};
 use crate::snapshot::ids::Generation;
 use crate::snapshot::provider::Provider;
@@ -48,7 +47,7 @@ impl Authorization {
 /// `providers` is the snapshot's list, into which the ids of `policy` point.
 #[must_use]
 pub fn authorize(
-    fields: &[Header<'_>],
+    fields: &[Field<'_>],
     policy: &AuthPolicy,
     providers: &[Provider],
     generation: Generation,

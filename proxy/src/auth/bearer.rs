@@ -1,13 +1,12 @@
 //! Finding the bearer token in the fields of a request (RFC 6750 section 2.1, RFC 9110 section 11).
 
-use httparse::Header;
-
 use super::refusal::Reason;
+use crate::http1::Field;
 
 const SCHEME: &[u8] = b"Bearer";
 
 /// The token, as sent, or none where there are no credentials or those of another scheme.
-pub(super) fn extract<'b>(fields: &[Header<'b>]) -> Result<Option<&'b [u8]>, Reason> {
+pub(super) fn extract<'b>(fields: &[Field<'b>]) -> Result<Option<&'b [u8]>, Reason> {
     let mut values = fields
         .iter()
         .filter(|field| field.name.eq_ignore_ascii_case("authorization"))
@@ -29,12 +28,14 @@ fn token(value: &[u8]) -> Result<Option<&[u8]>, Reason> {
         });
         return if hidden { Err(Reason::MultipleCredentials) } else { Ok(None) };
     }
-    // A comma is in no token: this is a list of credentials.
-    if memchr::memchr(b',', rest).is_some() {
-        return Err(Reason::MultipleCredentials);
+    match memchr::memchr2(b',', b'\t', rest).map(|at| rest[at]) {
+        // A comma is in no token: this is a list of credentials.
+        Some(b',') => return Err(Reason::MultipleCredentials),
+        Some(_) => return Err(Reason::MalformedCredentials),
+        None => {}
     }
     let token = rest.trim_ascii();
-    if rest.first() != Some(&b' ') || token.is_empty() || memchr::memchr(b'\t', rest).is_some() {
+    if rest.first() != Some(&b' ') || token.is_empty() {
         return Err(Reason::MalformedCredentials);
     }
     Ok(Some(token))
@@ -54,8 +55,8 @@ fn is_tchar(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn field(value: &str) -> Header<'_> {
-        Header { name: "AuthoriZation", value: value.as_bytes() }
+    fn field(value: &str) -> Field<'_> {
+        Field { name: "AuthoriZation", value: value.as_bytes() }
     }
 
     fn extracted(value: &str) -> Result<Option<&str>, Reason> {
@@ -65,7 +66,7 @@ mod tests {
     #[test]
     fn e1_no_field_is_no_token() {
         assert_eq!(extract(&[]), Ok(None));
-        assert_eq!(extract(&[Header { name: "Authorizations", value: b"Bearer x" }]), Ok(None));
+        assert_eq!(extract(&[Field { name: "Authorizations", value: b"Bearer x" }]), Ok(None));
     }
 
     #[test]

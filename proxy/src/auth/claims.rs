@@ -172,7 +172,8 @@ impl Claims {
             validity.check(now),
         )?;
         if let Some(max) = checks.max_lifetime {
-            let fits = expires.is_some_and(|exp| exp - now.0 <= seconds(max) + leeway);
+            let fits =
+                expires.is_some_and(|exp| exp.saturating_sub(now.0) <= seconds(max) + leeway);
             trace.check(
                 "lifetime",
                 || Detail::new(shown(self.get("exp")), format!("at most {} s away", seconds(max))),

@@ -36,13 +36,16 @@ pub fn explain(
             policy.require.iter().try_for_each(|rule| {
                 let holds = claim_rules::holds(rule, &verified.claims);
                 let found = || {
-                    let of = |claim| format!("{claim:?} {}", shown(verified.claims.get(claim)));
-                    rule.any_of.iter().map(|one| of(one.claim.name())).collect::<Vec<_>>()
+                    let conditions = rule.any_of.iter().map(|condition| {
+                        let value = verified.claims.find(&condition.claim);
+                        format!("{:?} {}", condition.claim.name(), shown(value))
+                    });
+                    conditions.collect::<Vec<_>>().join(", ")
                 };
                 findings
                     .check(
                         "rule",
-                        || Detail::new(found().join(", "), claim_rules::describe(rule)),
+                        || Detail::new(found(), claim_rules::describe(rule)),
                         if holds { Ok(()) } else { Err(claim_rules::reason(rule)) },
                     )
                     .map_err(refusal)

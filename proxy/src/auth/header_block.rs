@@ -39,15 +39,6 @@ pub(super) fn build(headers: &[ClaimHeader], claims: &Claims) -> Result<Box<[u8]
     Ok(block.into_boxed_slice())
 }
 
-/// Whether a client's field of this name would pass for the claim header: the comparison ignores
-/// case and takes `_` for `-`, as upstreams behind CGI-like interfaces do.
-#[must_use]
-pub fn shadows(field_name: &str, claim_header: &str) -> bool {
-    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    field_name.len() == claim_header.len()
-        && field_name.bytes().map(fold).eq(claim_header.bytes().map(fold))
-}
-
 fn write_claim(claim: Value<'_>, block: &mut Vec<u8>) -> bool {
     match claim {
         Value::Array(array) => {

@@ -124,6 +124,16 @@ impl Document {
         }
     }
 
+    /// Whether the string at `index` is `name`. Rules look claims up on every request, so that the
+    /// usual string is compared as bytes, which ends at a different length.
+    fn is_named(&self, index: usize, name: &str) -> bool {
+        let node = self.nodes[index];
+        if node.kind == (Kind::String { escaped: true }) {
+            return self.text_at(index) == *name;
+        }
+        self.text.as_bytes()[node.start as usize..node.end as usize] == *name.as_bytes()
+    }
+
     fn after(&self, index: usize) -> usize {
         self.nodes[index].next as usize
     }
@@ -147,7 +157,16 @@ impl<'d> Object<'d> {
     /// The value of the member with this name.
     #[must_use]
     pub fn get(self, name: &str) -> Option<Value<'d>> {
-        self.members().find(|(text, _)| *text == *name).map(|(_, value)| value)
+        let Self { document, index } = self;
+        let end = document.after(index);
+        let mut at = index + 1;
+        while at < end {
+            if document.is_named(at, name) {
+                return Some(document.value(at + 1));
+            }
+            at = document.after(at + 1);
+        }
+        None
     }
 }
 

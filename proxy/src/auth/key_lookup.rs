@@ -51,35 +51,25 @@ pub(super) fn candidates<'k>(
     algorithm: Algorithm,
     trace: &mut impl Trace,
 ) -> Result<Vec<&'k VerificationKey>, Reason> {
-    let (named, all);
-    let of_name: &mut dyn Iterator<Item = &'k VerificationKey> = match kid {
-        Some(kid) => {
-            named = keys.with_kid(kid);
-            &mut named.iter()
-        }
-        None => {
-            all = keys;
-            &mut all.iter()
-        }
+    let of_name = match kid {
+        Some(kid) => keys.with_kid(kid),
+        None => keys.iter().as_slice(),
     };
-    let mut names = 0;
-    let fitting: Vec<_> = of_name
-        .inspect(|_| names += 1)
-        .filter(|key| key.algorithms().contains(algorithm))
-        .collect();
+    let fitting: Vec<_> =
+        of_name.iter().filter(|key| key.algorithms().contains(algorithm)).collect();
     let count = fitting.len();
     trace.check(
         "key",
         || {
             let kid = kid.map_or("without kid".into(), |kid| format!("with kid {kid:?}"));
             Detail::new(
-                format!("{names} of {} {kid}, {count} for {}", keys.len(), algorithm.name()),
+                format!("{} {kid}, {count} for {}", of_name.len(), algorithm.name()),
                 format!("1 to {TRIES_MAX}"),
             )
         },
         match count {
             1..=TRIES_MAX => Ok(fitting),
-            0 if kid.is_some() && names > 0 => Err(Reason::KeyAlgorithm),
+            0 if kid.is_some() && !of_name.is_empty() => Err(Reason::KeyAlgorithm),
             0 => Err(Reason::UnknownKey),
             _ => Err(Reason::AmbiguousKey),
         },

@@ -26,7 +26,6 @@ mod verified_token;
 pub use authorize::{Authorization, STATUS_FIELD, authorize};
 pub use challenge::write_challenge;
 pub use explain::{Explanation, explain, explain_signature};
-pub use header_block::shadows;
 pub(crate) use jose_header::is_valid_kid;
 pub use refusal::{Class, Reason, Refusal};
 pub use token_cache::TokenCache;

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use httparse::Header;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::http1::Field;
 use crate::snapshot::claims_policy::{
     AuthPolicy, ClaimPath, Condition, Matcher, Mode, Requirement,
 };
@@ -116,14 +116,14 @@ impl Gateway {
         Self { providers, policy, generation: Generation(1), cache, now: NOW }
     }
 
-    pub(super) fn authorize(&mut self, fields: &[Header<'_>]) -> Authorization {
+    pub(super) fn authorize(&mut self, fields: &[Field<'_>]) -> Authorization {
         let Self { providers, policy, generation, cache, now } = self;
         authorize(fields, policy, providers, *generation, cache, UnixTime(*now))
     }
 
     pub(super) fn judge(&mut self, token: &str) -> Result<Rc<VerifiedToken>, Reason> {
         let value = format!("Bearer {token}");
-        let field = Header { name: "authorization", value: value.as_bytes() };
+        let field = Field { name: "authorization", value: value.as_bytes() };
         let verdict = self.authorize(&[field]);
         let explained =
             explain(token.as_bytes(), &self.policy, &self.providers, UnixTime(self.now));

@@ -147,3 +147,6 @@ fn leeway(text: &str) -> Result<Duration, String> {
     let leeway = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if leeway <= Duration::from_secs(300) { Ok(leeway) } else { Err("at most 5m".into()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use super::*;
 fn verdict(mode: Mode, value: Option<&str>) -> Authorization {
     let mut gateway = Gateway::new();
     gateway.policy.mode = mode;
-    let field = value.map(|value| Header { name: "Authorization", value: value.as_bytes() });
+    let field = value.map(|value| Field { name: "Authorization", value: value.as_bytes() });
     gateway.authorize(field.as_slice())
 }
 
@@ -69,16 +69,8 @@ fn e11_a_good_token_is_stripped_unless_forwarded() {
     assert!(verdict(Mode::Strict, Some(&value)).strips_token());
     let mut gateway = Gateway::new();
     gateway.providers[0].forward_token = true;
-    let field = Header { name: "Authorization", value: value.as_bytes() };
+    let field = Field { name: "Authorization", value: value.as_bytes() };
     assert!(!gateway.authorize(&[field]).strips_token());
-}
-
-#[test]
-fn e11_names_that_pass_for_a_claim_header_are_known() {
-    assert!(shadows("X_User", "x-user"));
-    assert!(shadows("x-user", "x-user"));
-    assert!(!shadows("x-users", "x-user"));
-    assert!(!shadows("xuser", "x-user"));
 }
 
 #[test]

@@ -107,3 +107,38 @@ fn k13_k15_misshapen_signatures_are_refused() {
         assert_eq!(joe(rsa_key()).refuses(&token), Some(Reason::Signature));
     }
 }
+
+#[test]
+fn k14_the_high_s_twin_of_an_ecdsa_signature_verifies() {
+    let order = decode("_____wAAAAD__________7zm-q2nF56E87nKwvxjJVE");
+    let signature = decode(ES256.rsplit('.').next().unwrap());
+    let (r, s) = signature.split_at(32);
+    let mut borrow = 0;
+    let mut twin = r.to_vec();
+    let mut negated = vec![0; 32];
+    for at in (0..32).rev() {
+        let difference = i16::from(order[at]) - i16::from(s[at]) - borrow;
+        negated[at] = difference.rem_euclid(256) as u8;
+        borrow = i16::from(difference < 0);
+    }
+    twin.extend(negated);
+    let signed = &ES256[..ES256.rfind('.').unwrap()];
+    let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(&twin));
+    assert_ne!(token, ES256);
+    assert_eq!(joe(ec_key()).refuses(&token), None);
+}
+
+#[test]
+fn k15_rsa_padding_is_checked_to_the_last_byte() {
+    let fixture: Value = serde_json::from_str(include_str!("rsa_padding.json")).unwrap();
+    let n = decode(fixture["n"].as_str().unwrap());
+    let gateway = || {
+        let public = PublicKey::rsa(&n, &decode("AQAB")).unwrap();
+        joe(VerificationKey::new(None, public, None).unwrap())
+    };
+    for (kind, expected) in [("good", None), ("bad", Some(Reason::Signature))] {
+        for (name, token) in fixture[kind].as_object().unwrap() {
+            assert_eq!(gateway().refuses(token.as_str().unwrap()), expected, "{name}");
+        }
+    }
+}

@@ -42,7 +42,7 @@ struct Keygen {
     /// Write PKCS#8 PEM instead of a JWK.
     #[arg(long)]
     pem: bool,
-    /// The file to write, readable by its owner only; standard output otherwise.
+    /// The file to make, readable by its owner only; standard output otherwise.
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -106,7 +106,7 @@ impl Keygen {
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
+    options.write(true).create_new(true).mode(0o600);
     options.open(path)?.write_all(text.as_bytes())
 }
 
