@@ -3,4 +3,11 @@
 pub mod admin;
 pub mod compile;
 pub mod config;
+pub mod demand;
+pub mod event;
+pub mod event_loop;
 pub mod jwks;
+pub mod publish;
+pub mod reload;
+pub mod resolve;
+pub mod status;

@@ -57,6 +57,12 @@ impl CounterBlock {
     }
 }
 
+impl std::fmt::Debug for CounterBlock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CounterBlock({} cells)", self.cells.len())
+    }
+}
+
 impl Default for CounterBlock {
     fn default() -> Self {
         Self::new()

@@ -3,3 +3,4 @@
 pub mod access_log;
 pub mod counters;
 pub mod labels;
+pub mod logging;

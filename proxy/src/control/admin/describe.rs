@@ -1,0 +1,146 @@
+//! The part of `/config` that only a reload changes: listeners, routes, upstreams, bounds.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::control::config::{
+    Config, EndpointConfig, ProviderConfig, RouteConfig, UpstreamConfig, Workers,
+};
+use crate::control::reload::Bound;
+use crate::snapshot::claims_policy::Mode;
+use crate::snapshot::provider::{Audiences, Issuer};
+use crate::snapshot::route_match::{Method, PathKind, PathPattern};
+use crate::snapshot::route_table::Action;
+use crate::snapshot::upstream_set::{Balance, HostHeader};
+
+/// An object; what a claim must be is left out, since it may be a name of a person.
+#[must_use]
+pub fn describe(config: &Config, bound: &[Bound]) -> Value {
+    let listeners = bound.iter().map(|bound| {
+        json!({
+            "name": bound.listener.name,
+            "configured": bound.listener.address,
+            "address": bound.address,
+        })
+    });
+    let limits = &config.limits;
+    let timeouts = &config.timeouts;
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "workers": match config.workers {
+            Workers::Auto => json!("auto"),
+            Workers::Count(count) => json!(count),
+        },
+        "listeners": listeners.collect::<Vec<_>>(),
+        "provider_rules": config.providers.iter().map(provider).collect::<Vec<_>>(),
+        "upstreams": config.upstreams.iter().map(upstream).collect::<Vec<_>>(),
+        "routes": config.routes.iter().map(|one| route(config, one)).collect::<Vec<_>>(),
+        "limits": {
+            "head_bytes": limits.head_bytes,
+            "head_fields": limits.head_fields,
+            "target_bytes": limits.target_bytes,
+            "request_body_bytes": limits.request_body_bytes,
+            "connections": limits.connections,
+            "requests_per_connection": limits.requests_per_connection,
+            "token_cache_entries": limits.token_cache_entries,
+        },
+        "timeouts": {
+            "head": text(timeouts.head),
+            "idle": text(timeouts.idle),
+            "connect": text(timeouts.connect),
+            "response": text(timeouts.response),
+            "body_progress": text(timeouts.body_progress),
+            "tunnel_idle": text(timeouts.tunnel_idle),
+            "drain": text(timeouts.drain),
+        },
+        "forwarding": {
+            "x_forwarded": config.forwarding.x_forwarded,
+            "forwarded": config.forwarding.forwarded,
+            "trust_incoming": config.forwarding.trust_incoming,
+        },
+    })
+}
+
+fn text(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+fn provider(provider: &ProviderConfig) -> Value {
+    json!({
+        "name": provider.name,
+        "issuer": match &provider.issuer {
+            Issuer::Exact(issuer) => issuer,
+            Issuer::Any => "any",
+        },
+        "audiences": match &provider.audiences {
+            Audiences::AnyOf(list) => json!(list),
+            Audiences::Any => json!("any"),
+        },
+        "algorithms": provider.algorithms.iter().map(|one| one.name()).collect::<Vec<_>>(),
+        "leeway": text(provider.leeway),
+        "forward_token": provider.forward_token,
+        "claim_headers": provider.claim_headers.iter().map(|one| &one.name).collect::<Vec<_>>(),
+    })
+}
+
+fn upstream(upstream: &UpstreamConfig) -> Value {
+    let endpoints = upstream.endpoints.iter().map(|endpoint| match endpoint {
+        EndpointConfig::Fixed(endpoint) => endpoint.to_string(),
+        EndpointConfig::Name { host, port } => format!("{host}:{port}"),
+    });
+    json!({
+        "name": upstream.name,
+        "endpoints": endpoints.collect::<Vec<_>>(),
+        "balance": match upstream.balance {
+            Balance::RoundRobin => "round_robin",
+            Balance::PowerOfTwo => "power_of_two",
+        },
+        "host": match &upstream.host {
+            HostHeader::Keep => "keep",
+            HostHeader::Rewrite(host) => host,
+        },
+    })
+}
+
+fn route(config: &Config, route: &RouteConfig) -> Value {
+    let selects = &route.selects;
+    let auth = route.auth.as_ref().map(|policy| {
+        let names = policy.providers.iter().map(|id| &config.providers[id.index()].name);
+        json!({
+            "mode": match policy.mode {
+                Mode::Strict => "strict",
+                Mode::Optional => "optional",
+                Mode::Permissive => "permissive",
+            },
+            "providers": names.collect::<Vec<_>>(),
+            "require": policy.require.len(),
+        })
+    });
+    let (action, target) = match &route.action {
+        Action::Proxy(id) => ("upstream", json!(config.upstreams[id.index()].name)),
+        Action::Respond(response) => ("respond", json!(response.status)),
+    };
+    json!({
+        "name": route.name,
+        "listener": selects.listener.map(|id| &config.listeners[id.index()].name),
+        "host": selects.host.to_string(),
+        match selects.path.kind() {
+            PathKind::Exact => "path",
+            PathKind::Prefix => "path_prefix",
+        }: path_text(&selects.path),
+        "methods": selects.methods.iter().map(Method::as_str).collect::<Vec<_>>(),
+        "jwt": auth,
+        action: target,
+    })
+}
+
+/// The path with its escapes decoded, as it is compared.
+fn path_text(path: &PathPattern) -> String {
+    let segments = path.segments().iter().map(|segment| String::from_utf8_lossy(segment));
+    let mut text: String = segments.flat_map(|segment| ["/".to_owned(), segment.into()]).collect();
+    if path.trailing_slash() || text.is_empty() {
+        text.push('/');
+    }
+    text
+}

@@ -1,0 +1,211 @@
+//! The metrics in the OpenMetrics text format: the workers' counters summed, and the control
+//! plane's own figures.
+
+use std::fmt;
+use std::time::{Instant, UNIX_EPOCH};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use super::Sources;
+use super::process::ProcessFigures;
+use crate::control::status::{ProviderStatus, Running};
+use crate::telemetry::counters::{Kind, sum};
+
+/// The content type of [`render`]'s text.
+pub(super) const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Everything as text.
+pub(super) fn render(sources: &Sources, now: Instant) -> Result<String, fmt::Error> {
+    let mut scrape = Scrape::default();
+    {
+        let running = sources.status.lock();
+        scrape.add_cells(sources, &running);
+        scrape.add_control(&running);
+        scrape.add_providers(&running.providers, now);
+    }
+    if let Some(drops) = &sources.drops {
+        let name = "ringgate_access_log_dropped_lines";
+        let family = scrape.family(name, "Access log lines lost, by why.", MetricType::Counter);
+        family.add([("reason", "overflow")], Value::Count(drops.overflowed()));
+        family.add([("reason", "write_failed")], Value::Count(drops.failed()));
+    }
+    scrape.add_process(ProcessFigures::read());
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(scrape));
+    let mut body = String::new();
+    text::encode(&mut body, &registry)?;
+    Ok(body)
+}
+
+/// One scrape: families in the order of their making, samples together as the format asks.
+#[derive(Debug, Default)]
+struct Scrape {
+    families: Vec<SampleFamily>,
+}
+
+#[derive(Debug)]
+struct SampleFamily {
+    name: &'static str,
+    help: &'static str,
+    kind: MetricType,
+    samples: Vec<(Vec<(&'static str, String)>, Value)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Value {
+    Count(u64),
+    /// A gauge that may be below zero for a moment.
+    Level(i64),
+    Seconds(f64),
+}
+
+impl Value {
+    fn encode(self, kind: MetricType, sample: &mut MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        match (kind, self) {
+            (MetricType::Counter, Self::Count(count)) => {
+                sample.encode_counter::<NoLabelSet, _, f64>(&count, None)
+            }
+            (_, Self::Count(count)) => sample.encode_gauge(&count),
+            (_, Self::Level(level)) => sample.encode_gauge(&level),
+            (_, Self::Seconds(seconds)) => sample.encode_gauge(&seconds),
+        }
+    }
+}
+
+impl SampleFamily {
+    fn add<'l>(&mut self, labels: impl IntoIterator<Item = (&'static str, &'l str)>, value: Value) {
+        let labels = labels.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        self.samples.push((labels, value));
+    }
+}
+
+impl Scrape {
+    fn family(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        kind: MetricType,
+    ) -> &mut SampleFamily {
+        let index = self.families.iter().position(|family| family.name == name);
+        let index = index.unwrap_or_else(|| {
+            self.families.push(SampleFamily { name, help, kind, samples: Vec::new() });
+            self.families.len() - 1
+        });
+        &mut self.families[index]
+    }
+
+    fn one(&mut self, name: &'static str, help: &'static str, kind: MetricType, value: Value) {
+        self.family(name, help, kind).add([], value);
+    }
+
+    /// The workers' cells, summed over the workers.
+    fn add_cells(&mut self, sources: &Sources, running: &Running) {
+        for cell in &running.cells {
+            let total = sum(&sources.blocks, cell.id);
+            let (kind, value) = match cell.family.kind {
+                Kind::Counter => (MetricType::Counter, Value::Count(total)),
+                Kind::Gauge => (MetricType::Gauge, Value::Level(total.cast_signed())),
+            };
+            let values = cell.label_values.iter().map(|value| &**value);
+            let labels = cell.family.labels.iter().copied().zip(values);
+            self.family(cell.family.name, cell.family.help, kind).add(labels, value);
+        }
+    }
+
+    fn add_control(&mut self, running: &Running) {
+        self.family("ringgate_build_info", "Which build this is; always 1.", MetricType::Gauge)
+            .add([("version", env!("CARGO_PKG_VERSION"))], Value::Level(1));
+        let help = "The snapshot published last, by number.";
+        let published = Value::Count(running.published.0);
+        self.one("ringgate_published_generation", help, MetricType::Gauge, published);
+        let help = "Configurations taken since start, the first included.";
+        let taken = Value::Count(running.config_generation);
+        self.one("ringgate_config_generation", help, MetricType::Gauge, taken);
+        let help = "Reloads, by how they ended.";
+        let reloads = self.family("ringgate_config_reloads", help, MetricType::Counter);
+        reloads.add([("result", "applied")], Value::Count(running.reloads.applied));
+        reloads.add([("result", "refused")], Value::Count(running.reloads.refused));
+        let help = "Upstream names that do not resolve now.";
+        let unresolved = Value::Count(running.unresolved.len() as u64);
+        self.one("ringgate_unresolved_names", help, MetricType::Gauge, unresolved);
+        let help = "Whether SIGTERM has come.";
+        let draining = Value::Level(i64::from(running.draining));
+        self.one("ringgate_draining", help, MetricType::Gauge, draining);
+    }
+
+    fn add_providers(&mut self, providers: &[ProviderStatus], now: Instant) {
+        for provider in providers {
+            let label = [("provider", provider.name.as_str())];
+            let help = "Usable keys of the provider.";
+            self.family("ringgate_jwks_keys", help, MetricType::Gauge)
+                .add(label, Value::Count(provider.keys as u64));
+            let help = "Grows with every change of the provider's keys; 0 before the first load.";
+            self.family("ringgate_jwks_generation", help, MetricType::Gauge)
+                .add(label, Value::Count(provider.generation));
+            let help = "Keys of the provider's set that cannot be used.";
+            self.family("ringgate_jwks_ignored_keys", help, MetricType::Gauge)
+                .add(label, Value::Count(provider.ignored.len() as u64));
+            if let Some((confirmed, at)) = provider.confirmed {
+                let age = now.saturating_duration_since(confirmed).as_secs_f64();
+                let help = "Time since the keys were last known to be the issuer's.";
+                self.family("ringgate_jwks_age_seconds", help, MetricType::Gauge)
+                    .add(label, Value::Seconds(age));
+                let at = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+                let help = "When that was, since 1970.";
+                self.family(
+                    "ringgate_jwks_last_success_timestamp_seconds",
+                    help,
+                    MetricType::Gauge,
+                )
+                .add(label, Value::Seconds(at));
+            }
+            let counts = provider.fetches;
+            let help = "Fetches of the provider's keys, by how they ended.";
+            let fetches = self.family("ringgate_jwks_fetches", help, MetricType::Counter);
+            let ends = [
+                ("changed", counts.changed),
+                ("unchanged", counts.unchanged),
+                ("failed", counts.failed),
+            ];
+            for (result, count) in ends {
+                fetches.add([label[0], ("result", result)], Value::Count(count));
+            }
+        }
+    }
+
+    fn add_process(&mut self, process: ProcessFigures) {
+        let figures = [
+            ("process_open_fds", "Open descriptors.", process.open_descriptors),
+            ("process_max_fds", "The limit on open descriptors.", process.descriptors_max),
+            ("process_resident_memory_bytes", "Resident memory.", process.resident_bytes),
+            ("process_threads", "Threads.", process.threads),
+        ];
+        for (name, help, value) in figures {
+            if let Some(value) = value {
+                self.one(name, help, MetricType::Gauge, Value::Count(value));
+            }
+        }
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for family in &self.families {
+            let mut metric =
+                encoder.encode_descriptor(family.name, family.help, None, family.kind)?;
+            for (labels, value) in &family.samples {
+                // An empty set of labels would be written as `name{}`.
+                if labels.is_empty() {
+                    value.encode(family.kind, &mut metric)?;
+                } else {
+                    let labels = labels.as_slice();
+                    value.encode(family.kind, &mut metric.encode_family(&labels)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! A request to the administration listener: its head within bounds, and what it asks for.
+
+use std::io::{self, Read};
+use std::net::TcpStream;
+use std::time::Instant;
+
+/// The most bytes of a head.
+const HEAD_BYTES_MAX: usize = 8 * 1024;
+/// The most fields of a head.
+const FIELDS_MAX: usize = 64;
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AdminRequest {
+    pub(super) method: Method,
+    pub(super) target: Target,
+}
+
+/// How it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    Head,
+    Other,
+}
+
+/// What there is to ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    Livez,
+    Readyz,
+    Metrics,
+    Config,
+    Unknown,
+}
+
+/// Reads one head; nothing where it is not understood or too long.
+pub(super) fn read(stream: &TcpStream, deadline: Instant) -> io::Result<Option<AdminRequest>> {
+    let mut buffer = [0; HEAD_BYTES_MAX];
+    let mut filled = 0;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        let count = (&*stream).read(&mut buffer[filled..])?;
+        filled += count;
+        match parse(&buffer[..filled]) {
+            Ok(Some(request)) => return Ok(Some(request)),
+            Ok(None) if count > 0 && filled < HEAD_BYTES_MAX => {}
+            Ok(None) | Err(_) => return Ok(None),
+        }
+    }
+}
+
+/// The request, or nothing while the head is incomplete.
+fn parse(bytes: &[u8]) -> Result<Option<AdminRequest>, httparse::Error> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut head = httparse::Request::new(&mut fields);
+    if head.parse(bytes)?.is_partial() {
+        return Ok(None);
+    }
+    let method = match head.method {
+        Some("GET") => Method::Get,
+        Some("HEAD") => Method::Head,
+        _ => Method::Other,
+    };
+    let path = head.path.and_then(|target| target.split('?').next());
+    let target = match path {
+        Some("/livez") => Target::Livez,
+        Some("/readyz") => Target::Readyz,
+        Some("/metrics") => Target::Metrics,
+        Some("/config") => Target::Config,
+        _ => Target::Unknown,
+    };
+    Ok(Some(AdminRequest { method, target }))
+}

@@ -1,0 +1,132 @@
+//! The listener answers raw clients; what it says follows from the status and the counters.
+
+use std::io::Read;
+
+use super::*;
+use crate::control::status::{ProviderStatus, Running};
+use crate::snapshot::ids::Generation;
+use crate::telemetry::counters::Registry;
+use crate::telemetry::labels::{ListenerCounters, RouteCounters};
+
+fn sources() -> Sources {
+    let mut registry = Registry::default();
+    let listener = ListenerCounters::register(&mut registry, "public").unwrap();
+    let route = RouteCounters::register(&mut registry, "a\"\\\nb").unwrap();
+    let blocks = vec![Arc::new(CounterBlock::new()), Arc::new(CounterBlock::new())];
+    blocks[0].add(listener.requests, 5);
+    blocks[1].add(listener.requests, 7);
+    blocks[0].increment(listener.connections_open);
+    blocks[1].increment(route.responses(204));
+    let status = Status::default();
+    *status.lock() = Running {
+        published: Generation(3),
+        oldest_running: Generation(3),
+        config_generation: 2,
+        providers: vec![provider("corp", 2), provider("partner", 0)],
+        cells: registry.cells().to_vec(),
+        config: serde_json::json!({ "listeners": [] }),
+        ..Running::default()
+    };
+    Sources { status, blocks, drops: None }
+}
+
+fn provider(name: &str, keys: usize) -> ProviderStatus {
+    let kids = (0..keys).map(|number| format!("k{number}")).collect();
+    ProviderStatus { name: name.into(), needed: true, keys, kids, ..ProviderStatus::default() }
+}
+
+fn get(target: Target, sources: &Sources) -> Answer {
+    answer(&AdminRequest { method: Method::Get, target }, sources, Instant::now())
+}
+
+fn json_of(answer: &Answer) -> serde_json::Value {
+    serde_json::from_str(&answer.body).unwrap()
+}
+
+#[test]
+fn ready_needs_keys_settled_workers_and_no_drain() {
+    let sources = sources();
+    let not_ready = get(Target::Readyz, &sources);
+    assert_eq!(not_ready.status, 503);
+    assert_eq!(json_of(&not_ready)["providers_without_keys"], serde_json::json!(["partner"]));
+    sources.status.lock().providers[1].needed = false;
+    assert_eq!(get(Target::Readyz, &sources).status, 200);
+    sources.status.lock().published = Generation(4);
+    let unsettled = get(Target::Readyz, &sources);
+    assert_eq!(unsettled.status, 503);
+    assert_eq!(json_of(&unsettled)["snapshot_on_every_worker"], false);
+    sources.status.lock().oldest_running = Generation(4);
+    sources.status.lock().draining = true;
+    let draining = get(Target::Readyz, &sources);
+    assert_eq!((draining.status, json_of(&draining)["draining"].clone()), (503, true.into()));
+}
+
+#[test]
+fn metrics_sum_the_workers_and_escape_label_values() {
+    let metrics = get(Target::Metrics, &sources());
+    assert_eq!(metrics.content_type, metrics::TYPE);
+    let lines: Vec<&str> = metrics.body.lines().collect();
+    for expected in [
+        "# TYPE ringgate_listener_requests counter",
+        "ringgate_listener_requests_total{listener=\"public\"} 12",
+        "ringgate_connections_open{listener=\"public\"} 1",
+        "ringgate_responses_total{route=\"a\\\"\\\\\\nb\",class=\"2xx\"} 1",
+        "ringgate_jwks_keys{provider=\"corp\"} 2",
+        "ringgate_jwks_fetches_total{provider=\"partner\",result=\"failed\"} 0",
+        "ringgate_config_generation 2",
+        "ringgate_published_generation 3",
+        "# EOF",
+    ] {
+        assert!(lines.contains(&expected), "{expected:?} is not in\n{}", metrics.body);
+    }
+    assert_eq!(lines.last(), Some(&"# EOF"));
+    let types = lines.iter().filter(|line| line.starts_with("# TYPE ringgate_responses "));
+    assert_eq!(types.count(), 1, "the samples of a family are together");
+}
+
+#[test]
+fn config_shows_generations_and_kids() {
+    let sources = sources();
+    sources.status.lock().published = Generation(9);
+    let config = json_of(&get(Target::Config, &sources));
+    assert_eq!(config["generation"], 3, "what the workers run");
+    assert_eq!(config["published_generation"], 9);
+    assert_eq!(config["providers"][0]["kids"], serde_json::json!(["k0", "k1"]));
+    assert_eq!(config["listeners"], serde_json::json!([]));
+}
+
+/// Sends raw bytes to a served listener and reads until it closes.
+fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(bytes).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn raw_requests_get_their_status() {
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    serve(listener, sources()).unwrap();
+    let status = |bytes: &[u8]| exchange(address, bytes).lines().next().unwrap().to_owned();
+    assert_eq!(status(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"), "HTTP/1.1 200 OK");
+    assert_eq!(status(b"GET /livez?verbose HTTP/1.1\r\nHost: x\r\n\r\n"), "HTTP/1.1 200 OK");
+    assert_eq!(status(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"), "HTTP/1.1 404 Not Found");
+    assert_eq!(status(b"\0\r\n\r\n"), "HTTP/1.1 400 Bad Request");
+    let post = exchange(address, b"POST /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(post.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{post}");
+    assert!(post.contains("\r\nAllow: GET, HEAD\r\n"), "{post}");
+    let head = exchange(address, b"HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(head.contains("Content-Length: 3\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+}
+
+#[test]
+fn a_head_without_end_is_refused() {
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    serve(listener, sources()).unwrap();
+    let mut endless = b"GET /livez HTTP/1.1\r\nX: ".to_vec();
+    endless.resize(8 * 1024, b'x');
+    assert!(exchange(address, &endless).starts_with("HTTP/1.1 400 "));
+}

@@ -1,0 +1,65 @@
+//! What a configuration needs from outside: key sets and addresses; and what came of it.
+
+use super::config::{Config, EndpointConfig, JwksSource};
+use super::jwks::location::Location;
+use super::jwks::sources::{Sources, Wanted, kids};
+use super::publish::ProviderKeys;
+use super::resolve::HostPort;
+use super::status::ProviderStatus;
+
+/// The sources of keys; inline keys need none.
+#[must_use]
+pub fn sources(config: &Config) -> Vec<Wanted> {
+    let wanted = config.providers.iter().filter_map(|provider| {
+        let (location, refresh_interval) = match &provider.source {
+            JwksSource::Inline(_) => return None,
+            JwksSource::File(path) => (Location::File(path.clone()), None),
+            JwksSource::Url { url, refresh_interval } => {
+                (Location::Url(url.clone()), *refresh_interval)
+            }
+        };
+        Some(Wanted { provider: provider.name.clone(), location, refresh_interval })
+    });
+    wanted.collect()
+}
+
+/// The names of upstream endpoints.
+pub fn names(config: &Config) -> impl Iterator<Item = HostPort> {
+    let endpoints = config.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
+    endpoints.filter_map(|endpoint| match endpoint {
+        EndpointConfig::Fixed(_) => None,
+        EndpointConfig::Name { host, port } => Some((host.clone(), *port)),
+    })
+}
+
+/// The keys fetched so far; inline ones are in the configuration.
+#[must_use]
+pub fn keys(sources: &Sources) -> ProviderKeys {
+    sources.keys().map(|(name, keys)| (name.into(), keys.clone())).collect()
+}
+
+/// What there is to tell about each provider.
+#[must_use]
+pub fn provider_statuses(config: &Config, sources: &Sources) -> Vec<ProviderStatus> {
+    let each = config.providers.iter().enumerate().map(|(index, provider)| {
+        let status = match &provider.source {
+            JwksSource::Inline(keys) => ProviderStatus {
+                source: "inline".to_owned(),
+                generation: 1,
+                keys: keys.len(),
+                kids: kids(keys),
+                ..ProviderStatus::default()
+            },
+            JwksSource::File(_) | JwksSource::Url { .. } => {
+                sources.status(&provider.name).unwrap_or_default()
+            }
+        };
+        let needed = config
+            .routes
+            .iter()
+            .filter_map(|route| route.auth.as_ref())
+            .any(|policy| policy.providers.iter().any(|id| id.index() == index));
+        ProviderStatus { name: provider.name.to_string(), needed, ..status }
+    });
+    each.collect()
+}

@@ -1,0 +1,366 @@
+//! The control thread: waits for one event or deadline at a time and acts on it.
+//!
+//! ```text
+//!            SIGTERM                    every worker has ended, or the deadline and a grace
+//! serving ------------> draining -----------------------------------------------> Drained
+//!    |  \                  |
+//!    |   \                 +--- SIGTERM, SIGINT ---> Stopped
+//!    |    +--- SIGINT ------------------------------> Stopped
+//!    +--- a worker's thread has ended --------------> WorkerDied
+//! ```
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::admin;
+use super::config::{self, Config};
+use super::demand;
+use super::event::Event;
+use super::jwks::sources::Sources;
+use super::publish::Publisher;
+use super::reload::{Bound, ReloadError, check_changeable, open_listeners};
+use super::resolve::Resolver;
+use super::status::Status;
+use crate::snapshot::ids::Generation;
+use crate::telemetry::access_log::AccessLog;
+
+/// How often workers are looked at when nothing else happens.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+/// The same while a snapshot is on its way to them, or they are draining.
+const SHORT_INTERVAL: Duration = Duration::from_millis(10);
+/// What workers get beyond the drain time to cut and close what is left.
+const DRAIN_GRACE: Duration = Duration::from_secs(2);
+/// How long a start or reload waits for names that were never looked up.
+const NAMES_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How the gateway ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Asked to finish, and finished.
+    Drained,
+    /// Asked to stop at once.
+    Stopped,
+    /// A worker's thread ended by itself.
+    WorkerDied,
+}
+
+/// The control thread's state.
+pub struct EventLoop {
+    file: PathBuf,
+    publisher: Publisher,
+    sources: Sources,
+    resolver: Resolver,
+    status: Status,
+    access_log: Option<AccessLog>,
+    bound: Vec<Bound>,
+    events: Receiver<Event>,
+    /// Events that came while a reload waited for names.
+    deferred: VecDeque<Event>,
+    /// When draining workers are given up on.
+    drain_deadline: Option<Instant>,
+    settled: Generation,
+}
+
+/// What the control thread is made of.
+pub struct Parts {
+    /// The configuration file, read again at each reload.
+    pub file: PathBuf,
+    /// With the configuration that was read at start.
+    pub publisher: Publisher,
+    /// Without sources yet.
+    pub sources: Sources,
+    /// Without names yet.
+    pub resolver: Resolver,
+    /// Where admin reads.
+    pub status: Status,
+    /// Reopened at each reload.
+    pub access_log: Option<AccessLog>,
+    /// What everything else sends to.
+    pub events: Receiver<Event>,
+}
+
+impl EventLoop {
+    /// Loads the keys that are at hand, starts the fetches of the others, and waits a bounded
+    /// time for the names of upstreams.
+    #[must_use]
+    pub fn prepare(parts: Parts) -> Self {
+        let Parts { file, publisher, sources, resolver, status, access_log, events } = parts;
+        let mut this = Self {
+            file,
+            publisher,
+            sources,
+            resolver,
+            status,
+            access_log,
+            bound: Vec::new(),
+            events,
+            deferred: VecDeque::new(),
+            drain_deadline: None,
+            settled: Generation::default(),
+        };
+        this.load_inputs();
+        this
+    }
+
+    /// The publisher, to start the workers with.
+    pub fn publisher(&mut self) -> &mut Publisher {
+        &mut self.publisher
+    }
+
+    /// Takes what was bound at start and publishes the first status.
+    pub fn started(&mut self, bound: Vec<Bound>) {
+        self.bound = bound;
+        self.tell_config();
+        self.tell();
+    }
+
+    /// Runs until the gateway ends; the access log is given back to be finished.
+    pub fn run(mut self) -> (Ended, Option<AccessLog>) {
+        let ended = loop {
+            let now = Instant::now();
+            let changed = self.sources.start_due(now);
+            self.resolver.start_due(now);
+            if changed {
+                self.republish();
+            }
+            if let Some(ended) = self.look_at_workers(now) {
+                break ended;
+            }
+            self.tell();
+            let event = match self.deferred.pop_front() {
+                Some(event) => event,
+                None => match self.events.recv_timeout(self.patience(Instant::now())) {
+                    Ok(event) => event,
+                    // The sources hold a sender: it is a timeout.
+                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => continue,
+                },
+            };
+            if let Some(ended) = self.take(event) {
+                break ended;
+            }
+        };
+        (ended, self.access_log)
+    }
+
+    /// How long until something is due.
+    fn patience(&self, now: Instant) -> Duration {
+        let unsettled = self.settled < self.publisher.generation();
+        let interval = if unsettled || self.drain_deadline.is_some() {
+            SHORT_INTERVAL
+        } else {
+            WATCH_INTERVAL
+        };
+        let due = [self.sources.next_due(), self.resolver.next_due()];
+        let next = due.into_iter().flatten().min();
+        next.map_or(interval, |at| at.saturating_duration_since(now).min(interval))
+    }
+
+    fn take(&mut self, event: Event) -> Option<Ended> {
+        match event {
+            Event::Reload => self.reload(),
+            Event::Terminate if self.drain_deadline.is_some() => {
+                tracing::info!("stopping at once: terminated a second time");
+                return Some(Ended::Stopped);
+            }
+            Event::Terminate => self.drain(),
+            Event::Interrupt => {
+                tracing::info!("stopping at once: interrupted");
+                return Some(Ended::Stopped);
+            }
+            Event::Fetched { source, outcome } => {
+                if self.sources.fetched(source, outcome, Instant::now()) {
+                    self.republish();
+                }
+            }
+            Event::Resolved { name, outcome } => {
+                if self.resolver.resolved(&name, outcome, Instant::now()) {
+                    self.republish();
+                }
+            }
+        }
+        None
+    }
+
+    fn republish(&mut self) {
+        let keys = demand::keys(&self.sources);
+        self.publisher.set_inputs(keys, self.resolver.addresses());
+        match self.publisher.republish() {
+            Ok(generation) => tracing::debug!(generation = generation.0, "snapshot published"),
+            // The same configuration compiled before, so its cells are there.
+            Err(error) => tracing::error!(%error, "snapshot not published"),
+        }
+    }
+
+    fn reload(&mut self) {
+        self.sources.hasten_files(Instant::now());
+        if let Some(access_log) = &self.access_log {
+            access_log.reopen();
+        }
+        let outcome = self.try_reload();
+        let mut running = self.status.lock();
+        match outcome {
+            Ok(generation) => {
+                running.reloads.applied += 1;
+                running.reloads.last_error = None;
+                running.config_generation += 1;
+                drop(running);
+                self.tell_config();
+                tracing::info!(generation = generation.0, "configuration reloaded");
+            }
+            Err(error) => {
+                running.reloads.refused += 1;
+                running.reloads.last_error = Some(error.to_string());
+                drop(running);
+                for line in error.to_string().lines() {
+                    tracing::error!("reload refused, nothing changed: {line}");
+                }
+            }
+        }
+    }
+
+    /// All that can fail comes before the first change.
+    fn try_reload(&mut self) -> Result<Generation, ReloadError> {
+        if self.drain_deadline.is_some() {
+            return Err(ReloadError::Draining);
+        }
+        let new = config::load(&self.file)?;
+        check_changeable(self.publisher.config(), &new)?;
+        let workers = self.publisher.workers().len();
+        let (bound, opened) = open_listeners(&new.listeners, &self.bound, workers)?;
+        self.publisher.try_out(&new)?;
+        log_warnings(&new);
+        for old in &self.bound {
+            if !bound.iter().any(|kept| kept.address == old.address) {
+                tracing::info!(listener = %old.listener.name, address = %old.address, "closing");
+            }
+        }
+        for fresh in &bound {
+            if !self.bound.iter().any(|old| old.address == fresh.address) {
+                log_listening(fresh);
+            }
+        }
+        self.bound = bound;
+        self.want(&new);
+        let keys = demand::keys(&self.sources);
+        self.publisher.set_inputs(keys, self.resolver.addresses());
+        Ok(self.publisher.replace(new, opened)?)
+    }
+
+    /// Loads keys and names of the configuration that the publisher has.
+    fn load_inputs(&mut self) {
+        let config = self.publisher.config().clone();
+        self.want(&config);
+        let keys = demand::keys(&self.sources);
+        self.publisher.set_inputs(keys, self.resolver.addresses());
+    }
+
+    /// Starts what a configuration needs from outside and waits a bounded time for names.
+    fn want(&mut self, config: &Config) {
+        let now = Instant::now();
+        self.sources.want(&demand::sources(config), now);
+        self.resolver.want(demand::names(config), now);
+        let _ = self.sources.start_due(now);
+        let deadline = now + NAMES_PATIENCE;
+        loop {
+            self.resolver.start_due(Instant::now());
+            if self.resolver.all_answered() {
+                return;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.events.recv_timeout(left) {
+                Ok(Event::Resolved { name, outcome }) => {
+                    let _ = self.resolver.resolved(&name, outcome, Instant::now());
+                }
+                Ok(other) => self.deferred.push_back(other),
+                Err(_) => {
+                    tracing::warn!("some upstream names have no answer yet; going on without");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        let within = self.publisher.config().timeouts.drain;
+        tracing::info!(?within, "draining");
+        notify_service_manager(&[sd_notify::NotifyState::Stopping]);
+        self.drain_deadline = Some(Instant::now() + within + DRAIN_GRACE);
+        self.status.lock().draining = true;
+        for worker in self.publisher.workers() {
+            worker.drain(within);
+        }
+    }
+
+    fn look_at_workers(&mut self, now: Instant) -> Option<Ended> {
+        let ended = self.publisher.workers().iter().filter(|worker| worker.is_finished()).count();
+        let Some(deadline) = self.drain_deadline else {
+            if ended > 0 {
+                tracing::error!(ended, "a worker's thread has ended; the process ends with it");
+                return Some(Ended::WorkerDied);
+            }
+            return None;
+        };
+        if ended == self.publisher.workers().len() {
+            let panicked = self.publisher.detach().into_iter().any(|worker| worker.join().is_err());
+            if panicked {
+                tracing::error!("a worker's thread ended badly while draining");
+                return Some(Ended::WorkerDied);
+            }
+            tracing::info!("drained");
+            return Some(Ended::Drained);
+        }
+        if now >= deadline {
+            tracing::warn!("the time to drain is over; what is left is cut");
+            return Some(Ended::Drained);
+        }
+        None
+    }
+
+    /// Brings the status up to now.
+    fn tell(&mut self) {
+        let published = self.publisher.generation();
+        let oldest = self.publisher.oldest_running();
+        if oldest >= published && self.settled < published {
+            self.settled = published;
+            tracing::info!(generation = published.0, "every worker runs the snapshot");
+        }
+        let providers = demand::provider_statuses(self.publisher.config(), &self.sources);
+        let mut running = self.status.lock();
+        running.published = published;
+        running.oldest_running = oldest;
+        running.providers = providers;
+        running.unresolved = self.resolver.failures();
+        if running.cells.len() != self.publisher.cells().len() {
+            running.cells = self.publisher.cells().to_vec();
+        }
+    }
+
+    /// Brings the part of the status that only a reload changes up to now.
+    fn tell_config(&self) {
+        let described = admin::describe(self.publisher.config(), &self.bound);
+        let mut running = self.status.lock();
+        running.config = described;
+        running.config_generation = running.config_generation.max(1);
+    }
+}
+
+/// Warnings of a configuration that is taken.
+pub fn log_warnings(config: &Config) {
+    for line in config.warnings.to_string().lines() {
+        tracing::warn!("{line}");
+    }
+}
+
+/// The line that tells where a listener is.
+pub fn log_listening(bound: &Bound) {
+    tracing::info!(listener = %bound.listener.name, address = %bound.address, "listening");
+}
+
+/// Tells systemd, where it is there; it is not needed.
+pub fn notify_service_manager(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the service manager was not notified");
+    }
+}

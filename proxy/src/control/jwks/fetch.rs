@@ -1,0 +1,217 @@
+//! One fetch of a key set's text, over HTTP or from a file, bounded in time and size.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use ureq::http::header::{
+    AGE, CACHE_CONTROL, CONTENT_TYPE, DATE, ETAG, EXPIRES, HeaderMap, HeaderName,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+};
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body};
+
+use super::freshness::{CachingFields, time_to_live};
+
+#[cfg(test)]
+mod tests;
+
+/// The most bytes of a key set, after decoding. 128 RSA-4096 keys with certificates fit.
+pub const BODY_BYTES_MAX: usize = 512 * 1024;
+/// Name look-up, and again for connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// From the first look-up to the last byte of the body.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longer validators are not sent back.
+const VALIDATOR_BYTES_MAX: usize = 256;
+
+/// What makes the next fetch conditional.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Validators {
+    etag: Option<String>,
+    last_modified: Option<String>,
+}
+
+#[cfg(test)]
+impl Validators {
+    /// With this entity tag.
+    pub(super) fn for_test(etag: &str) -> Self {
+        Self { etag: Some(etag.to_owned()), last_modified: None }
+    }
+}
+
+/// A fetch that worked.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fetched {
+    /// A text.
+    Text {
+        /// As received, decoded.
+        body: Vec<u8>,
+        /// For the next fetch.
+        validators: Validators,
+        /// How long it is good for.
+        life: Duration,
+    },
+    /// The text fetched before is still the right one.
+    NotModified {
+        /// How long it is good for.
+        life: Duration,
+    },
+}
+
+/// A fetch that did not work. Nothing of the body is ever part of the message.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// Slow at one of the stages.
+    #[error("timed out ({stage}); {TOTAL_TIMEOUT:?} are allowed in all")]
+    TimedOut {
+        /// What was being done.
+        stage: String,
+    },
+    /// The name has no address.
+    #[error("the host name does not resolve")]
+    HostNotFound,
+    /// The connection or the exchange on it broke.
+    #[error("{0}")]
+    Io(io::Error),
+    /// The TLS handshake failed.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// What came back is no HTTP.
+    #[error("HTTP: {0}")]
+    Protocol(String),
+    /// A redirect, which is not followed: the URL comes from the configuration alone.
+    #[error(
+        "status {status} redirects elsewhere; redirects are not followed, configure the final URL"
+    )]
+    Redirected {
+        /// 3xx.
+        status: u16,
+    },
+    /// Any other answer.
+    #[error("status {status}; only 200 and, with a validator, 304 are good")]
+    Status {
+        /// As received.
+        status: u16,
+    },
+    /// Most often an HTML page of a login form or proxy.
+    #[error("content type {found:?}; application/json or application/jwk-set+json is expected")]
+    ContentType {
+        /// As received, cut, or empty.
+        found: String,
+    },
+    /// Too long.
+    #[error("longer than {BODY_BYTES_MAX} bytes")]
+    TooLong,
+}
+
+/// The HTTP client for one source. Connections are not kept: fetches are minutes apart.
+#[must_use]
+pub fn client(allow_http: bool) -> Agent {
+    Agent::config_builder()
+        .https_only(!allow_http)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .proxy(None)
+        .timeout_resolve(Some(CONNECT_TIMEOUT))
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .timeout_global(Some(TOTAL_TIMEOUT))
+        .max_idle_connections(0)
+        .user_agent(concat!("ringgate/", env!("CARGO_PKG_VERSION")))
+        .accept("application/jwk-set+json, application/json")
+        .build()
+        .into()
+}
+
+/// Fetches from a URL. Blocks for at most five seconds.
+///
+/// # Errors
+/// When no good answer came in time.
+pub fn from_url(agent: &Agent, url: &str, known: &Validators) -> Result<Fetched, FetchError> {
+    let mut request = agent.get(url);
+    if let Some(etag) = &known.etag {
+        request = request.header(IF_NONE_MATCH, etag);
+    }
+    if let Some(date) = &known.last_modified {
+        request = request.header(IF_MODIFIED_SINCE, date);
+    }
+    let response = request.call().map_err(failure)?;
+    let life = life_of(response.headers());
+    match response.status() {
+        StatusCode::OK => {}
+        StatusCode::NOT_MODIFIED if *known != Validators::default() => {
+            return Ok(Fetched::NotModified { life });
+        }
+        status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
+            return Err(FetchError::Redirected { status: status.as_u16() });
+        }
+        status => return Err(FetchError::Status { status: status.as_u16() }),
+    }
+    check_content_type(response.headers())?;
+    let validators = Validators {
+        etag: validator(response.headers(), &ETAG),
+        last_modified: validator(response.headers(), &LAST_MODIFIED),
+    };
+    Ok(Fetched::Text { body: read_body(response)?, validators, life })
+}
+
+/// Reads from a file.
+///
+/// # Errors
+/// When it cannot be read or is too long.
+pub fn from_file(path: &Path) -> Result<Vec<u8>, FetchError> {
+    let mut body = Vec::new();
+    let file = File::open(path).map_err(FetchError::Io)?;
+    file.take(BODY_BYTES_MAX as u64 + 1).read_to_end(&mut body).map_err(FetchError::Io)?;
+    if body.len() > BODY_BYTES_MAX { Err(FetchError::TooLong) } else { Ok(body) }
+}
+
+fn read_body(response: Response<Body>) -> Result<Vec<u8>, FetchError> {
+    // ureq counts bytes after decoding and fails on the first one too many.
+    let limit = BODY_BYTES_MAX as u64 + 1;
+    let body =
+        response.into_body().into_with_config().limit(limit).read_to_vec().map_err(failure)?;
+    if body.len() > BODY_BYTES_MAX { Err(FetchError::TooLong) } else { Ok(body) }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), FetchError> {
+    let value = text(headers, &CONTENT_TYPE).unwrap_or_default();
+    let media_type = value.split(';').next().unwrap_or_default().trim();
+    let good = ["application/json", "application/jwk-set+json"];
+    if good.iter().any(|name| media_type.eq_ignore_ascii_case(name)) {
+        return Ok(());
+    }
+    Err(FetchError::ContentType { found: media_type.chars().take(64).collect() })
+}
+
+fn life_of(headers: &HeaderMap) -> Duration {
+    let cache_control: Vec<&str> =
+        headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok()).collect();
+    time_to_live(CachingFields {
+        cache_control: &cache_control,
+        age: text(headers, &AGE),
+        expires: text(headers, &EXPIRES),
+        date: text(headers, &DATE),
+    })
+}
+
+fn validator(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    text(headers, name).filter(|value| value.len() <= VALIDATOR_BYTES_MAX).map(str::to_owned)
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn failure(error: ureq::Error) -> FetchError {
+    match error {
+        ureq::Error::Timeout(stage) => FetchError::TimedOut { stage: stage.to_string() },
+        ureq::Error::HostNotFound => FetchError::HostNotFound,
+        ureq::Error::Io(error) => FetchError::Io(error),
+        ureq::Error::Rustls(error) => FetchError::Tls(error.to_string()),
+        ureq::Error::Tls(what) => FetchError::Tls(what.to_owned()),
+        ureq::Error::BodyExceedsLimit(_) => FetchError::TooLong,
+        other => FetchError::Protocol(other.to_string()),
+    }
+}

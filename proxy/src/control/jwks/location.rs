@@ -1,0 +1,43 @@
+//! Where a key set is fetched from.
+
+use std::path::PathBuf;
+
+/// Where a key set is fetched from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Location {
+    /// A local file.
+    File(PathBuf),
+    /// An HTTP server; plain `http` only where the configuration allows it, which it has checked.
+    Url(Box<str>),
+}
+
+impl Location {
+    /// For people: without user information or query, which may be credentials.
+    #[must_use]
+    pub fn redacted(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Url(url) => {
+                let bare = url.split(['?', '#']).next().unwrap_or_default();
+                let Some((scheme, rest)) = bare.split_once("://") else { return bare.to_owned() };
+                let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                let host = authority.rsplit('@').next().unwrap_or_default();
+                format!("{scheme}://{host}{path}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_credential_is_not_shown() {
+        let url = |url: &str| Location::Url(url.into()).redacted();
+        assert_eq!(url("https://me:pass@host:8443/a/b?key=1#x"), "https://host:8443/a/b");
+        assert_eq!(url("https://host/a@b"), "https://host/a@b");
+        assert_eq!(url("http://host"), "http://host");
+        assert_eq!(Location::File("/etc/keys.json".into()).redacted(), "/etc/keys.json");
+    }
+}

@@ -1,0 +1,157 @@
+//! Sources keep what was good, share fetches and notice files.
+
+use std::sync::mpsc::{Receiver, channel};
+
+use super::*;
+
+/// RFC 8037 appendix A.2, under a kid of the test's choice.
+fn set(kids: &[&str]) -> String {
+    let keys: Vec<String> = kids
+        .iter()
+        .map(|kid| {
+            format!(
+                r#"{{"kty":"OKP","crv":"Ed25519","kid":"{kid}","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}}"#
+            )
+        })
+        .collect();
+    format!("{{\"keys\":[{}]}}", keys.join(","))
+}
+
+fn text(kids: &[&str]) -> Result<Fetched, FetchError> {
+    let life = Duration::from_secs(300);
+    Ok(Fetched::Text { body: set(kids).into_bytes(), validators: Validators::default(), life })
+}
+
+fn url(provider: &str, interval: Option<u64>) -> Wanted {
+    Wanted {
+        provider: provider.into(),
+        location: Location::Url("https://issuer.invalid/jwks".into()),
+        refresh_interval: interval.map(Duration::from_secs),
+    }
+}
+
+fn sources(wanted: &[Wanted], now: Instant) -> (Sources, Receiver<Event>) {
+    let (events, received) = channel();
+    let mut sources = Sources::new(events);
+    sources.want(wanted, now);
+    (sources, received)
+}
+
+fn kids_of(sources: &Sources, provider: &str) -> Vec<String> {
+    sources.status(provider).unwrap().kids
+}
+
+#[test]
+fn providers_of_one_location_share_one_fetch() {
+    let now = Instant::now();
+    let (mut sources, _events) = sources(&[url("a", Some(600)), url("b", Some(100))], now);
+    assert_eq!(sources.list.len(), 1);
+    let id = sources.list[0].id;
+    assert!(sources.fetched(id, text(&["k1"]), now));
+    assert_eq!(sources.keys().count(), 2);
+    let wait = sources.next_due().unwrap() - now;
+    assert!((72.0..=88.0).contains(&wait.as_secs_f64()), "the shorter interval counts: {wait:?}");
+}
+
+#[test]
+fn a_failure_and_an_empty_set_keep_the_last_good_keys() {
+    let now = Instant::now();
+    let (mut sources, _events) = sources(&[url("a", None)], now);
+    let id = sources.list[0].id;
+    assert!(sources.fetched(id, text(&["k1"]), now));
+    assert!(!sources.fetched(id, Err(FetchError::Status { status: 503 }), now));
+    assert!(sources.status("a").unwrap().last_error.unwrap().contains("503"));
+    assert!(!sources.fetched(id, text(&[]), now));
+    let status = sources.status("a").unwrap();
+    assert_eq!(status.kids, ["k1"]);
+    assert_eq!(status.fetches, FetchCounts { changed: 1, unchanged: 0, failed: 2 });
+    assert!(sources.next_due().unwrap() - now <= Duration::from_secs(2), "backs off, no more");
+}
+
+#[test]
+fn the_same_keys_are_no_change_and_a_rotation_is_one() {
+    let now = Instant::now();
+    let (mut sources, _events) = sources(&[url("a", None)], now);
+    let id = sources.list[0].id;
+    assert!(sources.fetched(id, text(&["k1"]), now));
+    assert!(!sources.fetched(id, text(&["k1"]), now));
+    assert!(!sources.fetched(id, Ok(Fetched::NotModified { life: FILE_INTERVAL }), now));
+    assert!(sources.fetched(id, text(&["k1", "k2"]), now));
+    let status = sources.status("a").unwrap();
+    assert_eq!((status.generation, status.kids), (2, vec!["k1".to_owned(), "k2".to_owned()]));
+    assert_eq!(status.fetches, FetchCounts { changed: 2, unchanged: 2, failed: 0 });
+}
+
+#[test]
+fn the_validators_of_a_refused_text_are_not_kept() {
+    let now = Instant::now();
+    let (mut sources, _events) = sources(&[url("a", None)], now);
+    let id = sources.list[0].id;
+    assert!(sources.fetched(id, text(&["k1"]), now));
+    let before = sources.list[0].validators.clone();
+    let other = Validators::for_test("\"bad\"");
+    let life = Duration::from_secs(300);
+    let bad = Ok(Fetched::Text { body: b"<html>".to_vec(), validators: other, life });
+    assert!(!sources.fetched(id, bad, now));
+    assert_eq!(sources.list[0].validators, before);
+}
+
+#[test]
+fn a_reload_keeps_the_keys_of_a_source_that_stays() {
+    let now = Instant::now();
+    let (mut sources, _events) = sources(&[url("a", None)], now);
+    let id = sources.list[0].id;
+    assert!(sources.fetched(id, text(&["k1"]), now));
+    sources.want(&[url("renamed", None)], now);
+    assert_eq!(kids_of(&sources, "renamed"), ["k1"]);
+    assert!(sources.status("a").is_none());
+    sources.want(&[], now);
+    assert!(!sources.fetched(id, text(&["k2"]), now), "forgotten");
+    sources.want(&[url("a", None)], now);
+    assert_eq!(sources.keys().count(), 0, "a forgotten source starts afresh");
+}
+
+#[test]
+fn a_file_is_read_again_when_it_changes_and_kept_when_it_is_bad() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    fs::write(&path, set(&["k1"])).unwrap();
+    let mut now = Instant::now();
+    let location = Location::File(path.clone());
+    let wanted = Wanted { provider: "a".into(), location, refresh_interval: None };
+    let (mut sources, _events) = sources(&[wanted], now);
+    let mut look = |sources: &mut Sources| {
+        let changed = sources.start_due(now);
+        now += Duration::from_secs(61);
+        changed
+    };
+    assert!(look(&mut sources));
+    assert!(!look(&mut sources), "not read again");
+    fs::write(&path, set(&["k1", "k2"])).unwrap();
+    assert!(look(&mut sources));
+    fs::write(&path, "{\"keys\":").unwrap();
+    assert!(!look(&mut sources));
+    assert_eq!(kids_of(&sources, "a"), ["k1", "k2"]);
+    fs::remove_file(&path).unwrap();
+    assert!(!look(&mut sources));
+    fs::write(&path, set(&["k3"])).unwrap();
+    assert!(look(&mut sources));
+    assert_eq!(kids_of(&sources, "a"), ["k3"]);
+    assert_eq!(sources.status("a").unwrap().last_error, None);
+}
+
+#[test]
+fn one_fetch_at_a_time_and_it_ends_as_an_event() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    drop(listener);
+    let now = Instant::now();
+    let location = Location::Url(address.into());
+    let wanted = Wanted { provider: "a".into(), location, refresh_interval: None };
+    let (mut sources, events) = sources(&[wanted], now);
+    assert!(!sources.start_due(now));
+    assert_eq!(sources.next_due(), None, "in flight");
+    let Event::Fetched { source, outcome } = events.recv().unwrap() else { panic!("no outcome") };
+    assert!(!sources.fetched(source, outcome, now));
+    assert_eq!(sources.list[0].schedule.failures(), 1);
+}

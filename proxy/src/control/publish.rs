@@ -1,0 +1,164 @@
+//! The publisher: compiles a snapshot from configuration, keys and addresses, and hands it to
+//! every worker.
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use super::compile::{Inputs, compile};
+use super::config::Config;
+use super::resolve::HostPort;
+use crate::snapshot::Snapshot;
+use crate::snapshot::ids::Generation;
+use crate::snapshot::key_set::KeySet;
+use crate::telemetry::counters::{Cell, OutOfCells, Registry};
+use crate::worker::WorkerHandle;
+
+/// New sockets of one worker, each with the address that the configuration gives.
+pub type Opened = Vec<(SocketAddr, TcpListener)>;
+
+/// The keys of each provider that has some.
+pub type ProviderKeys = HashMap<Box<str>, Arc<KeySet>>;
+
+/// The last good addresses of each name that has some.
+pub type Addresses = HashMap<HostPort, Vec<SocketAddr>>;
+
+/// Owns what a snapshot is made of, and the way to the workers.
+pub struct Publisher {
+    config: Config,
+    registry: Registry,
+    keys: ProviderKeys,
+    addresses: Addresses,
+    /// Of the last snapshot made.
+    generation: Generation,
+    worker_count: usize,
+    workers: Vec<WorkerHandle>,
+}
+
+impl Publisher {
+    /// Without workers yet; nothing is published until there are some.
+    #[must_use]
+    pub fn new(config: Config, registry: Registry, worker_count: usize) -> Self {
+        Self {
+            config,
+            registry,
+            keys: HashMap::new(),
+            addresses: HashMap::new(),
+            generation: Generation::default(),
+            worker_count,
+            workers: Vec::new(),
+        }
+    }
+
+    /// What runs.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What workers count.
+    #[must_use]
+    pub fn cells(&self) -> &[Cell] {
+        self.registry.cells()
+    }
+
+    /// The last snapshot made.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// The running workers.
+    #[must_use]
+    pub fn workers(&self) -> &[WorkerHandle] {
+        &self.workers
+    }
+
+    /// From here on every snapshot goes to these.
+    pub fn attach(&mut self, workers: Vec<WorkerHandle>) {
+        self.workers = workers;
+    }
+
+    /// Lets go of the workers, to wait for their end.
+    pub fn detach(&mut self) -> Vec<WorkerHandle> {
+        std::mem::take(&mut self.workers)
+    }
+
+    /// Takes what the next snapshot is to be made of.
+    pub fn set_inputs(&mut self, keys: ProviderKeys, addresses: Addresses) {
+        self.keys = keys;
+        self.addresses = addresses;
+    }
+
+    /// The next snapshot, numbered.
+    ///
+    /// # Errors
+    /// When the configuration has more names than there are counters.
+    pub fn next_snapshot(&mut self) -> Result<Arc<Snapshot>, OutOfCells> {
+        let generation = self.generation.next();
+        let snapshot = compile_with(
+            &self.config,
+            generation,
+            (&self.keys, &self.addresses, self.worker_count),
+            &mut self.registry,
+        )?;
+        self.generation = generation;
+        Ok(Arc::new(snapshot))
+    }
+
+    /// Makes the next snapshot and hands it to every worker; returns its number.
+    ///
+    /// # Errors
+    /// When the configuration has more names than there are counters; nothing is published then.
+    pub fn republish(&mut self) -> Result<Generation, OutOfCells> {
+        let none = self.workers.iter().map(|_| Opened::new()).collect();
+        self.publish(none)
+    }
+
+    /// Whether a snapshot can be made of another configuration. Its counters are registered by
+    /// this, so that making it later cannot fail.
+    ///
+    /// # Errors
+    /// When it has more names than there are counters.
+    pub fn try_out(&mut self, config: &Config) -> Result<(), OutOfCells> {
+        let inputs = (&self.keys, &self.addresses, self.worker_count);
+        compile_with(config, self.generation, inputs, &mut self.registry).map(drop)
+    }
+
+    /// Replaces the configuration and publishes, with the sockets of the listeners that are new.
+    ///
+    /// # Errors
+    /// Not after [`Self::try_out`] of the same configuration.
+    pub fn replace(
+        &mut self,
+        config: Config,
+        opened: Vec<Opened>,
+    ) -> Result<Generation, OutOfCells> {
+        self.config = config;
+        self.publish(opened)
+    }
+
+    /// The oldest snapshot that a worker judges by.
+    #[must_use]
+    pub fn oldest_running(&self) -> Generation {
+        self.workers.iter().map(WorkerHandle::generation).min().unwrap_or(self.generation)
+    }
+
+    fn publish(&mut self, opened: Vec<Opened>) -> Result<Generation, OutOfCells> {
+        let snapshot = self.next_snapshot()?;
+        assert_eq!(opened.len(), self.workers.len(), "sockets for each worker");
+        for (worker, opened) in self.workers.iter().zip(opened) {
+            worker.publish(Arc::clone(&snapshot), opened);
+        }
+        Ok(self.generation)
+    }
+}
+
+fn compile_with(
+    config: &Config,
+    generation: Generation,
+    (keys, addresses, workers): (&ProviderKeys, &Addresses, usize),
+    registry: &mut Registry,
+) -> Result<Snapshot, OutOfCells> {
+    compile(config, &Inputs { generation, keys, addresses, workers }, registry)
+}

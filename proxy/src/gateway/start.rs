@@ -1,0 +1,154 @@
+//! What a start does once: descriptors, access log, one worker a CPU.
+
+use std::io;
+use std::sync::Arc;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity};
+
+use super::GatewayError;
+use crate::control::config::{AccessLogTarget, Workers};
+use crate::control::publish::Opened;
+use crate::snapshot::Snapshot;
+use crate::telemetry::access_log::{AccessLog, AccessLogWriter, Target};
+use crate::telemetry::counters::CounterBlock;
+use crate::worker::{self, WorkerCounters, WorkerHandle, WorkerSpec};
+
+/// Descriptors beside those of connections: rings, listeners, logs, fetches, admin.
+const OWN_DESCRIPTORS: u64 = 256;
+/// A client connection and, while it has a request, one to an upstream.
+const DESCRIPTORS_PER_CONNECTION: u64 = 2;
+
+/// Raises the soft limit on descriptors to the hard one and warns where that is not enough.
+pub(super) fn raise_descriptor_limit(connections: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, raised)
+    {
+        tracing::warn!(%error, soft = limit.current, "cannot raise the limit on descriptors");
+    }
+    // None is without limit.
+    let available = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let wanted = descriptors_for(connections);
+    if available < wanted {
+        tracing::warn!(
+            available,
+            wanted,
+            "limits.connections is {connections}, which may need more descriptors than this process \
+             may have; raise RLIMIT_NOFILE (LimitNOFILE= in a systemd unit) or lower limits.connections"
+        );
+    }
+}
+
+/// What `limits.connections` may need.
+pub(super) fn descriptors_for(connections: usize) -> u64 {
+    (connections as u64).saturating_mul(DESCRIPTORS_PER_CONNECTION).saturating_add(OWN_DESCRIPTORS)
+}
+
+/// The access log and one writer a worker, or nothing of both.
+pub(super) fn access_log(
+    target: &AccessLogTarget,
+    workers: usize,
+) -> io::Result<(Option<AccessLog>, Vec<Option<AccessLogWriter>>)> {
+    let target = match target {
+        AccessLogTarget::Off => return Ok((None, (0..workers).map(|_| None).collect())),
+        AccessLogTarget::Stdout => Target::Stdout,
+        AccessLogTarget::File(path) => Target::File(path.clone()),
+    };
+    let (log, writers) = AccessLog::start(&target, workers)?;
+    Ok((Some(log), writers.into_iter().map(Some).collect()))
+}
+
+/// How many workers, and the CPU of each.
+pub(super) struct Crew {
+    cpus: Vec<Option<usize>>,
+}
+
+impl Crew {
+    /// One a CPU that the process may use, or as many as configured, in turn on those CPUs.
+    pub(super) fn for_config(workers: Workers) -> Self {
+        let usable = usable_cpus();
+        let count = match workers {
+            Workers::Auto => usable.len().max(1),
+            Workers::Count(count) => count,
+        };
+        Self { cpus: in_turn(&usable, count) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.cpus.len()
+    }
+
+    /// Starts every worker; the first that fails ends the start, and the process with it.
+    pub(super) fn start(
+        self,
+        snapshot: &Arc<Snapshot>,
+        sockets: Vec<Opened>,
+        cells: &WorkerCounters,
+        writers: Vec<Option<AccessLogWriter>>,
+    ) -> Result<(Vec<WorkerHandle>, Vec<Arc<CounterBlock>>), GatewayError> {
+        let mut handles = Vec::with_capacity(self.len());
+        let mut blocks = Vec::with_capacity(self.len());
+        let each = self.cpus.into_iter().zip(sockets).zip(writers).enumerate();
+        for (index, ((cpu, listeners), access_log)) in each {
+            let counters = Arc::new(CounterBlock::new());
+            blocks.push(Arc::clone(&counters));
+            let spec = WorkerSpec {
+                index,
+                cpu,
+                snapshot: Arc::clone(snapshot),
+                listeners,
+                counters,
+                cells: cells.clone(),
+                access_log,
+            };
+            let handle =
+                worker::spawn(spec).map_err(|source| GatewayError::Worker { index, source })?;
+            handles.push(handle);
+        }
+        tracing::info!(workers = handles.len(), "workers started");
+        Ok((handles, blocks))
+    }
+}
+
+/// The CPUs of this process's affinity mask, which a container or `taskset` may have narrowed.
+fn usable_cpus() -> Vec<usize> {
+    match sched_getaffinity(None) {
+        Ok(set) => (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "the usable CPUs are unknown; workers are not pinned");
+            Vec::new()
+        }
+    }
+}
+
+fn in_turn(usable: &[usize], count: usize) -> Vec<Option<usize>> {
+    (0..count).map(|index| usable.get(index % usable.len().max(1)).copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_take_cpus_in_turn() {
+        assert_eq!(in_turn(&[2, 5], 3), [Some(2), Some(5), Some(2)]);
+        assert_eq!(in_turn(&[], 2), [None, None]);
+        assert_eq!(Crew::for_config(Workers::Count(3)).len(), 3);
+        assert_eq!(Crew::for_config(Workers::Auto).len(), usable_cpus().len());
+    }
+
+    #[test]
+    fn a_connection_may_need_two_descriptors() {
+        assert_eq!(descriptors_for(1000), 2256);
+        assert_eq!(descriptors_for(usize::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn the_soft_limit_becomes_the_hard_one() {
+        raise_descriptor_limit(1);
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current, limit.maximum);
+    }
+}

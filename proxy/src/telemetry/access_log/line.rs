@@ -1,0 +1,117 @@
+//! One access-log line: the fields of an entry as a JSON object, whatever bytes they hold.
+
+use std::io::Write;
+use std::time::{Duration, SystemTime};
+
+use super::AccessEntry;
+
+/// Bytes kept of a path; a longer one is cut and marked.
+const PATH_BYTES_MAX: usize = 2048;
+/// Bytes kept of each other string that a client chooses.
+const STRING_BYTES_MAX: usize = 256;
+/// The mark of a cut string.
+const CUT: &str = "…";
+
+/// The longest line: a path and ten other strings with every byte escaped to six, and 1 KiB for
+/// names, numbers and addresses.
+pub const BYTES_MAX: usize = 6 * (PATH_BYTES_MAX + 10 * STRING_BYTES_MAX) + 1024;
+
+/// Appends the line with its line feed. A batch with [`BYTES_MAX`] to spare does not grow.
+pub fn append(line: &mut Vec<u8>, entry: &AccessEntry<'_>) {
+    line.extend_from_slice(b"{\"time\":");
+    append_time(line, entry);
+    number(line, "duration_us", microseconds(entry.duration));
+    line.extend_from_slice(b",\"client\":\"");
+    // Writing to a Vec cannot fail.
+    let _ = write!(line, "{}", entry.client);
+    line.push(b'"');
+    string(line, "listener", entry.listener, STRING_BYTES_MAX);
+    string(line, "method", entry.method, STRING_BYTES_MAX);
+    string(line, "host", entry.host, STRING_BYTES_MAX);
+    string(line, "path", entry.path, PATH_BYTES_MAX);
+    optional(line, "route", entry.route);
+    number(line, "status", u64::from(entry.status));
+    optional(line, "verdict", entry.verdict);
+    optional(line, "reason", entry.reason);
+    optional(line, "provider", entry.provider);
+    optional(line, "kid", entry.kid);
+    optional(line, "upstream", entry.upstream);
+    optional(line, "endpoint", entry.endpoint);
+    number(line, "received_bytes", entry.received_bytes);
+    number(line, "sent_bytes", entry.sent_bytes);
+    line.extend_from_slice(b"}\n");
+}
+
+/// RFC 3339 in UTC with milliseconds, or `null` for a time that it cannot spell.
+fn append_time(line: &mut Vec<u8>, entry: &AccessEntry<'_>) {
+    let start = line.len();
+    line.push(b'"');
+    // humantime panics on a time before the epoch and fails on one after the year 9999.
+    let epoch = SystemTime::UNIX_EPOCH;
+    if entry.time >= epoch
+        && write!(line, "{}", humantime::format_rfc3339_millis(entry.time)).is_ok()
+    {
+        line.push(b'"');
+    } else {
+        line.truncate(start);
+        line.extend_from_slice(b"null");
+    }
+}
+
+fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn key(line: &mut Vec<u8>, name: &str) {
+    line.extend_from_slice(b",\"");
+    line.extend_from_slice(name.as_bytes());
+    line.extend_from_slice(b"\":");
+}
+
+fn number(line: &mut Vec<u8>, name: &str, value: u64) {
+    key(line, name);
+    line.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// A member that is left out where there is nothing to say.
+fn optional(line: &mut Vec<u8>, name: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        string(line, name, value, STRING_BYTES_MAX);
+    }
+}
+
+fn string(line: &mut Vec<u8>, name: &str, value: &str, bytes_max: usize) {
+    key(line, name);
+    line.push(b'"');
+    if value.len() <= bytes_max {
+        escape(line, value);
+    } else {
+        escape(line, &value[..value.floor_char_boundary(bytes_max - CUT.len())]);
+        line.extend_from_slice(CUT.as_bytes());
+    }
+    line.push(b'"');
+}
+
+/// Copies runs that need no escape; `"`, `\`, and everything a terminal could take as a command
+/// (C0 controls, DEL) is written as an escape (RFC 8259 section 7).
+fn escape(line: &mut Vec<u8>, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let bytes = text.as_bytes();
+    let mut copied = 0;
+    for (position, &byte) in bytes.iter().enumerate() {
+        if !matches!(byte, 0..0x20 | b'"' | b'\\' | 0x7f) {
+            continue;
+        }
+        line.extend_from_slice(&bytes[copied..position]);
+        copied = position + 1;
+        match byte {
+            b'"' | b'\\' => line.extend_from_slice(&[b'\\', byte]),
+            _ => {
+                line.extend_from_slice(b"\\u00");
+                line.push(HEX[usize::from(byte >> 4)]);
+                line.push(HEX[usize::from(byte & 15)]);
+            }
+        }
+    }
+    line.extend_from_slice(&bytes[copied..]);
+}

@@ -1,0 +1,50 @@
+//! Accept: connections from a listening socket, with the peer's address.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::ptr;
+
+use io_uring::opcode;
+
+use super::{SharedFd, cancel_all, submit};
+
+/// A listening socket of this worker.
+#[derive(Debug)]
+pub struct Listener {
+    fd: SharedFd,
+}
+
+impl Listener {
+    /// Takes over a socket that listens. What is set on it (`TCP_NODELAY`) its connections inherit.
+    #[must_use]
+    pub fn new(socket: TcpListener) -> Self {
+        Self { fd: SharedFd::new(socket.into()) }
+    }
+
+    /// The next connection and its peer.
+    ///
+    /// # Errors
+    /// `ECANCELED` after [`Self::cancel`]; `EMFILE`, `ENFILE`, `ECONNABORTED` and the like as the
+    /// kernel has them: the listener can be used again.
+    pub async fn accept(&self) -> io::Result<(OwnedFd, SocketAddr)> {
+        // No address is asked for: it would be memory to own for the whole wait, while one
+        // getpeername a connection needs none.
+        let entry = opcode::Accept::new(self.fd.target(), ptr::null_mut(), ptr::null_mut())
+            .flags(libc::SOCK_CLOEXEC)
+            .build();
+        let (result, _fd) = submit(self.fd.clone(), entry).await;
+        let number = i32::try_from(result?).map_err(io::Error::other)?;
+        // SAFETY: the kernel has just made this descriptor for this operation; nobody else has it.
+        let fd = unsafe { OwnedFd::from_raw_fd(number) };
+        let peer = rustix::net::getpeername(&fd)?.ok_or(io::ErrorKind::NotConnected)?;
+        let peer = SocketAddr::try_from(peer).map_err(|_| io::ErrorKind::AddrNotAvailable)?;
+        Ok((fd, peer))
+    }
+
+    /// Ends a wait in [`Self::accept`]. Connections still in the backlog are reset when the last
+    /// reference to the socket goes.
+    pub fn cancel(&self) {
+        cancel_all(self.fd.raw());
+    }
+}

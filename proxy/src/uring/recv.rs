@@ -1,0 +1,52 @@
+//! Receive: bytes from a stream appended to a buffer.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use io_uring::opcode;
+
+use super::{Buffer, Operation, SharedFd, submit};
+
+/// A receive in flight. It gives back the buffer, longer by what arrived; 0 is the end of stream.
+pub struct Recv(Operation<(Buffer, SharedFd)>);
+
+impl Recv {
+    pub(super) fn submit(fd: &SharedFd, mut buffer: Buffer, at_most: usize) -> Self {
+        let room = buffer.receivable().min(at_most);
+        debug_assert!(room > 0, "a receive into a full buffer would look like the end of stream");
+        let length = u32::try_from(room).unwrap_or(u32::MAX);
+        let entry = opcode::Recv::new(fd.target(), buffer.spare_mut().as_mut_ptr(), length).build();
+        // The kernel writes at most `length` bytes into the spare part. The operation owns the
+        // buffer, whose memory stays in place, until the completion arrives.
+        Self(submit((buffer, fd.clone()), entry))
+    }
+
+    /// Whether it has completed, without waiting: for a connection that should be silent.
+    pub fn completed(&mut self) -> Option<(io::Result<usize>, Buffer)> {
+        match Pin::new(self).poll(&mut Context::from_waker(std::task::Waker::noop())) {
+            Poll::Ready(done) => Some(done),
+            Poll::Pending => None,
+        }
+    }
+}
+
+impl fmt::Debug for Recv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recv(in flight)")
+    }
+}
+
+impl Future for Recv {
+    type Output = (io::Result<usize>, Buffer);
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let (result, (mut buffer, _fd)) = ready!(Pin::new(&mut self.0).poll(context));
+        if let Ok(received) = result {
+            buffer.commit(received);
+        }
+        Poll::Ready((result, buffer))
+    }
+}

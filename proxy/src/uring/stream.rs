@@ -1,0 +1,143 @@
+//! A connected stream socket with the deadline of whatever is going on on it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustix::net::Shutdown;
+
+use super::wheel::{Deadline, Wheel};
+use super::{Buffer, Recv, Send, SharedFd, cancel_all, poll};
+
+/// A connected stream socket. Operations on it take and give back their buffers.
+///
+/// When its deadline passes every operation in flight ends with `ECANCELED` and
+/// [`Self::expired`] is true until the next [`Self::arm`] or [`Self::disarm`].
+#[derive(Debug)]
+pub struct Stream {
+    fd: SharedFd,
+    deadline: Deadline,
+}
+
+impl Stream {
+    /// Takes over a connected socket.
+    #[must_use]
+    pub fn new(socket: OwnedFd, wheel: &Rc<Wheel>) -> Self {
+        let fd = SharedFd::new(socket);
+        let deadline = Wheel::deadline(wheel, fd.raw());
+        Self { fd, deadline }
+    }
+
+    pub(super) fn fd(&self) -> &SharedFd {
+        &self.fd
+    }
+
+    /// For socket options.
+    #[must_use]
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.0.as_fd()
+    }
+
+    /// Queues a receive into the spare part of `buffer`.
+    #[must_use]
+    pub fn recv(&self, buffer: Buffer) -> Recv {
+        Recv::submit(&self.fd, buffer, usize::MAX)
+    }
+
+    /// Queues a receive of at most `limit` bytes, which must not be 0: where what follows them
+    /// belongs to somebody else.
+    #[must_use]
+    pub fn recv_at_most(&self, buffer: Buffer, limit: usize) -> Recv {
+        Recv::submit(&self.fd, buffer, limit)
+    }
+
+    /// Queues a send of the filled part of `buffer`; the kernel may take less.
+    #[must_use]
+    pub fn send(&self, buffer: Buffer) -> Send {
+        Send::submit(&self.fd, buffer)
+    }
+
+    /// Sends the whole filled part; `limit` is re-armed with every bit of progress and disarmed at
+    /// the end.
+    ///
+    /// # Errors
+    /// As the kernel has them; `TimedOut` when `limit` passes without progress.
+    pub async fn send_all(&self, buffer: Buffer, limit: Duration) -> (io::Result<()>, Buffer) {
+        let sending = self.send(buffer);
+        self.finish_send(sending, limit).await
+    }
+
+    /// As [`Self::send_all`], for a send already queued.
+    ///
+    /// # Errors
+    /// As [`Self::send_all`].
+    pub async fn finish_send(
+        &self,
+        mut sending: Send,
+        limit: Duration,
+    ) -> (io::Result<()>, Buffer) {
+        loop {
+            self.arm(limit);
+            let (result, buffer) = sending.await;
+            match result {
+                Err(error) => return (Err(self.timed_out_or(error)), buffer),
+                Ok(0) if !buffer.is_empty() => {
+                    return (Err(io::ErrorKind::WriteZero.into()), buffer);
+                }
+                Ok(_) if buffer.is_empty() => {
+                    self.disarm();
+                    return (Ok(()), buffer);
+                }
+                Ok(_) => sending = self.send(buffer),
+            }
+        }
+    }
+
+    /// Waits until there is something to receive, the peer closed, or the socket failed; lends
+    /// the kernel no memory meanwhile.
+    ///
+    /// # Errors
+    /// `ECANCELED` when cancelled.
+    pub async fn readable(&self) -> io::Result<()> {
+        poll::readable(&self.fd).await.0.map(drop)
+    }
+
+    /// `TimedOut` where the deadline is what ended the operation, otherwise the error itself.
+    #[must_use]
+    pub fn timed_out_or(&self, error: io::Error) -> io::Error {
+        if self.expired() { io::ErrorKind::TimedOut.into() } else { error }
+    }
+
+    /// Lets the deadline pass after `limit` from now.
+    pub fn arm(&self, limit: Duration) {
+        self.deadline.arm(limit);
+    }
+
+    /// Lets the deadline never pass.
+    pub fn disarm(&self) {
+        self.deadline.disarm();
+    }
+
+    /// Whether the deadline has passed.
+    #[must_use]
+    pub fn expired(&self) -> bool {
+        self.deadline.expired()
+    }
+
+    /// Ends every operation in flight with `ECANCELED`.
+    pub fn cancel(&self) {
+        cancel_all(self.fd.raw());
+    }
+
+    /// Ends both directions for good: what is in flight ends, and whatever is tried later fails at
+    /// once. Bytes already sent still arrive.
+    pub fn shutdown(&self) {
+        let _ = rustix::net::shutdown(&*self.fd.0, Shutdown::Both);
+    }
+
+    /// Says that nothing more will be sent. The peer may be gone already; that is no error here.
+    pub fn shutdown_write(&self) {
+        let _ = rustix::net::shutdown(&*self.fd.0, Shutdown::Write);
+    }
+}

@@ -1,0 +1,337 @@
+//! One client connection: request after request until one side wants no more.
+//!
+//! ```text
+//!          first byte        head whole             response sent
+//! idle ------------> head ------------> exchange ------------------+
+//!  ^ |                 |                   |                        |
+//!  | +-- idle time ----+-- head time ------+-- client gone --> closed
+//!  |     drain         |   refused: answer, linger --------------^  |
+//!  +----------------------------------------------------------------+
+//! ```
+//!
+//! An idle connection keeps its buffer for a moment, as the next request mostly follows at once,
+//! and then waits without one.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::core::{Core, Live};
+use super::exchange::{Exchange, Input, Next};
+use super::judge::{self, Answer, Facts, Verdict, judge};
+use super::listener::ListenerState;
+use super::reason::{Gate, Reason};
+use crate::http1::{BodyLength, RequestError, head_end};
+use crate::relay::Source;
+use crate::snapshot::route_table::Action;
+use crate::uring::{Buffer, Stream};
+
+/// How long an idle connection keeps its buffer.
+const BUFFER_HELD: Duration = Duration::from_secs(1);
+
+/// How long and how much is read after a last answer, so that the client gets to read it: closing
+/// with unread bytes would send a reset that overtakes the answer (RFC 9112 section 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// One client connection as the worker keeps track of it.
+#[derive(Debug)]
+pub(super) struct ConnectionState {
+    pub(super) stream: Stream,
+    pub(super) peer: SocketAddr,
+    pub(super) listener: Rc<ListenerState>,
+    /// Requests answered on it.
+    pub(super) served: Cell<u64>,
+    idle: Cell<bool>,
+}
+
+impl ConnectionState {
+    /// Lets it look whether it may stay, if it waits for a request.
+    pub(super) fn wake_if_idle(&self) {
+        if self.idle.get() {
+            self.stream.cancel();
+        }
+    }
+}
+
+/// Takes over an accepted connection, or turns it away where there are too many.
+pub(super) fn start(
+    core: &Rc<Core>,
+    listener: &Rc<ListenerState>,
+    stream: Stream,
+    peer: SocketAddr,
+) {
+    let live = core.live();
+    let Some(of) = live.listener(listener) else { return };
+    core.count(of.counters.connections);
+    let state = Rc::new(ConnectionState {
+        stream,
+        peer,
+        listener: Rc::clone(listener),
+        served: Cell::new(0),
+        idle: Cell::new(false),
+    });
+    if core.connections.borrow().len() >= live.snapshot.limits.connections_per_worker {
+        core.count(of.counters.connections_refused);
+        let client = Client { core: Rc::clone(core), state };
+        tokio_uring::spawn(client.turn_away(live));
+        return;
+    }
+    core.count(of.counters.connections_open);
+    let (cell, core) = (of.counters.connections_open, Rc::clone(core));
+    tokio_uring::spawn(async move {
+        let key = core.connections.borrow_mut().insert(Rc::clone(&state));
+        let client = Client { core: Rc::clone(&core), state };
+        client.serve().await;
+        core.connections.borrow_mut().remove(key);
+        core.counters.decrement(cell);
+    });
+}
+
+/// A connection being served.
+struct Client {
+    core: Rc<Core>,
+    state: Rc<ConnectionState>,
+}
+
+impl Client {
+    async fn serve(&self) {
+        let mut input = Input::Empty;
+        let mut limit = self.core.live().snapshot.timeouts.head;
+        loop {
+            let Some(buffer) = self.first_bytes(input, limit).await else { return };
+            match self.request(buffer).await {
+                Next::Continue(next) => input = next,
+                Next::Close => return,
+                Next::Linger => return Box::pin(self.linger()).await,
+            }
+            self.state.served.set(self.state.served.get() + 1);
+            limit = self.core.live().snapshot.timeouts.idle;
+        }
+    }
+
+    /// Waits for the first bytes of a request; none where there will not be one.
+    async fn first_bytes(&self, input: Input, limit: Duration) -> Option<Buffer> {
+        let stream = &self.state.stream;
+        let mut receiving = match input {
+            Input::Buffered(buffer) => return Some(buffer),
+            Input::Receiving(receiving) => receiving,
+            Input::Empty => stream.recv(self.core.live().heads.take()),
+        };
+        self.state.idle.set(true);
+        stream.arm(limit.min(BUFFER_HELD));
+        let received = loop {
+            let (result, buffer) = receiving.await;
+            match result {
+                Ok(0) => break None,
+                Ok(_) => break Some(buffer),
+                // Cancelled by the deadline, or to look whether it may stay.
+                Err(_) if self.must_close() => break None,
+                Err(error) if error.raw_os_error() != Some(libc::ECANCELED) => break None,
+                Err(_) => drop(buffer),
+            }
+            if !self.until_readable(limit).await {
+                break None;
+            }
+            receiving = stream.recv(self.core.live().heads.take());
+        };
+        self.state.idle.set(false);
+        stream.disarm();
+        received
+    }
+
+    /// Waits without a buffer, at most for what `limit` leaves after the buffer was held.
+    async fn until_readable(&self, limit: Duration) -> bool {
+        let stream = &self.state.stream;
+        let Some(left) = limit.checked_sub(BUFFER_HELD).filter(|left| !left.is_zero()) else {
+            return false;
+        };
+        stream.arm(left);
+        loop {
+            match stream.readable().await {
+                Ok(()) => return true,
+                Err(_) if stream.expired() || self.must_close() => return false,
+                Err(error) if error.raw_os_error() != Some(libc::ECANCELED) => return false,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Whether the connection has no future once nothing is in hand.
+    fn must_close(&self) -> bool {
+        self.core.is_draining() || self.state.listener.id().is_none()
+    }
+
+    /// Serves the request that begins in `buffer`.
+    async fn request(&self, mut buffer: Buffer) -> Next {
+        let live = self.core.live();
+        let verdict = match self.read_head(&live, &mut buffer) {
+            Verdict::Incomplete => {
+                let (verdict, whole) = Box::pin(self.slow_head(&live, buffer)).await;
+                buffer = whole;
+                verdict
+            }
+            verdict => verdict,
+        };
+        match verdict {
+            Verdict::Incomplete => Next::Close,
+            Verdict::Answer(answer) => Box::pin(self.answer(live, buffer, answer)).await,
+            Verdict::Forward(forward) => {
+                buffer.consume(forward.facts.head_bytes);
+                let exchange = Exchange::new(&self.core, &live, &self.state, forward.facts);
+                exchange.run(buffer, forward).await
+            }
+        }
+    }
+
+    /// Judges what is in the buffer.
+    fn read_head(&self, live: &Live, buffer: &mut Buffer) -> Verdict {
+        let Some((id, listener)) =
+            self.state.listener.id().zip(live.listener(&self.state.listener))
+        else {
+            return Verdict::Incomplete;
+        };
+        judge(&self.core, live, &self.state, (id, listener), buffer.filled())
+    }
+
+    /// Receives until the head is whole. `Incomplete` where the client left instead.
+    async fn slow_head(&self, live: &Live, mut buffer: Buffer) -> (Verdict, Buffer) {
+        let stream = &self.state.stream;
+        stream.arm(live.snapshot.timeouts.head);
+        loop {
+            if self.state.listener.id().is_none() {
+                return (Verdict::Incomplete, buffer);
+            }
+            let seen = buffer.len();
+            buffer.compact();
+            if buffer.receivable() == 0 {
+                // Of a pool from before a reload that allowed longer heads.
+                let mut larger = live.heads.take();
+                let fits = larger.append(buffer.filled()) && larger.receivable() > 0;
+                if !fits {
+                    let reason = Reason::Request(RequestError::HeadTooLong);
+                    return (self.refuse_unparsed(live, reason), buffer);
+                }
+                buffer = larger;
+            }
+            let (result, returned) = stream.recv(buffer).await;
+            buffer = returned;
+            match result {
+                Ok(received) if received > 0 => {}
+                Err(_) if stream.expired() => {
+                    let reason = Reason::Gate(Gate::HeadTimeout);
+                    return (self.refuse_unparsed(live, reason), buffer);
+                }
+                _ => {
+                    self.core.count(self.core.cells.refusal(Reason::Gate(Gate::ClientLeft)));
+                    return (Verdict::Incomplete, buffer);
+                }
+            }
+            let full = buffer.len() >= live.snapshot.limits.head_bytes;
+            if full || head_end(buffer.filled(), seen) {
+                match self.read_head(live, &mut buffer) {
+                    Verdict::Incomplete => {}
+                    verdict => {
+                        stream.disarm();
+                        return (verdict, buffer);
+                    }
+                }
+            }
+        }
+    }
+
+    fn refuse_unparsed(&self, live: &Live, reason: Reason) -> Verdict {
+        Verdict::Answer(judge::refuse_unparsed(&self.core, live, reason))
+    }
+
+    /// Sends an answer of the gateway's own and decides how the connection goes on.
+    async fn answer(&self, live: Rc<Live>, mut buffer: Buffer, mut answer: Answer) -> Next {
+        let limit = live.snapshot.timeouts.body_progress;
+        let (mut sent, _) = self.state.stream.send_all(answer.out, limit).await;
+        if let (Ok(()), Some((route, at))) = (&sent, answer.rest)
+            && let Action::Respond(response) = &live.snapshot.routes.route(route).action
+        {
+            sent = self.send_pieces(&live, &response.body[at..]).await;
+            answer.record.sent.set(response.body.len() as u64);
+        }
+        if sent.is_err() {
+            answer.record.reason = Some(Reason::Gate(Gate::ClientLost));
+        }
+        answer.record.finish(&self.core, &live, &self.state.listener, self.state.peer);
+        let Some(facts) = answer.facts.filter(|_| sent.is_ok()) else {
+            return if sent.is_ok() { Next::Linger } else { Next::Close };
+        };
+        buffer.consume(facts.head_bytes);
+        if !facts.keep_alive {
+            let unread = facts.body != BodyLength::None || !buffer.is_empty();
+            return if unread { Next::Linger } else { Next::Close };
+        }
+        self.discard_body(&live, facts, buffer).await
+    }
+
+    /// Sends what does not fit one buffer.
+    async fn send_pieces(&self, live: &Live, bytes: &[u8]) -> std::io::Result<()> {
+        let mut out = live.heads.take();
+        let size = out.capacity();
+        for piece in bytes.chunks(size) {
+            out.clear();
+            let fits = out.append(piece);
+            debug_assert!(fits, "cut to what fits");
+            let (result, returned) =
+                self.state.stream.send_all(out, live.snapshot.timeouts.body_progress).await;
+            result?;
+            out = returned;
+        }
+        Ok(())
+    }
+
+    /// Reads and throws away a short body that nobody wants.
+    async fn discard_body(&self, live: &Live, facts: Facts, mut buffer: Buffer) -> Next {
+        let mut source = Source::new(facts.body, judge::head_limits(&live.snapshot.limits));
+        self.state.stream.arm(live.snapshot.timeouts.body_progress);
+        loop {
+            // Only bodies of a known length are discarded: those cannot be malformed.
+            let Ok(step) = source.step(&mut buffer) else { return Next::Close };
+            if step.done {
+                self.state.stream.disarm();
+                return Next::Continue(step.leftover.map_or(Input::Empty, Input::Buffered));
+            }
+            buffer.clear();
+            let (result, returned) = self.state.stream.recv(buffer).await;
+            buffer = returned;
+            if !matches!(result, Ok(received) if received > 0) {
+                return Next::Close;
+            }
+        }
+    }
+
+    /// Says goodbye and reads on for a while, so that the last answer arrives.
+    async fn linger(&self) {
+        let stream = &self.state.stream;
+        stream.shutdown_write();
+        stream.arm(LINGER);
+        let mut buffer = self.core.live().heads.take();
+        let mut total = 0;
+        while total < LINGER_BYTES {
+            buffer.clear();
+            let (result, returned) = stream.recv(buffer).await;
+            buffer = returned;
+            match result {
+                Ok(received) if received > 0 => total += received,
+                _ => return,
+            }
+        }
+    }
+
+    /// Answers 503 to a connection over the limit.
+    async fn turn_away(self, live: Rc<Live>) {
+        let reason = Reason::Gate(Gate::TooManyConnections);
+        let answer = judge::refuse_unparsed(&self.core, &live, reason);
+        let (sent, _) = self.state.stream.send_all(answer.out, LINGER).await;
+        answer.record.finish(&self.core, &live, &self.state.listener, self.state.peer);
+        if sent.is_ok() {
+            self.linger().await;
+        }
+    }
+}

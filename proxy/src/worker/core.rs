@@ -1,0 +1,250 @@
+//! The state of one worker and its housekeeping: time, new snapshots, draining.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use slab::Slab;
+
+use super::access::Drafts;
+use super::connection::ConnectionState;
+use super::listener::{ListenerState, accept_loop};
+use super::mailbox::{Command, Mailbox};
+use super::{WorkerCounters, WorkerSpec};
+use crate::auth::{TokenCache, UnixTime};
+use crate::relay::Pools;
+use crate::snapshot::{Listener, Snapshot};
+use crate::telemetry::access_log::AccessLogWriter;
+use crate::telemetry::counters::{CounterBlock, CounterId};
+use crate::upstream::Upstreams;
+use crate::uring::wheel::{TICK, Wheel};
+use crate::uring::{BufferPool, Event};
+
+/// Room beyond the largest request head: for the fields that the gateway adds to it.
+const ADDED_FIELDS_ROOM: usize = 4 * 1024;
+
+/// Buffers for bodies that keep coming, and how many of them a worker may use at once (64 MiB).
+const BODY_BUFFER_BYTES: usize = 256 * 1024;
+const BODY_BUFFERS_MAX: usize = 256;
+
+/// Unused buffers that a pool keeps for later.
+const HEAD_BUFFERS_KEPT: usize = 1024;
+const BODY_BUFFERS_KEPT: usize = 32;
+
+/// Ticks between two rounds of housekeeping: sweeping pools, flushing the access log.
+const TICKS_PER_ROUND: u32 = 25;
+
+/// What one snapshot is to this worker: the snapshot and the live state that belongs to it.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) upstreams: Upstreams,
+    pub(super) heads: Rc<BufferPool>,
+}
+
+/// The state of one worker.
+pub(super) struct Core {
+    live: RefCell<Rc<Live>>,
+    pub(super) wheel: Rc<Wheel>,
+    pub(super) bodies: Rc<BufferPool>,
+    pub(super) tokens: RefCell<TokenCache>,
+    pub(super) counters: Arc<CounterBlock>,
+    pub(super) cells: WorkerCounters,
+    pub(super) access_log: RefCell<Option<AccessLogWriter>>,
+    pub(super) drafts: Drafts,
+    pub(super) connections: RefCell<Slab<Rc<ConnectionState>>>,
+    listeners: RefCell<Vec<Rc<ListenerState>>>,
+    draining: Cell<bool>,
+}
+
+impl Core {
+    /// The worker with its listeners accepting; runs inside the ring's runtime.
+    pub(super) fn start(spec: WorkerSpec) -> Rc<Self> {
+        let live = Live {
+            upstreams: Upstreams::default().succeed(&spec.snapshot, &spec.counters),
+            heads: head_pool(&spec.snapshot),
+            snapshot: spec.snapshot,
+        };
+        let core = Rc::new(Self {
+            tokens: RefCell::new(TokenCache::new(live.snapshot.limits.token_cache_entries)),
+            live: RefCell::new(Rc::new(live)),
+            wheel: Wheel::new(),
+            bodies: BufferPool::bounded(BODY_BUFFER_BYTES, BODY_BUFFERS_KEPT, BODY_BUFFERS_MAX),
+            counters: spec.counters,
+            cells: spec.cells,
+            drafts: Drafts::new(spec.access_log.is_some()),
+            access_log: RefCell::new(spec.access_log),
+            connections: RefCell::default(),
+            listeners: RefCell::default(),
+            draining: Cell::new(false),
+        });
+        let snapshot = Arc::clone(&core.live().snapshot);
+        core.counters.set(core.cells.generation, snapshot.generation.0);
+        core.listen(&snapshot, spec.listeners);
+        core
+    }
+
+    /// Does what the mailbox says until a drain has ended.
+    pub(super) async fn serve(self: Rc<Self>, mailbox: Mailbox) {
+        tokio_uring::spawn(Rc::clone(&self).keep_house());
+        let event = Event::new(mailbox.event);
+        loop {
+            while let Ok(command) = mailbox.queue.try_recv() {
+                match command {
+                    Command::Publish { snapshot, opened } => {
+                        self.adopt(snapshot);
+                        let snapshot = Arc::clone(&self.live().snapshot);
+                        self.listen(&snapshot, opened);
+                    }
+                    Command::Drain { within } => return self.drain(within).await,
+                }
+            }
+            if let Err(error) = event.wait().await {
+                tracing::error!(%error, "the worker cannot be reached any more and stops");
+                return self.drain(Duration::ZERO).await;
+            }
+        }
+    }
+
+    /// What requests that begin now are judged by. A request keeps what it began with.
+    pub(super) fn live(&self) -> Rc<Live> {
+        Rc::clone(&self.live.borrow())
+    }
+
+    /// Whether the worker finishes: connections close after the response in hand.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// The buffers that bodies travel in.
+    pub(super) fn pools<'a>(&'a self, live: &'a Live) -> Pools<'a> {
+        Pools { small: &live.heads, large: &self.bodies }
+    }
+
+    /// Counts one.
+    pub(super) fn count(&self, cell: CounterId) {
+        self.counters.increment(cell);
+    }
+
+    fn adopt(&self, snapshot: Arc<Snapshot>) {
+        let old = self.live();
+        let same_heads = old.snapshot.limits.head_bytes == snapshot.limits.head_bytes;
+        let live = Live {
+            upstreams: old.upstreams.succeed(&snapshot, &self.counters),
+            heads: if same_heads { Rc::clone(&old.heads) } else { head_pool(&snapshot) },
+            snapshot,
+        };
+        self.counters.set(self.cells.generation, live.snapshot.generation.0);
+        *self.live.borrow_mut() = Rc::new(live);
+    }
+
+    /// Makes the listeners those of `snapshot`: opens the new ones, closes those that are gone.
+    fn listen(
+        self: &Rc<Self>,
+        snapshot: &Snapshot,
+        opened: Vec<(std::net::SocketAddr, std::net::TcpListener)>,
+    ) {
+        let mut listeners = self.listeners.borrow_mut();
+        listeners.retain(|listener| {
+            let stays = listener.adopt(snapshot);
+            if !stays {
+                listener.close();
+            }
+            stays
+        });
+        for (address, socket) in opened {
+            let listener = ListenerState::new(address, socket);
+            if listener.adopt(snapshot) {
+                tokio_uring::spawn(accept_loop(Rc::clone(self), Rc::clone(&listener)));
+                listeners.push(listener);
+            }
+        }
+        drop(listeners);
+        self.wake_idle_connections();
+    }
+
+    /// Idle connections look whether they may stay.
+    fn wake_idle_connections(&self) {
+        for (_, connection) in self.connections.borrow().iter() {
+            connection.wake_if_idle();
+        }
+    }
+
+    /// Stops accepting, waits for the connections to finish and cuts them after `within`.
+    async fn drain(&self, within: Duration) {
+        self.draining.set(true);
+        for listener in self.listeners.borrow_mut().drain(..) {
+            listener.close();
+        }
+        self.wake_idle_connections();
+        let deadline = Instant::now() + within;
+        while !self.connections.borrow().is_empty() && Instant::now() < deadline {
+            tokio::time::sleep(TICK).await;
+        }
+        let cut = self.connections.borrow().len();
+        if cut > 0 {
+            tracing::warn!(connections = cut, "cutting connections that did not finish in time");
+            for (_, connection) in self.connections.borrow().iter() {
+                connection.stream.shutdown();
+            }
+            self.wheel.expire_all();
+            // One more turn for their tasks to end and close.
+            tokio::time::sleep(TICK * 2).await;
+        }
+        self.live().upstreams.retire();
+        if let Some(log) = self.access_log.borrow_mut().as_mut() {
+            log.flush();
+        }
+        // The closes above are operations of the ring: let them reach the kernel.
+        tokio::time::sleep(TICK).await;
+    }
+
+    /// Turns the wheel, and looks after what only needs it now and then.
+    async fn keep_house(self: Rc<Self>) {
+        let mut ticks = 0;
+        let mut clock = Instant::now();
+        loop {
+            tokio::time::sleep(TICK).await;
+            // A turn that came late is made up for: deadlines are in wall-clock time.
+            while clock + TICK <= Instant::now() {
+                clock += TICK;
+                self.wheel.advance();
+            }
+            ticks += 1;
+            if ticks == TICKS_PER_ROUND {
+                ticks = 0;
+                self.live().upstreams.sweep(Instant::now());
+                self.report();
+            }
+        }
+    }
+
+    /// Publishes what is only worth a look now and then.
+    fn report(&self) {
+        if let Some(log) = self.access_log.borrow_mut().as_mut() {
+            log.flush();
+        }
+        let live = self.live();
+        self.counters.set(self.cells.head_buffers, live.heads.in_use() as u64);
+        self.counters.set(self.cells.body_buffers, self.bodies.in_use() as u64);
+    }
+}
+
+impl Live {
+    /// The listener as this snapshot has it.
+    pub(super) fn listener(&self, listener: &ListenerState) -> Option<&Listener> {
+        listener.id().map(|id| &self.snapshot.listeners[id.index()])
+    }
+}
+
+/// Buffers for message heads: the largest that is accepted and what is added to it.
+fn head_pool(snapshot: &Snapshot) -> Rc<BufferPool> {
+    BufferPool::new(snapshot.limits.head_bytes + ADDED_FIELDS_ROOM, HEAD_BUFFERS_KEPT)
+}
+
+/// The clock for tokens, read once a request.
+pub(super) fn unix_time(now: SystemTime) -> UnixTime {
+    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    UnixTime(i64::try_from(seconds).unwrap_or(i64::MAX))
+}

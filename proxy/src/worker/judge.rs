@@ -1,0 +1,324 @@
+//! The verdict on one request, in one synchronous pass over its head: parse, route, authorize, and
+//! write what goes upstream.
+//!
+//! Nothing borrowed from the head outlives the pass, so nothing parsed is held over a wait. Every
+//! request takes this pass, whatever came before on its connection.
+
+use super::access::Record;
+use super::connection::ConnectionState;
+use super::core::{Core, Live, unix_time};
+use super::forward;
+use super::reason::{Gate, Reason};
+use super::reply::{self, Framing};
+use crate::auth::{self, Authorization, Refusal};
+use crate::http1::{
+    BodyLength, FieldSlots, HeadLimits, Progress, RequestHead, Version, parse_request,
+};
+use crate::snapshot::Listener;
+use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
+use crate::snapshot::limits::Limits;
+use crate::snapshot::route_table::Action;
+use crate::uring::Buffer;
+
+/// What the connection goes on with.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// The head is not whole yet.
+    Incomplete,
+    /// Answer here.
+    Answer(Answer),
+    /// Ask the upstream.
+    Forward(Forward),
+}
+
+/// What outlives the head of a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts {
+    /// Bytes of the head; the body follows them.
+    pub(super) head_bytes: usize,
+    pub(super) body: BodyLength,
+    pub(super) version: Version,
+    /// Whether the client wants the connection kept, and may have it kept.
+    pub(super) keep_alive: bool,
+    pub(super) is_head: bool,
+    pub(super) is_connect_like: bool,
+    pub(super) idempotent: bool,
+    pub(super) expect_continue: bool,
+    /// The client asks to switch protocols.
+    pub(super) upgrade: bool,
+}
+
+/// An answer of the gateway's own, written and ready to send.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) out: Buffer,
+    pub(super) record: Record,
+    /// None where the head was not understood: nothing behind it can be either.
+    pub(super) facts: Option<Facts>,
+    /// A body that did not fit `out`: of this route.
+    pub(super) rest: Option<(RouteId, usize)>,
+}
+
+/// A request that goes upstream, its head written and ready to send.
+#[derive(Debug)]
+pub(super) struct Forward {
+    pub(super) out: Buffer,
+    pub(super) record: Record,
+    pub(super) facts: Facts,
+    pub(super) upstream: UpstreamId,
+}
+
+/// Judges the request that begins at the front of `bytes`.
+pub(super) fn judge(
+    core: &Core,
+    live: &Live,
+    connection: &ConnectionState,
+    listener: (ListenerId, &Listener),
+    bytes: &[u8],
+) -> Verdict {
+    let mut slots = FieldSlots::new();
+    let parsed = parse_request(bytes, &mut slots, head_limits(&live.snapshot.limits));
+    let case = match parsed {
+        Ok(Progress::Partial) => return Verdict::Incomplete,
+        Ok(Progress::Complete(head)) => Case::new(core, live, connection, listener, head),
+        Err(error) => {
+            core.count(listener.1.counters.requests);
+            return Verdict::Answer(refuse_unparsed(core, live, Reason::Request(error)));
+        }
+    };
+    core.count(listener.1.counters.requests);
+    case.judge()
+}
+
+/// The answer where no head was understood: the connection cannot go on.
+pub(super) fn refuse_unparsed(core: &Core, live: &Live, reason: Reason) -> Answer {
+    let mut record = Record::new(core, None);
+    let mut out = live.heads.take();
+    let framing = Framing { head_only: false, close: true, keep_alive_10: false };
+    record.status = reply::refuse(&mut out, reason, None, framing).unwrap_or(500);
+    record.reason = Some(reason);
+    Answer { out, record, facts: None, rest: None }
+}
+
+pub(super) fn head_limits(limits: &Limits) -> HeadLimits {
+    HeadLimits {
+        head_bytes: limits.head_bytes,
+        head_fields: limits.head_fields,
+        target_bytes: limits.target_bytes,
+    }
+}
+
+/// A request whose head is understood, on its way to a verdict.
+struct Case<'a, 'h, 'b> {
+    core: &'a Core,
+    live: &'a Live,
+    connection: &'a ConnectionState,
+    listener: (ListenerId, &'a Listener),
+    head: RequestHead<'h, 'b>,
+    facts: Facts,
+    record: Record,
+}
+
+impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
+    fn new(
+        core: &'a Core,
+        live: &'a Live,
+        connection: &'a ConnectionState,
+        listener: (ListenerId, &'a Listener),
+        head: RequestHead<'h, 'b>,
+    ) -> Self {
+        let may_stay = !core.is_draining()
+            && connection.served.get() + 1 < live.snapshot.limits.requests_per_connection;
+        let facts = Facts {
+            head_bytes: head.head_bytes,
+            body: head.body,
+            version: head.version,
+            keep_alive: head.keep_alive && may_stay,
+            is_head: head.method == "HEAD",
+            is_connect_like: matches!(head.method, "CONNECT" | "TRACE"),
+            idempotent: head.is_idempotent(),
+            expect_continue: head.expect_continue,
+            upgrade: head.upgrade.is_some(),
+        };
+        let record = Record::new(core, Some(&head));
+        Self { core, live, connection, listener, head, facts, record }
+    }
+
+    fn judge(mut self) -> Verdict {
+        if self.facts.is_connect_like {
+            return self.refuse(Reason::Gate(Gate::MethodRefused));
+        }
+        let body_max = self.live.snapshot.limits.request_body_bytes;
+        if matches!(self.head.body, BodyLength::Length(bytes) if bytes > body_max) {
+            return self.refuse(Reason::Gate(Gate::BodyTooLarge));
+        }
+        let Some(route_id) = self.find_route() else {
+            return self.refuse(Reason::Gate(Gate::NoRoute));
+        };
+        self.record.route = Some(route_id);
+        let live = self.live;
+        let route = live.snapshot.routes.route(route_id);
+        let authorization = match &route.auth {
+            None => Authorization::Anonymous,
+            Some(policy) => auth::authorize(
+                self.head.fields,
+                policy,
+                &live.snapshot.providers,
+                live.snapshot.generation,
+                &mut self.core.tokens.borrow_mut(),
+                unix_time(self.record.time()),
+            ),
+        };
+        if let Authorization::Refused(refusal) = authorization {
+            return self.refuse_token(refusal, route_id);
+        }
+        match &route.action {
+            Action::Respond(response) => {
+                self.note(authorization);
+                let (mut out, framing) = (live.heads.take(), self.framing());
+                if reply::respond(&mut out, response, framing).is_err() {
+                    return self.refuse(Reason::Gate(Gate::ForwardedHeadTooLarge));
+                }
+                self.record.status = response.status;
+                let bodiless = self.facts.is_head || matches!(response.status, 204 | 304);
+                let body: &[u8] = if bodiless { &[] } else { &response.body };
+                let fitting = body.len().min(out.spare_mut().len());
+                let fits = out.append(&body[..fitting]);
+                debug_assert!(fits, "cut to what fits");
+                self.record.sent.set(fitting as u64);
+                let rest = (fitting < body.len()).then_some((route_id, fitting));
+                Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest })
+            }
+            Action::Proxy(upstream) => self.forward(*upstream, authorization),
+        }
+    }
+
+    fn find_route(&self) -> Option<RouteId> {
+        let mut lower = [0; HOST_BYTES_MAX];
+        let host = bare_host(self.head.host, &mut lower)?;
+        let (path, method) = (self.head.target.path(), self.head.method);
+        self.live.snapshot.routes.find(self.listener.0, host, path, method)
+    }
+
+    fn forward(mut self, upstream: UpstreamId, authorization: Authorization) -> Verdict {
+        let mut out = self.live.heads.take();
+        let outgoing = forward::Outgoing {
+            head: &self.head,
+            listener: self.listener.1,
+            snapshot: &self.live.snapshot,
+            upstream,
+            authorization: &authorization,
+            client: self.connection.peer.ip(),
+        };
+        let Ok(length) = outgoing.write(out.spare_mut()) else {
+            self.note(authorization);
+            return self.refuse(Reason::Gate(Gate::ForwardedHeadTooLarge));
+        };
+        out.commit(length);
+        self.note(authorization);
+        self.record.upstream = Some(upstream);
+        Verdict::Forward(Forward { out, record: self.record, facts: self.facts, upstream })
+    }
+
+    /// Counts and records a verdict that lets the request pass.
+    fn note(&mut self, authorization: Authorization) {
+        match authorization {
+            Authorization::Anonymous => {}
+            Authorization::Verified(token) => {
+                self.core.count(self.core.cells.tokens_good);
+                self.record.passed(&token);
+            }
+            Authorization::Tolerated(refusal) => {
+                self.core.count(self.core.cells.tokens_tolerated);
+                self.record.tolerated(refusal);
+            }
+            Authorization::Refused(refusal) => self.record.refused(refusal),
+        }
+    }
+
+    fn refuse_token(mut self, refusal: Refusal, route: RouteId) -> Verdict {
+        self.core.count(self.core.cells.tokens_refused);
+        let reason = Reason::Token(refusal.reason);
+        let mut out = self.live.heads.take();
+        let framing = self.framing();
+        let policy = self.live.snapshot.routes.route(route).auth.as_ref();
+        let challenge = policy.map(|policy| (&refusal, policy));
+        self.record.status = reply::refuse(&mut out, reason, challenge, framing).unwrap_or(500);
+        self.record.refused(refusal);
+        self.answer(out, reason)
+    }
+
+    fn refuse(mut self, reason: Reason) -> Verdict {
+        let mut out = self.live.heads.take();
+        let framing = self.framing();
+        self.record.status = reply::refuse(&mut out, reason, None, framing).unwrap_or(500);
+        self.answer(out, reason)
+    }
+
+    fn answer(mut self, out: Buffer, reason: Reason) -> Verdict {
+        self.record.reason = Some(reason);
+        Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest: None })
+    }
+
+    /// How an answer of ours ends. The connection goes on only if the body, which nobody wants, is
+    /// small enough to be read and thrown away.
+    fn framing(&mut self) -> Framing {
+        self.facts.keep_alive &= self.facts.can_discard_body();
+        Framing {
+            head_only: self.facts.is_head,
+            close: !self.facts.keep_alive,
+            keep_alive_10: self.facts.version == Version::Http10,
+        }
+    }
+}
+
+/// A body up to this long is read and thrown away to keep the connection of a refused request.
+const DISCARDED_BODY_MAX: u64 = 64 * 1024;
+
+impl Facts {
+    fn can_discard_body(&self) -> bool {
+        match self.body {
+            BodyLength::None => true,
+            // A client that waits for 100 may send the body or not: there is no telling where its
+            // next request begins.
+            BodyLength::Length(bytes) => bytes <= DISCARDED_BODY_MAX && !self.expect_continue,
+            BodyLength::Chunked | BodyLength::UntilClose => false,
+        }
+    }
+}
+
+/// The longest host that can match: RFC 1035 section 2.3.4 allows 255 octets.
+const HOST_BYTES_MAX: usize = 256;
+
+/// The host without its port, in lower case; none where it is too long to be one.
+fn bare_host<'l>(host: &str, lower: &'l mut [u8; HOST_BYTES_MAX]) -> Option<&'l str> {
+    let bare = match host.rfind(':') {
+        // A colon inside brackets belongs to the address.
+        Some(colon) if !host[colon..].contains(']') => &host[..colon],
+        _ => host,
+    };
+    let lower = lower.get_mut(..bare.len())?;
+    lower.copy_from_slice(bare.as_bytes());
+    lower.make_ascii_lowercase();
+    std::str::from_utf8(lower).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_matched_without_port_and_case() {
+        let cases = [
+            ("API.example.com:8080", "api.example.com"),
+            ("api.example.com", "api.example.com"),
+            ("[2001:DB8::1]:80", "[2001:db8::1]"),
+            ("[::1]", "[::1]"),
+            ("", ""),
+        ];
+        for (host, expected) in cases {
+            assert_eq!(bare_host(host, &mut [0; HOST_BYTES_MAX]), Some(expected), "{host}");
+        }
+        assert_eq!(bare_host(&"a".repeat(257), &mut [0; HOST_BYTES_MAX]), None);
+    }
+}

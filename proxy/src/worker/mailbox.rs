@@ -1,0 +1,56 @@
+//! How the control thread reaches a worker: a queue of commands and a bell.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use crate::snapshot::Snapshot;
+use crate::uring::{Bell, StartError, event};
+
+/// What a worker can be told.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Judge by this from now on.
+    Publish {
+        /// The new snapshot.
+        snapshot: Arc<Snapshot>,
+        /// Sockets for the listeners that are new in it.
+        opened: Vec<(SocketAddr, TcpListener)>,
+    },
+    /// Finish.
+    Drain {
+        /// When to cut what has not finished by itself.
+        within: Duration,
+    },
+}
+
+/// The control thread's end.
+#[derive(Debug)]
+pub(super) struct Sender {
+    queue: mpsc::Sender<Command>,
+    bell: Bell,
+}
+
+/// The worker's end, still to be put on its ring.
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    pub(super) queue: mpsc::Receiver<Command>,
+    pub(super) event: OwnedFd,
+}
+
+/// Both ends.
+pub(super) fn mailbox() -> Result<(Sender, Mailbox), StartError> {
+    let (bell, event) = event()?;
+    let (sender, receiver) = mpsc::channel();
+    Ok((Sender { queue: sender, bell }, Mailbox { queue: receiver, event }))
+}
+
+impl Sender {
+    /// Queues a command and wakes the worker. One that has ended needs none.
+    pub(super) fn send(&self, command: Command) {
+        if self.queue.send(command).is_ok() {
+            self.bell.ring();
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Every reason for which a request is not served as asked, under one stable code each, and the
+//! cells that count them.
+
+use crate::auth;
+use crate::http1::{ChunkedError, RequestError, ResponseError};
+use crate::telemetry::counters::{CounterId, Family, Kind, OutOfCells, Registry};
+
+/// Why a request was not served as asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The request's head breaks a rule of HTTP.
+    Request(RequestError),
+    /// The request's chunks break a rule of HTTP.
+    RequestChunks(ChunkedError),
+    /// The token is not good enough.
+    Token(auth::Reason),
+    /// The upstream's head breaks a rule of HTTP.
+    Response(ResponseError),
+    /// The upstream's chunks break a rule of HTTP.
+    ResponseChunks(ChunkedError),
+    /// The gateway's own limits, routes and connections.
+    Gate(Gate),
+}
+
+/// Declares [`Gate`] with its codes and its list in one place.
+macro_rules! gate {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal;)+) => {
+        /// What the gateway itself finds fault with.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Gate { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Gate {
+            /// All of them, in the order of their index.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The stable code.
+            #[must_use]
+            pub fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code,)+ }
+            }
+        }
+    };
+}
+
+gate! {
+    /// No route matches.
+    NoRoute = "route.none";
+    /// CONNECT or TRACE, which no route allows.
+    MethodRefused = "request.method_refused";
+    /// The request body is over `limits.request_body`.
+    BodyTooLarge = "limit.request_body";
+    /// The worker holds as many connections as it may.
+    TooManyConnections = "limit.connections";
+    /// The head with what the gateway adds to it does not fit a buffer.
+    ForwardedHeadTooLarge = "limit.forwarded_head";
+    /// The head did not arrive in time.
+    HeadTimeout = "timeout.request_head";
+    /// The request body made no progress in time.
+    BodyTimeout = "timeout.request_body";
+    /// The client left before its request was whole.
+    ClientLeft = "client.left";
+    /// The client left, or did not read, while the response was on its way.
+    ClientLost = "client.lost";
+    /// The upstream has no endpoint.
+    NoEndpoint = "upstream.no_endpoint";
+    /// No endpoint accepts connections.
+    ConnectRefused = "upstream.connect_refused";
+    /// No endpoint accepts connections in time.
+    ConnectTimeout = "upstream.connect_timeout";
+    /// The endpoint closed or reset the connection before its response.
+    UpstreamClosed = "upstream.closed";
+    /// The endpoint did not answer in time.
+    UpstreamTimeout = "upstream.timeout";
+    /// The response body ended early.
+    UpstreamBodyCut = "upstream.body_cut";
+    /// The response body made no progress in time.
+    UpstreamBodyTimeout = "upstream.body_timeout";
+    /// More interim (1xx) responses than are passed on.
+    UpstreamInterim = "upstream.too_many_interim";
+    /// A 101 that nobody asked for.
+    UpstreamSwitched = "upstream.unasked_switch";
+}
+
+impl Reason {
+    /// How many there are.
+    const COUNT: usize = offset(6);
+
+    /// The stable code: `framing.te_and_cl`, `auth.expired`, `upstream.timeout`.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Request(error) => error.code(),
+            Self::RequestChunks(error) | Self::ResponseChunks(error) => error.code(),
+            Self::Token(reason) => reason.code(),
+            Self::Response(error) => error.code(),
+            Self::Gate(gate) => gate.code(),
+        }
+    }
+
+    /// Whose fault it is.
+    #[must_use]
+    pub fn fault(self) -> Fault {
+        match self {
+            Self::Request(_) | Self::RequestChunks(_) => Fault::Client,
+            Self::Token(reason) => match reason.class() {
+                auth::Class::NoKeys => Fault::Gateway,
+                _ => Fault::Client,
+            },
+            Self::Response(_) | Self::ResponseChunks(_) => Fault::Upstream,
+            Self::Gate(gate) => match gate {
+                Gate::NoRoute
+                | Gate::MethodRefused
+                | Gate::BodyTooLarge
+                | Gate::ForwardedHeadTooLarge
+                | Gate::HeadTimeout
+                | Gate::BodyTimeout
+                | Gate::ClientLeft
+                | Gate::ClientLost => Fault::Client,
+                Gate::TooManyConnections => Fault::Gateway,
+                Gate::NoEndpoint
+                | Gate::ConnectRefused
+                | Gate::ConnectTimeout
+                | Gate::UpstreamClosed
+                | Gate::UpstreamTimeout
+                | Gate::UpstreamBodyCut
+                | Gate::UpstreamBodyTimeout
+                | Gate::UpstreamInterim
+                | Gate::UpstreamSwitched => Fault::Upstream,
+            },
+        }
+    }
+
+    fn index(self) -> usize {
+        match self {
+            Self::Request(error) => offset(0) + error.index(),
+            Self::RequestChunks(error) => offset(1) + error.index(),
+            Self::Token(reason) => offset(2) + reason.index(),
+            Self::Response(error) => offset(3) + error.index(),
+            Self::ResponseChunks(error) => offset(4) + error.index(),
+            Self::Gate(gate) => offset(5) + gate as usize,
+        }
+    }
+
+    /// All of them, in the order of their index.
+    fn all() -> impl Iterator<Item = Self> {
+        let request = RequestError::ALL.iter().map(|&error| Self::Request(error));
+        request
+            .chain(ChunkedError::ALL.iter().map(|&error| Self::RequestChunks(error)))
+            .chain(auth::Reason::ALL.iter().map(|&reason| Self::Token(reason)))
+            .chain(ResponseError::ALL.iter().map(|&error| Self::Response(error)))
+            .chain(ChunkedError::ALL.iter().map(|&error| Self::ResponseChunks(error)))
+            .chain(Gate::ALL.iter().map(|&gate| Self::Gate(gate)))
+    }
+}
+
+/// The index of the first reason of the `group`-th variant of [`Reason`].
+const fn offset(group: usize) -> usize {
+    let sizes = [
+        RequestError::ALL.len(),
+        ChunkedError::ALL.len(),
+        auth::Reason::ALL.len(),
+        ResponseError::ALL.len(),
+        ChunkedError::ALL.len(),
+        Gate::ALL.len(),
+    ];
+    let (mut total, mut at) = (0, 0);
+    while at < group {
+        total += sizes[at];
+        at += 1;
+    }
+    total
+}
+
+/// Whose fault it is that a request was not served as asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The client's.
+    Client,
+    /// The upstream's.
+    Upstream,
+    /// Ours.
+    Gateway,
+}
+
+impl Fault {
+    /// The value of the `fault` label.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+static REFUSALS: Family = Family {
+    name: "ringgate_refusals",
+    help: "Requests not served as asked, by reason and by whose fault it is.",
+    kind: Kind::Counter,
+    labels: &["reason", "fault"],
+};
+static GENERATION: Family = Family {
+    name: "ringgate_worker_generations",
+    help: "Generation of the snapshot each worker judges by, added up over the workers.",
+    kind: Kind::Gauge,
+    labels: &[],
+};
+static BUFFERS: Family = Family {
+    name: "ringgate_buffers_in_use",
+    help: "Buffers in use, by pool.",
+    kind: Kind::Gauge,
+    labels: &["pool"],
+};
+static TOKENS: Family = Family {
+    name: "ringgate_tokens",
+    help: "Tokens judged: good, tolerated by a permissive route, or refused.",
+    kind: Kind::Counter,
+    labels: &["verdict"],
+};
+
+/// The cells of a worker that no listener, route or upstream owns.
+#[derive(Debug, Clone)]
+pub struct WorkerCounters {
+    refusals: Box<[CounterId]>,
+    pub(super) generation: CounterId,
+    pub(super) head_buffers: CounterId,
+    pub(super) body_buffers: CounterId,
+    pub(super) tokens_good: CounterId,
+    pub(super) tokens_tolerated: CounterId,
+    pub(super) tokens_refused: CounterId,
+    /// For requests that took no route.
+    pub(super) no_route: crate::telemetry::labels::RouteCounters,
+}
+
+impl WorkerCounters {
+    /// The cells, the same for every worker.
+    ///
+    /// # Errors
+    /// When every cell is taken.
+    pub fn register(registry: &mut Registry) -> Result<Self, OutOfCells> {
+        let refusals = Reason::all()
+            .map(|reason| registry.cell(&REFUSALS, &[reason.code(), reason.fault().label()]))
+            .collect::<Result<Box<[_]>, _>>()?;
+        assert_eq!(refusals.len(), Reason::COUNT, "every reason has a cell");
+        Ok(Self {
+            refusals,
+            generation: registry.cell(&GENERATION, &[])?,
+            head_buffers: registry.cell(&BUFFERS, &["head"])?,
+            body_buffers: registry.cell(&BUFFERS, &["body"])?,
+            tokens_good: registry.cell(&TOKENS, &["good"])?,
+            tokens_tolerated: registry.cell(&TOKENS, &["tolerated"])?,
+            tokens_refused: registry.cell(&TOKENS, &["refused"])?,
+            no_route: crate::telemetry::labels::RouteCounters::register(
+                registry,
+                crate::telemetry::labels::NO_ROUTE,
+            )?,
+        })
+    }
+
+    /// The cell that counts this reason.
+    #[must_use]
+    pub(super) fn refusal(&self, reason: Reason) -> CounterId {
+        self.refusals[reason.index()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_index() {
+        let indices: Vec<usize> = Reason::all().map(Reason::index).collect();
+        assert_eq!(indices, (0..Reason::COUNT).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn codes_are_lower_case_words_in_two_parts() {
+        for reason in Reason::all() {
+            let (group, name) = reason.code().split_once('.').unwrap();
+            let is_word = |text: &str| {
+                !text.is_empty()
+                    && text
+                        .bytes()
+                        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+            };
+            assert!(is_word(group) && is_word(name), "{}", reason.code());
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The gateway's own answers: the one place where a reason becomes a status, fields and a body.
+
+use super::reason::{Gate, Reason};
+use crate::auth;
+use crate::http1::{HeadOverflow, HeadWriter, reason_phrase};
+use crate::snapshot::claims_policy::AuthPolicy;
+use crate::snapshot::route_table::FixedResponse;
+use crate::uring::Buffer;
+
+/// Seconds after which a client may try again when keys or connections are missing.
+const RETRY_AFTER: &str = "5";
+
+/// What ends a reply and what it may carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Framing {
+    /// The request was HEAD: the head tells of a body that does not follow.
+    pub(super) head_only: bool,
+    /// The connection closes after it.
+    pub(super) close: bool,
+    /// The client spoke HTTP/1.0 and wants the connection kept.
+    pub(super) keep_alive_10: bool,
+}
+
+/// The status for a reason.
+pub(super) fn status(reason: Reason) -> u16 {
+    match reason {
+        Reason::Request(error) => error.status(),
+        Reason::RequestChunks(_) => 400,
+        Reason::Token(reason) => match reason.class() {
+            auth::Class::Missing | auth::Class::InvalidToken => 401,
+            auth::Class::InvalidRequest => 400,
+            auth::Class::InsufficientScope | auth::Class::Denied => 403,
+            auth::Class::NoKeys => 503,
+        },
+        Reason::Response(_) | Reason::ResponseChunks(_) => 502,
+        Reason::Gate(gate) => match gate {
+            Gate::NoRoute => 404,
+            Gate::MethodRefused => 405,
+            Gate::BodyTooLarge => 413,
+            Gate::ForwardedHeadTooLarge => 431,
+            Gate::HeadTimeout | Gate::BodyTimeout => 408,
+            // Nobody is there to read it; it stands in the log.
+            Gate::ClientLeft | Gate::ClientLost => 400,
+            Gate::TooManyConnections | Gate::NoEndpoint => 503,
+            Gate::ConnectTimeout | Gate::UpstreamTimeout | Gate::UpstreamBodyTimeout => 504,
+            Gate::ConnectRefused
+            | Gate::UpstreamClosed
+            | Gate::UpstreamBodyCut
+            | Gate::UpstreamInterim
+            | Gate::UpstreamSwitched => 502,
+        },
+    }
+}
+
+/// Writes the whole answer to a request that is not served as asked.
+///
+/// # Errors
+/// When `out` has no room for it, which is an error of ours: the texts are bounded.
+pub(super) fn refuse(
+    out: &mut Buffer,
+    reason: Reason,
+    challenge: Option<(&auth::Refusal, &AuthPolicy)>,
+    framing: Framing,
+) -> Result<u16, HeadOverflow> {
+    let status = status(reason);
+    let body = body(reason, status);
+    let mut writer = HeadWriter::new(out.spare_mut());
+    writer.status_line(status, reason_phrase(status));
+    writer.field("Content-Type", b"application/json");
+    writer.field("Cache-Control", b"no-store");
+    if let Some((refusal, policy)) = challenge {
+        let mut value = Vec::new();
+        auth::write_challenge(refusal, policy, &mut value);
+        if !value.is_empty() {
+            writer.field("WWW-Authenticate", &value);
+        }
+    }
+    if status == 405 {
+        // RFC 9110 section 15.5.6 asks for the field; which methods pass is up to the routes.
+        writer.field("Allow", b"");
+    }
+    if status == 503 {
+        writer.field("Retry-After", RETRY_AFTER.as_bytes());
+    }
+    finish(writer, Some(body.len()), framing).map(|head| {
+        out.commit(head);
+        if !framing.head_only {
+            let fits = out.append(body.as_bytes());
+            debug_assert!(fits, "a refusal fits a head buffer");
+        }
+        status
+    })
+}
+
+/// Writes the answer of a `respond` or `redirect` route; the body goes along as far as it fits.
+///
+/// # Errors
+/// When `out` has no room for the head.
+pub(super) fn respond(
+    out: &mut Buffer,
+    response: &FixedResponse,
+    framing: Framing,
+) -> Result<(), HeadOverflow> {
+    let mut writer = HeadWriter::new(out.spare_mut());
+    writer.status_line(response.status, reason_phrase(response.status));
+    for (name, value) in &response.fields {
+        writer.field(name, value.as_bytes());
+    }
+    // RFC 9110 section 8.6: none on a 204.
+    let length = (response.status != 204).then_some(response.body.len());
+    let head = finish(writer, length, framing)?;
+    out.commit(head);
+    Ok(())
+}
+
+/// Writes the fields that end every head of ours.
+fn finish(
+    mut writer: HeadWriter<'_>,
+    length: Option<usize>,
+    framing: Framing,
+) -> Result<usize, HeadOverflow> {
+    if let Some(length) = length {
+        writer.number_field("Content-Length", length as u64);
+    }
+    if framing.close {
+        writer.field("Connection", b"close");
+    } else if framing.keep_alive_10 {
+        writer.field("Connection", b"keep-alive");
+    }
+    writer.end()
+}
+
+/// A small JSON object: the status and a word for programs, for tokens the phrase of RFC 6750.
+/// It tells nothing that the log should keep to itself.
+fn body(reason: Reason, status: u16) -> String {
+    let phrase = reason_phrase(status);
+    match reason {
+        Reason::Token(reason) => {
+            let error = match reason.class() {
+                auth::Class::Missing => "unauthorized",
+                auth::Class::InvalidRequest => "invalid_request",
+                auth::Class::InvalidToken => "invalid_token",
+                auth::Class::InsufficientScope => "insufficient_scope",
+                auth::Class::Denied => "access_denied",
+                auth::Class::NoKeys => "temporarily_unavailable",
+            };
+            let description = reason.description();
+            format!(
+                "{{\"status\":{status},\"error\":\"{error}\",\
+                 \"error_description\":\"{description}\"}}\n"
+            )
+        }
+        _ => {
+            let error = phrase.to_ascii_lowercase().replace([' ', '-'], "_");
+            format!("{{\"status\":{status},\"error\":\"{error}\"}}\n")
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! The long way of an exchange: bodies that do not fit a buffer, in both directions at once, and
+//! tunnels.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use super::access::Record;
+use super::exchange::{Begun, Exchange, Failure, Input, Next, Opening};
+use super::judge::head_limits;
+use super::reason::{Gate, Reason};
+use crate::http1::BodyLength;
+use crate::relay::{CopyError, Flow, Sink, Source, copy, trailer_section, tunnel};
+use crate::upstream::Lease;
+use crate::uring::{Buffer, Stream};
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// A request body on its way.
+pub(super) enum Upload {
+    /// It is all in `out`, behind the head; `input` is what follows it.
+    Whole { out: Buffer, input: Buffer },
+    /// Its first bytes are framed, more are to come.
+    Begun(BegunUpload),
+}
+
+/// A request head and the first bytes of its body, framed for the upstream.
+pub(super) struct BegunUpload {
+    out: Buffer,
+    /// Framed body bytes that do not fit `out`.
+    rest: Option<Buffer>,
+    source: Source,
+    sink: Sink,
+    done: bool,
+    leftover: Option<Buffer>,
+    trailers: Option<Vec<u8>>,
+}
+
+/// A response that has been sent to the client to its end.
+struct Delivered {
+    status: u16,
+    keep_client: bool,
+    keep_upstream: bool,
+}
+
+impl Exchange<'_> {
+    /// Frames what has been received of the request body and appends it to the head in `out`.
+    pub(super) fn first_of_body(
+        &self,
+        mut input: Buffer,
+        mut out: Buffer,
+        record: &Record,
+    ) -> Result<Upload, Failure> {
+        let limits = &self.live.snapshot.limits;
+        let mut source = Source::new(self.facts.body, head_limits(limits));
+        let sink = match self.facts.body {
+            BodyLength::Chunked => Sink::Chunked,
+            BodyLength::None | BodyLength::Length(_) | BodyLength::UntilClose => Sink::Raw,
+        };
+        let step = source.step(&mut input).map_err(|error| Failure {
+            reason: Reason::RequestChunks(error),
+            begun: 0,
+            stale: false,
+        })?;
+        let bytes = input.len() as u64;
+        record.received.set(bytes);
+        if bytes > limits.request_body_bytes {
+            return Err(Failure::gate(Gate::BodyTooLarge));
+        }
+        sink.frame(&mut input, step.done, step.trailers.is_some());
+        let fits = out.append(input.filled());
+        if step.done && fits && step.trailers.is_none() {
+            let input = step.leftover.unwrap_or_else(|| {
+                input.clear();
+                input
+            });
+            return Ok(Upload::Whole { out, input });
+        }
+        Ok(Upload::Begun(BegunUpload {
+            out,
+            rest: (!fits).then_some(input),
+            source,
+            sink,
+            done: step.done,
+            leftover: step.leftover,
+            trailers: step.trailers,
+        }))
+    }
+
+    /// Streams the request body up while the response comes down.
+    pub(super) async fn run_upload(
+        &self,
+        begun: BegunUpload,
+        mut record: Record,
+        mut lease: Lease,
+    ) -> Next {
+        lease.count_request();
+        let receiving = lease.receive(|| self.live.heads.take());
+        let upstream = lease.stream();
+        let timeouts = &self.live.snapshot.timeouts;
+        let upload_done = Cell::new(false);
+        let spare = self.live.heads.take();
+        let (uploaded, downloaded) = {
+            let mut upload = pin!(self.upload(begun, upstream, &record.received, &upload_done));
+            let mut download = pin!(async {
+                let begun = self.response_head(upstream, receiving, spare, &upload_done).await?;
+                self.deliver_all(begun, upstream, &record.sent).await
+            });
+            let mut uploaded = None;
+            let downloaded = poll_fn(|context| {
+                if uploaded.is_none()
+                    && let Poll::Ready(ended) = upload.as_mut().poll(context)
+                {
+                    match &ended {
+                        Ok(_) | Err(CopyError::SinkTimedOut) => {}
+                        // The upstream reads no more; it may have said why.
+                        Err(CopyError::Sink(_)) => upstream.arm(timeouts.response),
+                        // The request will never be whole: no response to it is of use.
+                        Err(_) => upstream.shutdown(),
+                    }
+                    uploaded = Some(ended);
+                }
+                download.as_mut().poll(context)
+            })
+            .await;
+            let uploaded = match uploaded {
+                Some(ended) => ended,
+                None => {
+                    // Answered before the request was whole. What it waits for, on either side,
+                    // ends now.
+                    self.connection.stream.cancel();
+                    upstream.shutdown();
+                    upload.await.and(Err(CopyError::SinkTimedOut))
+                }
+            };
+            (uploaded, downloaded)
+        };
+        self.after_upload(uploaded, downloaded, &mut record, lease).await.finish(self, record).await
+    }
+
+    /// What becomes of both connections once both directions have ended.
+    async fn after_upload(
+        &self,
+        uploaded: Result<Option<Buffer>, CopyError>,
+        downloaded: Result<Delivered, Failure>,
+        record: &mut Record,
+        lease: Lease,
+    ) -> AfterUpload {
+        match (uploaded, downloaded) {
+            (uploaded, Ok(delivered)) => {
+                lease.endpoint().succeeded();
+                record.status = delivered.status;
+                let Ok(leftover) = uploaded else { return AfterUpload::Done(Next::Linger) };
+                if delivered.keep_upstream {
+                    lease.release(self.live.heads.take());
+                }
+                AfterUpload::Done(match leftover {
+                    _ if !delivered.keep_client => Next::Linger,
+                    Some(buffer) => Next::Continue(Input::Buffered(buffer)),
+                    None => Next::Continue(Input::Empty),
+                })
+            }
+            (Err(error), Err(failure)) if !error.is_sink() => {
+                let reason = match error {
+                    CopyError::SourceTimedOut => Reason::Gate(Gate::BodyTimeout),
+                    CopyError::Malformed(error) => Reason::RequestChunks(error),
+                    CopyError::TooLarge => Reason::Gate(Gate::BodyTooLarge),
+                    CopyError::SourceClosed
+                    | CopyError::Source(_)
+                    | CopyError::SinkTimedOut
+                    | CopyError::Sink(_) => Reason::Gate(Gate::ClientLeft),
+                };
+                AfterUpload::Failed(None, Failure { reason, ..failure })
+            }
+            (_, Err(failure)) => AfterUpload::Failed(Some(lease), failure),
+        }
+    }
+
+    /// Sends the request to its end. Returns what the client sent behind it.
+    async fn upload(
+        &self,
+        begun: BegunUpload,
+        upstream: &Stream,
+        received: &Cell<u64>,
+        done: &Cell<bool>,
+    ) -> Result<Option<Buffer>, CopyError> {
+        let BegunUpload { out, rest, mut source, sink, done: whole, leftover, trailers } = begun;
+        let timeouts = &self.live.snapshot.timeouts;
+        for buffer in std::iter::once(out).chain(rest) {
+            send(upstream, buffer, timeouts.body_progress).await?;
+        }
+        if let Some(trailers) = trailers {
+            let section = trailer_section(self.core.pools(self.live), &trailers)?;
+            send(upstream, section, timeouts.body_progress).await?;
+        }
+        let leftover = if whole {
+            leftover
+        } else {
+            if self.facts.expect_continue && received.get() == 0 {
+                // The request is authorized and its upstream is there: now the body may come.
+                let mut out = self.live.heads.take();
+                let fits = out.append(CONTINUE);
+                debug_assert!(fits, "a head buffer holds more");
+                let (sent, _) = self.connection.stream.send_all(out, timeouts.body_progress).await;
+                sent.map_err(CopyError::Source)?;
+            }
+            let flow = Flow {
+                from: &self.connection.stream,
+                to: upstream,
+                progress: timeouts.body_progress,
+                bytes_max: self.live.snapshot.limits.request_body_bytes,
+                pools: self.core.pools(self.live),
+                bytes: received,
+            };
+            copy(flow, &mut source, sink, None).await?
+        };
+        done.set(true);
+        upstream.arm(timeouts.response);
+        Ok(leftover)
+    }
+
+    /// Sends a response to its end.
+    async fn deliver_all(
+        &self,
+        begun: Begun,
+        upstream: &Stream,
+        sent: &Cell<u64>,
+    ) -> Result<Delivered, Failure> {
+        self.deliver_opening(Opening::new(begun)?, upstream, sent).await
+    }
+
+    async fn deliver_opening(
+        &self,
+        opening: Opening,
+        upstream: &Stream,
+        sent: &Cell<u64>,
+    ) -> Result<Delivered, Failure> {
+        let Opening { out, rest, rest_fitted, mut plan, body_bytes, done, leftover, trailers } =
+            opening;
+        let status = plan.status;
+        let failed = |error: CopyError| Failure::upstream_copy(&error, status);
+        let client = &self.connection.stream;
+        let limit = self.live.snapshot.timeouts.body_progress;
+        for buffer in std::iter::once(out).chain((!rest_fitted).then_some(rest)) {
+            send(client, buffer, limit).await.map_err(failed)?;
+        }
+        sent.set(body_bytes);
+        if let Some(trailers) = trailers {
+            let section = trailer_section(self.core.pools(self.live), &trailers).map_err(failed)?;
+            send(client, section, limit).await.map_err(failed)?;
+        }
+        let leftover = if done {
+            leftover
+        } else {
+            let flow = self.download(upstream, sent);
+            copy(flow, &mut plan.source, plan.sink, None).await.map_err(failed)?
+        };
+        Ok(Delivered {
+            status,
+            keep_client: plan.keep_client,
+            keep_upstream: plan.keep_upstream && leftover.is_none(),
+        })
+    }
+
+    /// As [`Exchange::deliver`], for a response of more than one buffer.
+    pub(super) async fn deliver_rest(
+        &self,
+        input: Buffer,
+        opening: Opening,
+        record: Record,
+        lease: Lease,
+    ) -> Next {
+        match self.deliver_opening(opening, lease.stream(), &record.sent).await {
+            Ok(delivered) => {
+                if delivered.keep_upstream {
+                    lease.release(self.live.heads.take());
+                }
+                self.finish(record);
+                match delivered.keep_client {
+                    true if input.is_empty() => Next::Continue(Input::Empty),
+                    true => Next::Continue(Input::Buffered(input)),
+                    false => Next::Close,
+                }
+            }
+            Err(failure) => self.fail(record, Some(lease), failure, None).await,
+        }
+    }
+
+    /// A request to switch protocols: a tunnel if the upstream agrees, a response if not.
+    pub(super) async fn run_upgrade(
+        &self,
+        input: Buffer,
+        out: Buffer,
+        mut record: Record,
+        mut lease: Lease,
+    ) -> Next {
+        lease.count_request();
+        let receiving = lease.receive(|| self.live.heads.take());
+        let limit = self.live.snapshot.timeouts.response;
+        // A failed send shows in the receive.
+        let (_, spare) = lease.stream().send_all(out, limit).await;
+        let begun = self.response_head(lease.stream(), receiving, spare, &Cell::new(true)).await;
+        match begun {
+            Err(failure) => self.fail(record, Some(lease), failure, Some(input)).await,
+            Ok(begun) if begun.plan.status != 101 => {
+                self.deliver(input, begun, record, lease).await
+            }
+            Ok(begun) => {
+                lease.endpoint().succeeded();
+                record.status = 101;
+                let Begun { out, rest, .. } = begun;
+                let (client, upstream) = (&self.connection.stream, lease.stream());
+                let opened = async {
+                    record.sent.set(rest.len() as u64);
+                    record.received.set(input.len() as u64);
+                    send(client, out, limit).await?;
+                    send(client, rest, limit).await?;
+                    send(upstream, input, limit).await
+                };
+                if opened.await.is_ok() {
+                    let pools = self.core.pools(self.live);
+                    let idle = self.live.snapshot.timeouts.tunnel_idle;
+                    tunnel(client, upstream, pools, idle, &record.sent, &record.received).await;
+                }
+                self.finish(record);
+                Next::Close
+            }
+        }
+    }
+}
+
+/// How an upload ended.
+enum AfterUpload {
+    Done(Next),
+    Failed(Option<Lease>, Failure),
+}
+
+impl AfterUpload {
+    async fn finish(self, exchange: &Exchange<'_>, record: Record) -> Next {
+        match self {
+            Self::Done(next) => {
+                exchange.finish(record);
+                next
+            }
+            Self::Failed(lease, failure) => exchange.fail(record, lease, failure, None).await,
+        }
+    }
+}
+
+/// Sends a buffer to its end; an empty one is no operation.
+async fn send(to: &Stream, buffer: Buffer, limit: std::time::Duration) -> Result<(), CopyError> {
+    if buffer.is_empty() {
+        return Ok(());
+    }
+    to.send_all(buffer, limit).await.0.map_err(|error| match error.kind() {
+        std::io::ErrorKind::TimedOut => CopyError::SinkTimedOut,
+        _ => CopyError::Sink(error),
+    })
+}
