@@ -68,3 +68,42 @@ fn examine(file: &Path) -> Result<Config, String> {
 fn say(out: &mut dyn Write, line: &str) {
     let _ = writeln!(out, "{line}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repository(path: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+    }
+
+    #[test]
+    fn a_good_file_is_compiled_too() {
+        let config = examine(&repository("config/examples/full.json")).unwrap();
+        assert_eq!((config.routes.len(), config.providers.len()), (6, 4));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let error = examine(Path::new("no-such-file.json")).unwrap_err();
+        let what = "no-such-file.json: cannot be read: No such file or directory (os error 2)";
+        assert_eq!(error, what);
+    }
+
+    #[test]
+    fn more_routes_than_counters_have_cells_is_refused() {
+        let routes: Vec<String> = (0..16_500)
+            .map(|n| format!(r#"{{"match":{{"path":"/{n}"}},"respond":{{"status":200}}}}"#))
+            .collect();
+        let text = format!(
+            r#"{{"listeners":[{{"name":"a","address":"127.0.0.1:0"}}],"routes":[{}]}}"#,
+            routes.join(",")
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gateway.json");
+        std::fs::write(&file, text).unwrap();
+        let error = examine(&file).unwrap_err();
+        let expected = format!("{}: {}", file.display(), crate::telemetry::counters::OutOfCells);
+        assert_eq!(error, expected);
+    }
+}

@@ -7,6 +7,7 @@
 mod claims;
 mod limits;
 mod listeners;
+mod policy;
 mod providers;
 mod routes;
 mod upstreams;
@@ -44,7 +45,16 @@ pub(super) fn convert(value: &Value, text: &str, file: &Path) -> Result<Config, 
     let forwarding = forwarding(&reader.section("forwarding"));
     let log = log(&reader.section("log"));
     let access_log = listeners::access_log(&mut reader);
+    let typed = [
+        reader.names(&providers::path()).len(),
+        reader.names(&upstreams::path()).len(),
+        reader.count(&["listeners"].into()),
+        reader.count(&["routes"].into()),
+    ];
     let warnings = reader.finish()?;
+    // A route left out without a word would hand its requests to a broader one.
+    let converted = [providers.len(), upstreams.len(), listeners.len(), routes.len()];
+    assert_eq!(converted, typed, "what is left out is among the problems");
     Ok(Config {
         workers,
         listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
@@ -195,11 +205,15 @@ impl<'a> Reader<'a> {
 
     /// The elements of a list, each read on its own, with their paths.
     fn elements<T: DeserializeOwned>(&mut self, list: &JsonPath) -> Vec<(JsonPath, T)> {
-        let count = self.value_at(list).and_then(Value::as_array).map_or(0, Vec::len);
-        (0..count)
+        (0..self.count(list))
             .map(|index| list.join(index))
             .filter_map(|path| self.read(&path).map(|element| (path, element)))
             .collect()
+    }
+
+    /// How many elements a list has.
+    fn count(&self, list: &JsonPath) -> usize {
+        self.value_at(list).and_then(Value::as_array).map_or(0, Vec::len)
     }
 
     /// The members of an object that maps names to things, each read on its own, by name.

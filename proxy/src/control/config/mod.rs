@@ -21,7 +21,10 @@ use std::path::Path;
 pub use error::{ConfigErrors, Problem, Problems};
 pub use locate::Position;
 pub use schema::{schema, schema_text};
-pub use settings::*;
+pub use settings::{
+    AccessLogTarget, Config, EndpointConfig, JwksSource, LimitsConfig, ListenerConfig, LogConfig,
+    LogFormat, ProviderConfig, RouteConfig, UpstreamConfig, Workers,
+};
 
 /// Reads the configuration in a file.
 ///
@@ -41,12 +44,20 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
 /// Every problem of the text.
 pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
     let value: serde_json::Value = serde_json::from_str(text).map_err(|error| {
-        let position = Position { line: error.line().max(1), column: error.column().max(1) };
+        let position = position_of(&error, text);
         let full = error.to_string();
         let what = full.split(" at line ").next().unwrap_or(&full);
         sole_problem(path, Some(position), format!("not JSON: {what}"))
     })?;
     convert::convert(&value, text, path)
+}
+
+/// Where serde_json stopped; it counts bytes.
+fn position_of(error: &serde_json::Error, text: &str) -> Position {
+    let line = error.line().max(1);
+    let before = text.split('\n').nth(line - 1).and_then(|l| l.get(..error.column().max(1) - 1));
+    let column = before.map_or(1, |before| before.chars().count() + 1);
+    Position { line, column }
 }
 
 fn sole_problem(path: &Path, position: Option<Position>, what: String) -> ConfigErrors {

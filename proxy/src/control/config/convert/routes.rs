@@ -1,40 +1,27 @@
-//! `routes`: which requests, which token rules, which action, and no two that tie.
+//! `routes`: which requests, which action, and no two that tie.
 
 use std::collections::HashMap;
 
-use super::claims::requirement;
+use super::policy::{Issuers, policy};
 use super::{JsonPath, Reader, listeners, providers, upstreams};
-use crate::control::config::raw::jwt::{Claim, default_realm};
-use crate::control::config::raw::routes::{
-    Match, Mode as RawMode, Redirect, Require, Respond, Route, RouteJwt,
-};
+use crate::control::config::raw::routes::{Match, Redirect, Respond, Route};
 use crate::control::config::settings::{ProviderConfig, RouteConfig};
-use crate::snapshot::claims_policy::{AuthPolicy, Mode};
-use crate::snapshot::ids::{ListenerId, ProviderId, RouteId, UpstreamId};
-use crate::snapshot::provider::Issuer;
+use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
 use crate::snapshot::route_match::{HostPattern, Method, PathKind, PathPattern, RouteMatch};
 use crate::snapshot::route_table::{Action, FixedResponse, ties};
 
-/// What routes refer to.
-struct Defined<'a> {
+/// The names that routes refer to, in the order of their ids.
+struct Defined {
     listeners: Vec<String>,
     upstreams: Vec<String>,
-    providers: Vec<String>,
-    /// Those of `providers` whose shape is right.
-    configs: &'a [ProviderConfig],
-    delimiters: HashMap<String, String>,
-    realm: Box<str>,
 }
 
 pub(super) fn routes(reader: &mut Reader<'_>, configs: &[ProviderConfig]) -> Vec<RouteConfig> {
     let defined = Defined {
         listeners: listeners::names(reader),
         upstreams: reader.names(&upstreams::path()),
-        providers: reader.names(&providers::path()),
-        configs,
-        delimiters: delimiters(reader),
-        realm: realm(reader),
     };
+    let issuers = Issuers::new(reader, configs);
     let list = JsonPath::from(["routes"]);
     let mut routes: Vec<(JsonPath, RouteConfig)> = Vec::new();
     let mut names: HashMap<Box<str>, JsonPath> = HashMap::new();
@@ -46,7 +33,7 @@ pub(super) fn routes(reader: &mut Reader<'_>, configs: &[ProviderConfig]) -> Vec
                 reader.problem(&path.join("name"), what);
             }
         }
-        routes.extend(route(reader, &defined, &path, raw).map(|route| (path, route)));
+        routes.extend(route(reader, &defined, &issuers, &path, raw).map(|route| (path, route)));
     }
     if routes.len() > RouteId::MAX {
         reader.problem(&list, format!("more routes than {}", RouteId::MAX));
@@ -92,32 +79,10 @@ fn warn_of_unused(reader: &mut Reader<'_>, section: &'static str, path: &JsonPat
     }
 }
 
-/// The delimiter of each provider, whatever the rest of its shape.
-fn delimiters(reader: &mut Reader<'_>) -> HashMap<String, String> {
-    let names = reader.names(&providers::path());
-    let delimiter = |name: String| {
-        let path = providers::path().join(name.as_str()).join("nested_claim_delimiter");
-        let delimiter = reader.read(&path).unwrap_or_default();
-        (name, delimiter)
-    };
-    names.into_iter().map(delimiter).collect()
-}
-
-fn realm(reader: &mut Reader<'_>) -> Box<str> {
-    let path = JsonPath::from(["jwt", "realm"]);
-    let realm = reader.read(&path).unwrap_or_else(default_realm);
-    // What a quoted-string holds without escapes (RFC 9110 section 5.6.4), less tab and obs-text.
-    let plain = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
-    if !realm.bytes().all(plain) {
-        let what = "cannot stand in a challenge; allowed: printable ASCII without \" and \\";
-        reader.problem(&path, format!("{realm:?} {what}"));
-    }
-    realm.into()
-}
-
 fn route(
     reader: &mut Reader<'_>,
-    defined: &Defined<'_>,
+    defined: &Defined,
+    issuers: &Issuers<'_>,
     path: &JsonPath,
     raw: Route,
 ) -> Option<RouteConfig> {
@@ -125,7 +90,7 @@ fn route(
     let name = name.unwrap_or_else(|| path.to_string()).into();
     let selects = selects_of(reader, defined, &path.join("match"), &selects);
     let has_rules = jwt.is_some();
-    let auth = jwt.and_then(|raw| policy(reader, defined, &path.join("jwt"), raw));
+    let auth = jwt.and_then(|raw| policy(reader, issuers, &path.join("jwt"), raw));
     let action = match (upstream, respond, redirect) {
         (Some(name), None, None) => {
             let path = path.join("upstream");
@@ -151,7 +116,7 @@ fn route(
 
 fn selects_of(
     reader: &mut Reader<'_>,
-    defined: &Defined<'_>,
+    defined: &Defined,
     path: &JsonPath,
     raw: &Match,
 ) -> Option<RouteMatch> {
@@ -219,104 +184,6 @@ fn methods(reader: &mut Reader<'_>, list: &JsonPath, raw: &[String]) -> Vec<Meth
         }
     }
     methods
-}
-
-fn policy(
-    reader: &mut Reader<'_>,
-    defined: &Defined<'_>,
-    path: &JsonPath,
-    raw: RouteJwt,
-) -> Option<AuthPolicy> {
-    let RouteJwt { mode, providers, require } = raw;
-    let list = path.join("providers");
-    let mut ids = Vec::with_capacity(providers.len());
-    for (index, name) in providers.iter().enumerate() {
-        let at = list.join(index);
-        let found = reader.refer(("jwt.providers", "provider"), &defined.providers, name, &at);
-        let id = found.and_then(ProviderId::new);
-        if id.is_some_and(|id| ids.contains(&id)) {
-            reader.problem(&at, format!("{name:?} stands here twice; allowed: once"));
-        }
-        let any = |config: &ProviderConfig| *config.name == **name && config.issuer == Issuer::Any;
-        if providers.len() > 1 && defined.configs.iter().any(any) {
-            let what = "has the issuer \"any\"; allowed: as the only provider of the route";
-            reader.problem(&at, format!("{name:?} {what}"));
-        }
-        ids.extend(id);
-    }
-    same_issuer_once(reader, defined, &list, &providers);
-    let require = requirements(reader, defined, path, &providers, require);
-    // Every problem is in the list by now; a policy with a part left out must not get further.
-    let require = require.into_iter().collect::<Option<Vec<_>>>()?;
-    let mode = match mode {
-        RawMode::Strict => Mode::Strict,
-        RawMode::Optional => Mode::Optional,
-        RawMode::Permissive => Mode::Permissive,
-    };
-    let whole = ids.len() == providers.len();
-    whole.then(|| AuthPolicy { mode, providers: ids, require, realm: defined.realm.clone() })
-}
-
-/// Two providers of one route with the same issuer: the second would never be asked.
-fn same_issuer_once(
-    reader: &mut Reader<'_>,
-    defined: &Defined<'_>,
-    list: &JsonPath,
-    providers: &[String],
-) {
-    let config = |name: &String| defined.configs.iter().find(|config| *config.name == **name);
-    for (index, name) in providers.iter().enumerate() {
-        let Some(this) = config(name) else { continue };
-        let earlier = providers[..index].iter().filter(|other| *other != name).find(|other| {
-            config(other).is_some_and(|other| {
-                other.issuer == this.issuer && matches!(this.issuer, Issuer::Exact(_))
-            })
-        });
-        if let Some(other) = earlier {
-            let what =
-                format!("has the same issuer as {other:?}; allowed: each issuer once a route");
-            reader.problem(&list.join(index), what);
-        }
-    }
-}
-
-fn requirements(
-    reader: &mut Reader<'_>,
-    defined: &Defined<'_>,
-    path: &JsonPath,
-    providers: &[String],
-    raw: Vec<Require>,
-) -> Vec<Option<crate::snapshot::claims_policy::Requirement>> {
-    let mut delimiters: Vec<&str> = providers
-        .iter()
-        .filter_map(|name| defined.delimiters.get(name))
-        .map(String::as_str)
-        .collect();
-    delimiters.sort_unstable();
-    delimiters.dedup();
-    let delimiter = delimiters.first().copied().unwrap_or_default();
-    let mut rules = Vec::with_capacity(raw.len());
-    for (index, rule) in raw.into_iter().enumerate() {
-        let path = path.join("require").join(index);
-        if delimiters.len() > 1 && claims_of(&rule).any(|claim| is_split(claim, &delimiters)) {
-            let what = "is split differently by the route's providers, whose nested_claim_delimiter \
-                        differs; allowed: an array of names or a JSON Pointer";
-            reader.problem(&path, what);
-        }
-        rules.push(requirement(reader, rule, delimiter, &path));
-    }
-    rules
-}
-
-fn claims_of(rule: &Require) -> impl Iterator<Item = &Claim> {
-    let alternatives = rule.any_of.iter().flatten().map(|condition| &condition.claim);
-    rule.claim.iter().chain(alternatives)
-}
-
-/// Whether any of the delimiters would split this claim's name.
-fn is_split(claim: &Claim, delimiters: &[&str]) -> bool {
-    let splits = |name: &str| delimiters.iter().any(|d| !d.is_empty() && name.contains(d));
-    matches!(claim, Claim::Name(name) if !name.starts_with('/') && splits(name))
 }
 
 fn answer(reader: &mut Reader<'_>, path: &JsonPath, raw: Respond) -> Option<Action> {

@@ -1,0 +1,155 @@
+//! `routes[].jwt`: whose tokens a route accepts and what it asks of them.
+
+use std::collections::HashMap;
+
+use super::claims::requirement;
+use super::{JsonPath, Reader, providers};
+use crate::control::config::raw::jwt::{Claim, default_realm};
+use crate::control::config::raw::routes::{Mode as RawMode, Require, RouteJwt};
+use crate::control::config::settings::ProviderConfig;
+use crate::snapshot::claims_policy::{AuthPolicy, Mode, Requirement};
+use crate::snapshot::ids::ProviderId;
+use crate::snapshot::provider::Issuer;
+
+/// What the token rules of all routes refer to.
+pub(super) struct Issuers<'a> {
+    /// Of all providers, in the order of their ids.
+    names: Vec<String>,
+    /// Those whose shape is right.
+    configs: &'a [ProviderConfig],
+    delimiters: HashMap<String, String>,
+    realm: Box<str>,
+}
+
+impl<'a> Issuers<'a> {
+    pub(super) fn new(reader: &mut Reader<'_>, configs: &'a [ProviderConfig]) -> Self {
+        Self {
+            names: reader.names(&providers::path()),
+            configs,
+            delimiters: delimiters(reader),
+            realm: realm(reader),
+        }
+    }
+}
+
+/// The token rules of one route; none where a problem was noted.
+pub(super) fn policy(
+    reader: &mut Reader<'_>,
+    issuers: &Issuers<'_>,
+    path: &JsonPath,
+    raw: RouteJwt,
+) -> Option<AuthPolicy> {
+    let RouteJwt { mode, providers, require } = raw;
+    let list = path.join("providers");
+    let mut ids = Vec::with_capacity(providers.len());
+    for (index, name) in providers.iter().enumerate() {
+        let at = list.join(index);
+        let found = reader.refer(("jwt.providers", "provider"), &issuers.names, name, &at);
+        let id = found.and_then(ProviderId::new);
+        if id.is_some_and(|id| ids.contains(&id)) {
+            reader.problem(&at, format!("{name:?} stands here twice; allowed: once"));
+        }
+        let any = |config: &ProviderConfig| *config.name == **name && config.issuer == Issuer::Any;
+        if providers.len() > 1 && issuers.configs.iter().any(any) {
+            let what = "has the issuer \"any\"; allowed: as the only provider of the route";
+            reader.problem(&at, format!("{name:?} {what}"));
+        }
+        ids.extend(id);
+    }
+    same_issuer_once(reader, issuers, &list, &providers);
+    let require = requirements(reader, issuers, path, &providers, require);
+    // Every problem is in the list by now; a policy with a part left out must not get further.
+    let require = require.into_iter().collect::<Option<Vec<_>>>()?;
+    let mode = match mode {
+        RawMode::Strict => Mode::Strict,
+        RawMode::Optional => Mode::Optional,
+        RawMode::Permissive => Mode::Permissive,
+    };
+    let whole = ids.len() == providers.len();
+    whole.then(|| AuthPolicy { mode, providers: ids, require, realm: issuers.realm.clone() })
+}
+
+/// Two providers of one route with the same issuer: the second would never be asked.
+fn same_issuer_once(
+    reader: &mut Reader<'_>,
+    issuers: &Issuers<'_>,
+    list: &JsonPath,
+    providers: &[String],
+) {
+    let config = |name: &String| issuers.configs.iter().find(|config| *config.name == **name);
+    for (index, name) in providers.iter().enumerate() {
+        let Some(this) = config(name) else { continue };
+        let earlier = providers[..index].iter().filter(|other| *other != name).find(|other| {
+            config(other).is_some_and(|other| {
+                other.issuer == this.issuer && matches!(this.issuer, Issuer::Exact(_))
+            })
+        });
+        if let Some(other) = earlier {
+            let what =
+                format!("has the same issuer as {other:?}; allowed: each issuer once a route");
+            reader.problem(&list.join(index), what);
+        }
+    }
+}
+
+fn requirements(
+    reader: &mut Reader<'_>,
+    issuers: &Issuers<'_>,
+    path: &JsonPath,
+    providers: &[String],
+    raw: Vec<Require>,
+) -> Vec<Option<Requirement>> {
+    let mut delimiters: Vec<&str> = providers
+        .iter()
+        .filter_map(|name| issuers.delimiters.get(name))
+        .map(String::as_str)
+        .collect();
+    delimiters.sort_unstable();
+    delimiters.dedup();
+    let delimiter = delimiters.first().copied().unwrap_or_default();
+    let mut rules = Vec::with_capacity(raw.len());
+    for (index, rule) in raw.into_iter().enumerate() {
+        let path = path.join("require").join(index);
+        if delimiters.len() > 1 && claims_of(&rule).any(|claim| is_split(claim, &delimiters)) {
+            let what = "is split differently by the route's providers, whose nested_claim_delimiter \
+                        differs; allowed: an array of names or a JSON Pointer";
+            reader.problem(&path, what);
+        }
+        rules.push(requirement(reader, rule, delimiter, &path));
+    }
+    rules
+}
+
+fn claims_of(rule: &Require) -> impl Iterator<Item = &Claim> {
+    let alternatives = rule.any_of.iter().flatten().map(|condition| &condition.claim);
+    rule.claim.iter().chain(alternatives)
+}
+
+/// Whether any of the delimiters would split this claim's name.
+fn is_split(claim: &Claim, delimiters: &[&str]) -> bool {
+    let splits = |name: &str| delimiters.iter().any(|d| !d.is_empty() && name.contains(d));
+    matches!(claim, Claim::Name(name) if !name.starts_with('/') && splits(name))
+}
+
+/// The delimiter of each provider, whatever the rest of its shape.
+fn delimiters(reader: &mut Reader<'_>) -> HashMap<String, String> {
+    let names = reader.names(&providers::path());
+    let delimiter = |name: String| {
+        let path = providers::path().join(name.as_str()).join("nested_claim_delimiter");
+        let delimiter = reader.read(&path).unwrap_or_default();
+        (name, delimiter)
+    };
+    names.into_iter().map(delimiter).collect()
+}
+
+fn realm(reader: &mut Reader<'_>) -> Box<str> {
+    let path = JsonPath::from(["jwt", "realm"]);
+    let realm = reader.read(&path).unwrap_or_else(default_realm);
+    // What a quoted-string holds without escapes (RFC 9110 section 5.6.4), less tab and obs-text.
+    let plain = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
+    if !realm.bytes().all(plain) {
+        let what = "cannot stand in a challenge; allowed: printable ASCII without \" and \\";
+        reader.problem(&path, format!("{realm:?} {what}"));
+    }
+    realm.into()
+}
