@@ -1,4 +1,62 @@
-//! The project's automation, one subcommand a task.
-fn main() -> anyhow::Result<()> {
-    Ok(())
+//! The project's automation, one subcommand a task: `cargo xtask --help`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks")]
+
+mod bench;
+mod dependencies;
+mod fuzz;
+mod process;
+mod schema;
+mod setup;
+mod suite;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's automation")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what the tests need and this machine lacks (apt as root; elsewhere: say what)
+    Setup,
+    /// Set up, then every check and every test; a summary at the end
+    Test,
+    /// What `test` does, and the checks of dependencies
+    Ci,
+    /// Check layers, names, sizes, file headers, unsafe code and paths
+    Tidy,
+    /// Write config/schema.json from the binary's own types
+    Schema {
+        /// Only compare; fail when the committed file differs
+        #[arg(long)]
+        check: bool,
+    },
+    /// Measure ringgate beside nginx and haproxy on this machine
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
+        Task::Setup => setup::for_tests(),
+        Task::Test => suite::test(),
+        Task::Ci => suite::ci(),
+        Task::Tidy => tidy::run(),
+        Task::Schema { check: false } => schema::write(),
+        Task::Schema { check: true } => schema::build_and_check(),
+        Task::Bench(options) => bench::run(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -5,18 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::config::{Config, EndpointConfig, ListenerConfig, ProviderConfig, UpstreamConfig};
+use crate::auth::STATUS_FIELD;
 use crate::snapshot::claims_policy::Mode;
 use crate::snapshot::ids::{Generation, ListenerId};
 use crate::snapshot::key_set::KeySet;
-use crate::snapshot::provider::{Provider, TokenChecks};
+use crate::snapshot::provider::Provider;
 use crate::snapshot::route_table::{Route, RouteTable};
 use crate::snapshot::upstream_set::{Endpoint, Upstream};
 use crate::snapshot::{Listener, Snapshot};
 use crate::telemetry::counters::{OutOfCells, Registry};
 use crate::telemetry::labels::{ListenerCounters, RouteCounters, UpstreamCounters};
-
-/// The field that tells an upstream what became of a token on a permissive route.
-const STATUS_FIELD: &str = "x-jwt-status";
 
 /// What a snapshot is made of beside the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -124,7 +122,7 @@ fn provider(raw: &ProviderConfig, inputs: &Inputs<'_>) -> Provider {
         token_bytes_max: raw.token_bytes_max,
         forward_token: raw.forward_token,
         claim_headers: raw.claim_headers.clone(),
-        checks: TokenChecks::default(),
+        checks: raw.checks.clone(),
         keys: keys.cloned(),
     }
 }

@@ -17,7 +17,8 @@ pub(super) struct ConnectionOptions {
     pub(super) close: bool,
     pub(super) keep_alive: bool,
     pub(super) upgrade: bool,
-    /// One of [`PROTECTED`] is listed.
+    /// One of [`PROTECTED`] is listed. A request is refused for that; in a response it has no
+    /// effect, since what is protected there is written anew.
     pub(super) protected: bool,
     nominates: bool,
     count: usize,
@@ -38,10 +39,6 @@ impl ConnectionOptions {
             return self.count_one();
         }
         for option in options(value) {
-            // A recipient must take empty list elements (RFC 9110 section 5.6.1.2).
-            if option.is_empty() {
-                continue;
-            }
             self.count_one()?;
             if !option.iter().all(|&byte| is_token_byte(byte)) {
                 return Err(ConnectionFault::Syntax);
@@ -89,9 +86,9 @@ pub(super) fn is_protected(option: &[u8]) -> bool {
     PROTECTED.iter().any(|name| option.eq_ignore_ascii_case(name.as_bytes()))
 }
 
-/// The elements of a list, empty ones included.
+/// The elements of a list. Empty ones are skipped, as a recipient must (RFC 9110 section 5.6.1.2).
 fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|option| !option.is_empty())
 }
 
 /// Whether a byte may be in a token (RFC 9110 section 5.6.2).

@@ -13,7 +13,6 @@ pub struct HeadOverflow {
 /// What does not fit is not written, and [`Self::end`] says so: callers need no check in between.
 /// What is written comes out of a parsed message or a checked configuration, so it holds no CR, LF
 /// or NUL; debug builds assert it.
-#[derive(Debug)]
 pub struct HeadWriter<'o> {
     out: &'o mut [u8],
     written: usize,
@@ -77,9 +76,7 @@ impl<'o> HeadWriter<'o> {
 
     fn put<const N: usize>(&mut self, parts: [&[u8]; N]) {
         let bytes: usize = parts.iter().map(|part| part.len()).sum();
-        // The free bytes shrink to nothing at the first overflow, so that nothing follows a gap.
-        let free = if self.overflowed { 0 } else { self.out.len() - self.written };
-        if bytes > free {
+        if bytes > self.out.len() - self.written {
             self.overflowed = true;
             return;
         }

@@ -1,5 +1,7 @@
 //! The head of a request: parsed by httparse, then held to what RFC 9112 says and httparse does not.
 
+use std::fmt;
+
 use super::authority::{self, Authority};
 use super::connection::{ConnectionFault, is_token_byte};
 use super::diagnosis::field_fault;
@@ -12,7 +14,6 @@ use super::{HeadLimits, Progress, RequestError, Version};
 pub const METHOD_BYTES_MAX: usize = 32;
 
 /// A request head, valid throughout: whoever has one need not check it again.
-#[derive(Debug)]
 pub struct RequestHead<'h, 'b> {
     /// The method, as sent: methods are case-sensitive.
     pub method: &'b str,
@@ -48,6 +49,18 @@ impl<'b> RequestHead<'_, 'b> {
     #[must_use]
     pub fn is_idempotent(&self) -> bool {
         matches!(self.method, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE")
+    }
+}
+
+/// Without target and fields: they hold tokens.
+impl fmt::Debug for RequestHead<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", &self.method)
+            .field("host", &self.host)
+            .field("body", &self.body)
+            .field("head_bytes", &self.head_bytes)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The head of a response: parsed by httparse, then held to what RFC 9112 says and httparse does not.
 
+use std::fmt;
+
 use super::connection::ConnectionFault;
 use super::diagnosis::field_fault;
 use super::fields::{Field, FieldFault, FieldSet, FieldSlots, Sole, Survey, survey};
@@ -7,7 +9,6 @@ use super::framing::{BodyLength, Declared, declared};
 use super::{HeadLimits, Progress, ResponseError, Version};
 
 /// A response head, valid throughout.
-#[derive(Debug)]
 pub struct ResponseHead<'h, 'b> {
     /// The version that the status line names.
     pub version: Version,
@@ -42,6 +43,17 @@ impl<'b> ResponseHead<'_, 'b> {
     #[must_use]
     pub fn is_interim(&self) -> bool {
         self.status < 200 && self.status != 101
+    }
+}
+
+/// Without the fields: they hold cookies.
+impl fmt::Debug for ResponseHead<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseHead")
+            .field("status", &self.status)
+            .field("body", &self.body)
+            .field("head_bytes", &self.head_bytes)
+            .finish_non_exhaustive()
     }
 }
 

@@ -57,7 +57,7 @@ const REFUSED_PREFIXES: [&str; 2] = ["proxy-", "x-forwarded-"];
 
 /// Reads a whole section, its empty line included, and writes the lines that may be forwarded.
 pub(super) fn forwardable(section: &[u8], limits: HeadLimits) -> Result<Vec<u8>, ChunkedError> {
-    // httparse reads a section as part of a head only; a table on the stack, made at most once a body.
+    // `parse_headers` takes initialised slots only; they are filled at most once a body.
     let mut table = [httparse::EMPTY_HEADER; FieldSlots::LEN];
     let slots = &mut table[..limits.head_fields.min(FieldSlots::LEN)];
     let fields = match httparse::parse_headers(section, slots) {

@@ -193,6 +193,8 @@ impl HostTable {
 
     /// The slot under the most specific pattern that names the host.
     fn find_named(&self, host: &str, path: &str) -> Option<&Slot> {
+        // With the root's dot at its end a name is the same name (RFC 1034 section 3.1).
+        let host = host.strip_suffix('.').unwrap_or(host);
         if host.is_empty() || host.len() > HOST_BYTES_MAX {
             return None;
         }

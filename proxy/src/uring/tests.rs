@@ -84,7 +84,8 @@ fn a_dropped_receive_keeps_its_buffer_and_descriptor_until_the_kernel_is_done() 
 #[test]
 fn cancel_ends_a_send_to_a_peer_that_does_not_read() {
     let wheel = Wheel::new();
-    let pool = BufferPool::new(4 * 1024 * 1024, 4);
+    // Far more than the kernel queues on both sides of a loopback connection.
+    let pool = BufferPool::new(64 * 1024 * 1024, 4);
     block_on(async {
         turn(&wheel);
         let (stream, _peer) = pair(&wheel);

@@ -2,10 +2,13 @@
 //! the same message.
 #![no_main]
 
+mod strict_lines;
+
 use libfuzzer_sys::fuzz_target;
 use ringgate::http1::{
     BodyLength, FieldSlots, HeadLimits, HeadWriter, Progress, RequestHead, parse_request,
 };
+use strict_lines::assert_lines_are_strict;
 
 const LIMITS: HeadLimits = HeadLimits { head_bytes: 2048, head_fields: 32, target_bytes: 512 };
 const ROOMY: HeadLimits = HeadLimits { head_bytes: 8192, head_fields: 128, target_bytes: 8192 };
@@ -35,17 +38,6 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
 });
-
-fn assert_lines_are_strict(head: &[u8]) {
-    assert!(head.ends_with(b"\r\n\r\n"));
-    for (at, &byte) in head.iter().enumerate() {
-        match byte {
-            b'\n' => assert_eq!(head[at - 1], b'\r'),
-            b'\r' => assert_eq!(head[at + 1], b'\n'),
-            _ => assert!(byte == b'\t' || (byte >= b' ' && byte != 0x7f)),
-        }
-    }
-}
 
 fn assert_written_anew_is_the_same(head: &RequestHead<'_, '_>) {
     let mut out = [0; 8192];

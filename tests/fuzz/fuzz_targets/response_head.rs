@@ -1,8 +1,11 @@
 //! Response heads: no panic, the same answer in any split, strict lines.
 #![no_main]
 
+mod strict_lines;
+
 use libfuzzer_sys::fuzz_target;
 use ringgate::http1::{FieldSlots, HeadLimits, Progress, parse_response};
+use strict_lines::assert_lines_are_strict;
 
 const LIMITS: HeadLimits = HeadLimits { head_bytes: 2048, head_fields: 32, target_bytes: 0 };
 
@@ -23,21 +26,12 @@ fuzz_target!(|bytes: &[u8]| {
             }
         });
         match (whole, early) {
-            (Ok(Progress::Complete(head)), None) => assert_lines_are_strict(&bytes[..head.head_bytes]),
+            (Ok(Progress::Complete(head)), None) => {
+                assert_lines_are_strict(&bytes[..head.head_bytes])
+            }
             (Ok(Progress::Partial), None) | (Err(_), None) => {}
             (Err(whole), Some(early)) => assert_eq!(whole, early),
             (Ok(_), Some(early)) => panic!("refused in parts only: {early:?}"),
         }
     }
 });
-
-fn assert_lines_are_strict(head: &[u8]) {
-    assert!(head.ends_with(b"\r\n\r\n"));
-    for (at, &byte) in head.iter().enumerate() {
-        match byte {
-            b'\n' => assert_eq!(head[at - 1], b'\r'),
-            b'\r' => assert_eq!(head[at + 1], b'\n'),
-            _ => assert!(byte == b'\t' || (byte >= b' ' && byte != 0x7f)),
-        }
-    }
-}

@@ -5,7 +5,6 @@
 //! its name still counts as defined.
 
 mod claims;
-mod keys;
 mod limits;
 mod listeners;
 mod providers;
@@ -163,9 +162,10 @@ impl<'a> Reader<'a> {
         self.read(&[key].into()).unwrap_or_default()
     }
 
-    /// The value at a path; none where it is absent or its shape is wrong, which is then known.
+    /// The value at a path; none where it is absent or the shape of a part of it is wrong, which is
+    /// then among the problems.
     fn read<T: DeserializeOwned>(&mut self, path: &JsonPath) -> Option<T> {
-        if self.misshapen.iter().any(|wrong| path.contains(wrong) || wrong.contains(path)) {
+        if self.misshapen.iter().any(|wrong| path.contains(wrong)) {
             return None;
         }
         let value = self.value_at(path)?;

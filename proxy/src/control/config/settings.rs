@@ -10,7 +10,7 @@ use crate::snapshot::Forwarding;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::key_set::{Algorithm, KeySet};
 use crate::snapshot::limits::{Limits, Timeouts};
-use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer};
+use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer, TokenChecks};
 use crate::snapshot::route_match::RouteMatch;
 use crate::snapshot::route_table::Action;
 use crate::snapshot::upstream_set::{Balance, Ejection, Endpoint, HostHeader};
@@ -83,6 +83,8 @@ pub struct ProviderConfig {
     pub forward_token: bool,
     /// Request fields set from claims.
     pub claim_headers: Vec<ClaimHeader>,
+    /// Checks that are off unless asked for.
+    pub checks: TokenChecks,
     /// Where its keys come from.
     pub source: JwksSource,
 }

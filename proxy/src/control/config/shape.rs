@@ -49,7 +49,7 @@ impl<'s> Checker<'s> {
             return;
         }
         if !has_type(schema, value) {
-            let what = format!("expected {}, found {}", type_names(schema), kind(value));
+            let what = format!("expected {}, found {}", type_names(schema), shown(value));
             return self.report(path, what);
         }
         match value {
@@ -86,7 +86,7 @@ impl<'s> Checker<'s> {
             .filter(|branch| constants(branch).is_none())
             .map(|branch| type_names(branch))
             .collect();
-        let found = if value.is_string() { shown(value) } else { kind(value).into() };
+        let found = shown(value);
         let what = match (names.as_slice(), types.as_slice()) {
             (_, []) => format!("{found} is not known; allowed: {}", list(&names)),
             ([], _) => format!("expected {}, found {found}", types.join(" or ")),
@@ -221,21 +221,11 @@ fn type_names(schema: &Value) -> String {
     names.join(" or ")
 }
 
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
-
 /// A scalar as typed; anything larger by its kind.
 fn shown(value: &Value) -> String {
     match value {
-        Value::Array(_) | Value::Object(_) => kind(value).to_owned(),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
         scalar => scalar.to_string(),
     }
 }

@@ -1,8 +1,11 @@
 //! The examples pass, the schema is current, and every fixture says what is wrong with it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{load, schema_text};
+use serde_json::Value;
+
+use super::{load, schema, schema_text};
 
 fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -20,7 +23,7 @@ fn documents(folder: &str) -> Vec<PathBuf> {
 #[test]
 fn every_example_is_a_configuration_without_warnings() {
     let examples = documents("config/examples");
-    assert!(examples.len() >= 2, "found {examples:?}");
+    assert!(examples.len() >= 5, "found {examples:?}");
     for example in examples {
         match load(&example) {
             Ok(config) => assert_eq!(config.warnings.to_string(), ""),
@@ -29,8 +32,63 @@ fn every_example_is_a_configuration_without_warnings() {
     }
 }
 
+/// Every key that an object in the document has.
+fn keys(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(elements) => elements.iter().for_each(|element| keys(element, found)),
+        Value::Object(members) => members.iter().for_each(|(key, member)| {
+            found.insert(key.clone());
+            keys(member, found);
+        }),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_full_example_shows_every_key() {
+    let text = std::fs::read_to_string(repository().join("config/examples/full.json")).unwrap();
+    let mut shown = BTreeSet::new();
+    keys(&serde_json::from_str(&text).unwrap(), &mut shown);
+    let schema = schema();
+    let definitions = schema["$defs"].as_object().unwrap().values();
+    let objects =
+        definitions.chain([&schema]).filter_map(|object| object["properties"].as_object());
+    let missing: Vec<&String> = objects
+        .flat_map(|properties| properties.keys())
+        .filter(|key| !shown.contains(*key))
+        .collect();
+    assert_eq!(missing, Vec::<&String>::new());
+}
+
 #[test]
 fn the_committed_schema_is_that_of_the_types() {
     let committed = std::fs::read_to_string(repository().join("config/schema.json")).unwrap();
     assert!(committed == schema_text(), "run: ringgate schema > config/schema.json");
+}
+
+/// What reading a file says, with the file named as it is beside the expectation.
+fn outcome(file: &Path) -> String {
+    let text = match load(file) {
+        Ok(config) if config.warnings.list.is_empty() => "accepted\n".to_owned(),
+        Ok(config) => format!("accepted\n{}\n", config.warnings),
+        Err(errors) => format!("{errors}\n"),
+    };
+    let folder = format!("{}/", file.parent().unwrap().display());
+    text.replace(&folder, "")
+}
+
+/// Adding a case is adding a `.json` file and an `.expected` beside it.
+#[test]
+fn every_fixture_says_what_is_expected() {
+    let fixtures = documents("tests/fixtures/config");
+    assert!(fixtures.len() >= 40, "found {}", fixtures.len());
+    let mut wrong = Vec::new();
+    for fixture in fixtures {
+        let expected = std::fs::read_to_string(fixture.with_extension("expected"));
+        let (expected, found) = (expected.unwrap_or_default(), outcome(&fixture));
+        if expected != found {
+            wrong.push(format!("{}:\nexpected:\n{expected}found:\n{found}", fixture.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

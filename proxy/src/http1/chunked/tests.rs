@@ -92,7 +92,7 @@ fn decodes_what_is_whole_and_waits_for_what_is_not() {
         ("3\r\nabc\r\n02\r\nde\r\n000\r\n\r\n3\r\n", body("abcde", None, 23)),
         ("A;x=\"y;z\";;\r\n0123456789\r\n0;\t\r\n\r\n", body("0123456789", None, 32)),
         ("a\r\n0123\r\n6789\r\n0\r\n\r\n", body("0123\r\n6789", None, 20)),
-        ("0\r\nX-Sum:1\r\nHost: a\r\n\r\n", body("", Some("X-Sum: 1\r\n"), 24)),
+        ("0\r\nX-Sum:1\r\nHost: a\r\n\r\n", body("", Some("X-Sum: 1\r\n"), 23)),
         ("0\r\nHost: a\r\n\r\n", body("", None, 14)),
         ("", Ok(None)),
         ("3", Ok(None)),

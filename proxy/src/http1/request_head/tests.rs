@@ -373,6 +373,9 @@ fn connection_removes_what_it_lists_and_no_more() {
     }
     let options = |count| get(&format!("Connection: {}\r\n", "a,".repeat(count)));
     assert!(accepted(&options(16), |head| head.keep_alive));
+    assert!(
+        accepted(&get(&format!("Connection: x{}\r\n", ",".repeat(100))), |head| head.keep_alive)
+    );
     refused(&[(&options(17), RequestError::ConnectionOptions)]);
 }
 

@@ -168,9 +168,20 @@ fn k16_ed25519_signatures_are_verified_strictly() {
         carry = sum >> 8;
     }
     assert!(!key.verify(Algorithm::EdDsa, b"signed", &unreduced));
-    let mut small_r = good;
-    small_r[..32].fill(0);
-    small_r[0] = 1;
-    assert!(!key.verify(Algorithm::EdDsa, b"signed", &small_r));
     assert!(!key.verify(Algorithm::EdDsa, b"signed", &good[..63]));
+    // Made by this key with R the neutral point and s = h(R, A, "signed") * a: the verification
+    // equation holds, and only the look at R refuses it.
+    let mut small_r = [0; 64];
+    small_r[0] = 1;
+    small_r[32..].copy_from_slice(&[
+        0x52, 0xf5, 0xce, 0x05, 0xdf, 0x16, 0x88, 0xa3, 0x53, 0x63, 0x8b, 0x40, 0x6a, 0x3c, 0x0a,
+        0xff, 0x85, 0xc1, 0x72, 0x1e, 0x3e, 0x28, 0x44, 0x36, 0xf2, 0x0f, 0x6e, 0x07, 0x59, 0x39,
+        0x85, 0x09,
+    ]);
+    let ring_alone = ring::signature::UnparsedPublicKey::new(
+        &ring::signature::ED25519,
+        pair.public_key().as_ref(),
+    );
+    assert!(ring_alone.verify(b"signed", &small_r).is_ok());
+    assert!(!key.verify(Algorithm::EdDsa, b"signed", &small_r));
 }

@@ -109,6 +109,21 @@ fn the_listener_decides_before_the_host_and_that_before_the_path() {
 }
 
 #[test]
+fn a_host_may_end_with_the_dot_of_the_root() {
+    let matches =
+        [Typed { host: "x.y", ..Typed::default() }, Typed { host: "*.y", ..Typed::default() }];
+    let matches: Vec<RouteMatch> = matches.iter().map(Typed::selects).collect();
+    let table = table(&matches);
+    let find =
+        |host: &str| table.find(ListenerId::new(0).unwrap(), host, "/", "GET").map(RouteId::index);
+    assert_eq!(find("x.y."), Some(0));
+    assert_eq!(find("w.y."), Some(1));
+    assert_eq!(find("y."), None);
+    assert_eq!(find("x.y.."), None);
+    assert_eq!(find("."), None);
+}
+
+#[test]
 fn a_method_that_the_best_path_does_not_take_has_no_route() {
     let open = prefix("/");
     let guarded = Typed { methods: &["POST", "PUT"], ..prefix("/admin") };

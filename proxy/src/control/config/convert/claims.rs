@@ -1,6 +1,7 @@
 //! Claim names, matchers and the rules made of them.
 
 use super::{JsonPath, Reader};
+use crate::auth::json::Decimal;
 use crate::control::config::raw::jwt::{Claim, Scalar as RawScalar};
 use crate::control::config::raw::routes::{Condition as RawCondition, Require};
 use crate::snapshot::claims_policy::{ClaimPath, Condition, Matcher, Requirement, Scalar};
@@ -135,10 +136,19 @@ fn condition(
 }
 
 /// A scalar to compare with; numbers from the text, since a parsed one may have lost digits.
-fn scalar(reader: &Reader<'_>, raw: &RawScalar, path: &JsonPath) -> Scalar {
+fn scalar(reader: &mut Reader<'_>, raw: &RawScalar, path: &JsonPath) -> Scalar {
     match raw {
         RawScalar::String(text) => Scalar::String(text.as_str().into()),
         RawScalar::Bool(flag) => Scalar::Bool(*flag),
-        RawScalar::Number => Scalar::Number(reader.typed(path).into()),
+        RawScalar::Number => {
+            let typed = reader.typed(path);
+            if Decimal::parse(typed).is_none() {
+                reader.problem(
+                    path,
+                    format!("{typed} is beyond all use; allowed: exponents of up to nine digits"),
+                );
+            }
+            Scalar::Number(typed.into())
+        }
     }
 }

@@ -1,17 +1,22 @@
 //! `jwt.providers`: issuers, their rules and where their keys come from.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::claims::claim;
 use super::limits::{DAY, bytes};
 use super::{JsonPath, Reader};
+use crate::auth::STATUS_FIELD;
 use crate::control::config::quantity::{Size, Span};
-use crate::control::config::raw::jwt::{Audiences as RawAudiences, InlineJwks, Jwks, Provider};
+use crate::control::config::raw::jwt::{
+    Audiences as RawAudiences, InlineJwks, Jwks, Profile, Provider,
+};
 use crate::control::config::settings::{JwksSource, ProviderConfig};
+use crate::control::jwks::parse::{SET_BYTES_MAX, parse_set};
 use crate::snapshot::ids::ProviderId;
 use crate::snapshot::key_set::{Algorithm, KeySet};
-use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer};
+use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer, TokenChecks};
 
 /// Clocks that differ by more are wrong.
 const LEEWAY_MAX: Span = Span(Duration::from_secs(300));
@@ -19,11 +24,12 @@ const LEEWAY_MAX: Span = Span(Duration::from_secs(300));
 const TOKEN_BYTES_MIN: Size = Size(256);
 /// Above this a token fills the request head.
 const TOKEN_BYTES_MAX: Size = Size(16 * 1024);
+/// Longer than this a token is for good.
+const AGE_MAX: Span = Span(Duration::from_secs(10 * YEAR_SECONDS));
+/// As humantime counts them.
+const YEAR_SECONDS: u64 = 31_557_600;
 /// More often is a load on the issuer without use: an unknown `kid` fetches at once anyway.
 const REFRESH_MIN: Span = Span(Duration::from_secs(1));
-/// Larger key sets are mistakes or attacks.
-pub(super) const JWKS_BYTES_MAX: u64 = 512 * 1024;
-
 /// Request fields that a claim must not set: they frame the message, belong to one connection,
 /// carry the token, decide the route, or are written by the gateway itself.
 const RESERVED_HEADERS: [&str; 19] = [
@@ -45,7 +51,7 @@ const RESERVED_HEADERS: [&str; 19] = [
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",
-    "x-jwt-status",
+    STATUS_FIELD,
 ];
 
 pub(super) fn path() -> JsonPath {
@@ -83,6 +89,7 @@ fn provider(
         }
     }
     let claim_headers = claim_headers(reader, path, &raw);
+    let checks = checks(reader, path, &raw);
     let source = source(reader, &path.join("jwks"), &raw.jwks);
     Some(ProviderConfig {
         name: name.into(),
@@ -97,8 +104,35 @@ fn provider(
         token_bytes_max: bytes(raw.max_token_bytes),
         forward_token: raw.forward,
         claim_headers,
+        checks,
         source: source?,
     })
+}
+
+fn checks(reader: &mut Reader<'_>, path: &JsonPath, raw: &Provider) -> TokenChecks {
+    for (key, span) in [("max_age", &raw.max_age), ("max_lifetime", &raw.max_lifetime)] {
+        if let Some(span) = span {
+            reader.in_range(&path.join(key), span, &Span(Duration::from_secs(1)), &AGE_MAX);
+        }
+    }
+    let mut types = Vec::new();
+    for (index, typ) in raw.typ.iter().flatten().enumerate() {
+        let bare = typ.strip_prefix("application/").unwrap_or(typ);
+        let type_char = |b: u8| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b);
+        if bare.is_empty() || !bare.bytes().all(type_char) {
+            let what = "is no media type; allowed: such as \"at+jwt\" or \"JWT\"";
+            reader.problem(&path.join("typ").join(index), format!("{typ:?} {what}"));
+        }
+        types.push(bare.into());
+    }
+    TokenChecks {
+        types,
+        rfc9068: raw.profile == Some(Profile::Rfc9068),
+        require_kid: raw.require_kid,
+        reject_embedded_keys: raw.reject_embedded_keys,
+        max_age: raw.max_age.map(|span| span.0),
+        max_lifetime: raw.max_lifetime.map(|span| span.0),
+    }
 }
 
 fn claim_headers(reader: &mut Reader<'_>, path: &JsonPath, raw: &Provider) -> Vec<ClaimHeader> {
@@ -160,7 +194,9 @@ fn source(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Option<JwksSo
             let file = reader.resolve(file);
             match read_bounded(&file) {
                 Ok(bytes) => drop(keys(reader, &at, &bytes)),
-                Err(error) => reader.problem(&at, format!("{} {error}", file.display())),
+                Err(error) => {
+                    reader.problem(&at, format!("{} cannot be read: {error}", file.display()));
+                }
             }
             Some(JwksSource::File(file))
         }
@@ -183,26 +219,26 @@ fn source(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Option<JwksSo
     }
 }
 
-fn read_bounded(file: &std::path::Path) -> Result<Vec<u8>, String> {
+fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read;
     let mut bytes = Vec::new();
-    let read = std::fs::File::open(file)
-        .and_then(|file| file.take(JWKS_BYTES_MAX + 1).read_to_end(&mut bytes));
-    match read {
-        Err(error) => Err(format!("cannot be read: {error}")),
-        Ok(count) if count as u64 > JWKS_BYTES_MAX => {
-            Err(format!("is over {}", Size(JWKS_BYTES_MAX)))
-        }
-        Ok(_) => Ok(bytes),
-    }
+    // One byte more than a set may have, so that the parser sees that it is too long.
+    let limit = SET_BYTES_MAX as u64 + 1;
+    let read = std::fs::File::open(file).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+    read.map(|_| bytes)
 }
 
 /// The usable keys of a set, or a problem.
 fn keys(reader: &mut Reader<'_>, path: &JsonPath, bytes: &[u8]) -> Option<KeySet> {
-    match super::keys::parse(bytes) {
-        Ok(set) => Some(set),
+    match parse_set(bytes) {
+        Ok(set) => {
+            for key in &set.ignored {
+                reader.warning(path, format_args!("not used: {key}"));
+            }
+            Some(set.keys)
+        }
         Err(error) => {
-            reader.problem(path, format!("no usable key set: {error}"));
+            reader.problem(path, format!("no usable keys: {error}"));
             None
         }
     }

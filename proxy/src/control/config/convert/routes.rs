@@ -52,6 +52,7 @@ pub(super) fn routes(reader: &mut Reader<'_>, configs: &[ProviderConfig]) -> Vec
         reader.problem(&list, format!("more routes than {}", RouteId::MAX));
     }
     refuse_ties(reader, &routes);
+    warn_of_silent_listeners(reader, &defined.listeners, &routes);
     warn_of_unused(reader, "jwt.providers", &providers::path());
     warn_of_unused(reader, "upstreams", &upstreams::path());
     routes.into_iter().map(|(_, route)| route).collect()
@@ -66,6 +67,20 @@ fn refuse_ties(reader: &mut Reader<'_>, routes: &[(JsonPath, RouteConfig)]) {
             "takes the same requests as {other}; allowed: a match that differs in listener, host, path or methods"
         );
         reader.problem(&path.join("match"), what);
+    }
+}
+
+fn warn_of_silent_listeners(
+    reader: &mut Reader<'_>,
+    listeners: &[String],
+    routes: &[(JsonPath, RouteConfig)],
+) {
+    for index in 0..listeners.len() {
+        let other = |only: ListenerId| only.index() != index;
+        if routes.iter().all(|(_, route)| route.selects.listener.is_some_and(other)) {
+            let path = JsonPath::from(["listeners"]).join(index);
+            reader.warning(&path, "no route is for it, so it answers 404 to everything");
+        }
     }
 }
 

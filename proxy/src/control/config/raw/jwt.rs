@@ -63,6 +63,31 @@ pub(in crate::control::config) struct Provider {
     /// What separates the names of nested claims, usually a dot. Empty: names are of top-level claims.
     #[serde(default)]
     pub(in crate::control::config) nested_claim_delimiter: String,
+    /// What `typ` in a token's header must be one of, such as `at+jwt`. Absent: anything or nothing.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) typ: Option<Vec<String>>,
+    /// Ask for all that a profile of tokens does.
+    pub(in crate::control::config) profile: Option<Profile>,
+    /// Refuse tokens whose header names no key.
+    #[serde(default)]
+    pub(in crate::control::config) require_kid: bool,
+    /// Refuse tokens whose header brings its own key or says where to fetch one. Absent or false:
+    /// such a key is ignored.
+    #[serde(default)]
+    pub(in crate::control::config) reject_embedded_keys: bool,
+    /// Refuse tokens issued longer ago, or that do not say when; 1s to 10years.
+    pub(in crate::control::config) max_age: Option<Span>,
+    /// Refuse tokens that have longer to live, or that do not say how long; 1s to 10years.
+    pub(in crate::control::config) max_lifetime: Option<Span>,
+}
+
+/// A profile of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub(in crate::control::config) enum Profile {
+    /// Access tokens of RFC 9068.
+    #[serde(rename = "rfc9068")]
+    Rfc9068,
 }
 
 fn yes() -> bool {

@@ -1,0 +1,6 @@
+//! Tokens: which are believed, what becomes of them, and how a refusal is told.
+
+mod algorithms;
+mod claims;
+mod modes;
+mod refusals;

@@ -1,0 +1,90 @@
+//! The modes: strict, optional, permissive, and what each makes of a missing and of a bad token.
+
+use crate::harness::token::now;
+use crate::harness::{Config, Gateway, Key, Token, Upstream};
+use serde_json::json;
+
+fn guarded(mode: &str) -> (Upstream, Gateway, Key) {
+    let (upstream, key) = (Upstream::saying("x"), Key::ed25519("k"));
+    let config = Config::protecting(&upstream, &[&key])
+        .set("routes.0.jwt.mode", mode)
+        .set("jwt.providers.tests.claim_headers", json!({ "x-user": "sub" }));
+    let gateway = Gateway::start(&config);
+    (upstream, gateway, key)
+}
+
+fn expired(key: &Key) -> String {
+    Token::new().claim("exp", now() - 4000).sign(key)
+}
+
+#[test]
+fn strict_refuses_a_missing_and_a_bad_token() {
+    let (upstream, gateway, key) = guarded("strict");
+    let mut client = gateway.client();
+    assert_eq!(client.get("/").status(), 401);
+    assert_eq!(client.get_as("/", &expired(&key)).status(), 401);
+    assert_eq!(client.get_with("/", "Authorization: Basic dTpw\r\n").status(), 401);
+    upstream.expect_no_request();
+    assert_eq!(client.get_as("/", &Token::new().sign(&key)).status(), 200);
+    assert_eq!(upstream.request().field("x-user"), Some("alice"));
+}
+
+#[test]
+fn optional_passes_a_missing_token_and_refuses_a_bad_one() {
+    let (upstream, gateway, key) = guarded("optional");
+    let mut client = gateway.client();
+    assert_eq!(client.get_with("/", "X-User: mallory\r\n").status(), 200);
+    assert_eq!(upstream.request().field("x-user"), None);
+    assert_eq!(client.get_with("/", "Authorization: Basic dTpw\r\n").status(), 200);
+    assert_eq!(upstream.request().field("Authorization"), Some("Basic dTpw"), "untouched");
+    assert_eq!(client.get_as("/", &expired(&key)).status(), 401);
+    upstream.expect_no_request();
+    assert_eq!(client.get_as("/", &Token::new().sign(&key)).status(), 200);
+    assert_eq!(upstream.request().field("x-user"), Some("alice"));
+}
+
+#[test]
+fn permissive_passes_all_and_lets_nothing_downstream_trust_a_bad_token() {
+    let (upstream, gateway, key) = guarded("permissive");
+    let mut client = gateway.client();
+    assert_eq!(client.get("/").status(), 200);
+    assert_eq!(upstream.request().field("x-user"), None);
+    let fields = format!(
+        "Authorization: Bearer {}\r\nX-JWT-Status: valid\r\nX-User: mallory\r\n",
+        expired(&key)
+    );
+    assert_eq!(client.get_with("/", &fields).status(), 200);
+    let request = upstream.request();
+    assert_eq!(request.field("Authorization"), None, "stripped");
+    assert_eq!(request.field("x-user"), None);
+    let status = request.field("x-jwt-status").expect("the upstream is told");
+    assert!(status.starts_with("invalid"), "{status}");
+    assert_eq!(client.get_as("/", &Token::new().sign(&key)).status(), 200);
+    assert_eq!(upstream.request().field("x-user"), Some("alice"));
+}
+
+#[test]
+fn strict_is_what_a_route_gets_that_does_not_say() {
+    let (upstream, key) = (Upstream::saying("x"), Key::ed25519("k"));
+    let config = Config::protecting(&upstream, &[&key])
+        .set("routes.0.jwt", json!({ "providers": ["tests"] }));
+    let gateway = Gateway::start(&config);
+    assert_eq!(gateway.client().get("/").status(), 401);
+}
+
+#[test]
+fn every_request_of_a_connection_is_judged() {
+    let (upstream, gateway, key) = guarded("strict");
+    let good = Token::new().sign(&key);
+    let mut client = gateway.client();
+    for _ in 0..2 {
+        assert_eq!(client.get_as("/", &good).status(), 200);
+        assert_eq!(client.get("/").status(), 401, "the one before does not count");
+        assert_eq!(client.get_as("/", &expired(&key)).status(), 401);
+    }
+    // And pipelined.
+    let head = "GET / HTTP/1.1\r\nHost: a\r\n";
+    client.send(format!("{head}Authorization: Bearer {good}\r\n\r\n{head}\r\n"));
+    assert_eq!((client.response().status(), client.response().status()), (200, 401));
+    drop(upstream);
+}

@@ -1,0 +1,95 @@
+//! An HTTP server for one JWKS document whose answer can be changed while it runs.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::message;
+use super::token::{Key, jwks};
+use super::wire::Wire;
+
+/// The server. Dropping it stops it.
+pub struct Issuer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    answer: Mutex<(u16, Vec<u8>)>,
+    fetches: AtomicUsize,
+    stop: AtomicBool,
+}
+
+impl Issuer {
+    /// Serves these keys.
+    pub fn serving(keys: &[&Key]) -> Self {
+        let issuer = Self::failing(503);
+        issuer.serve(keys);
+        issuer
+    }
+
+    /// Answers with this status and no keys.
+    pub fn failing(status: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            answer: Mutex::new((status, Vec::new())),
+            fetches: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+        });
+        let serving = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if serving.stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                serving.answer(stream);
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Serves these keys from now on.
+    pub fn serve(&self, keys: &[&Key]) {
+        self.answer_with(200, jwks(keys).to_string().as_bytes());
+    }
+
+    /// Answers with this from now on.
+    pub fn answer_with(&self, status: u16, body: &[u8]) {
+        *self.shared.answer.lock().unwrap() = (status, body.to_vec());
+    }
+
+    /// Where the document is.
+    pub fn url(&self) -> String {
+        format!("http://{}/jwks.json", self.address)
+    }
+
+    /// How often it was asked for.
+    pub fn fetches(&self) -> usize {
+        self.shared.fetches.load(Ordering::SeqCst)
+    }
+}
+
+impl Shared {
+    fn answer(&self, stream: TcpStream) {
+        let mut wire = Wire::tcp(stream);
+        if message::read_request(&mut wire).is_err() {
+            return;
+        }
+        let (status, body) = self.answer.lock().unwrap().clone();
+        let head = format!(
+            "HTTP/1.1 {status} -\r\nContent-Type: application/jwk-set+json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        let _ = wire.try_send([head.as_bytes(), &body].concat());
+        self.fetches.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Issuer {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+    }
+}

@@ -1,0 +1,153 @@
+//! Every limit: what is just under it passes, what is just over it gets its status and is counted.
+
+use crate::harness::{Baseline, Client, Config, Gateway, Message, Upstream, wait_until};
+use serde_json::json;
+
+/// A gateway in front of an upstream, with one limit set; the upstream must see only what passes.
+fn limited(limit: &str, value: impl Into<serde_json::Value>) -> (Upstream, Gateway) {
+    let upstream = Upstream::saying("x");
+    let config = Config::forwarding_to(&upstream)
+        .set(&format!("limits.{limit}"), value)
+        .respond(json!({ "path": "/alive" }), "yes");
+    let gateway = Gateway::start(&config);
+    (upstream, gateway)
+}
+
+/// The answer to these bytes on a connection of their own, and that connection.
+#[track_caller]
+fn ask(gateway: &Gateway, bytes: impl AsRef<[u8]>) -> (Message, Client) {
+    let mut client = gateway.client();
+    client.send(bytes);
+    (client.response(), client)
+}
+
+#[track_caller]
+fn expect_refused(gateway: &Gateway, bytes: impl AsRef<[u8]>, status: u16) {
+    let (response, mut client) = ask(gateway, bytes);
+    assert_eq!(response.status(), status);
+    assert_eq!(response.field("Connection"), Some("close"));
+    client.wait_for_end();
+}
+
+#[test]
+fn a_head_may_be_as_long_as_the_limit() {
+    let (upstream, gateway) = limited("head_bytes", "2KiB");
+    let head = |length: usize| {
+        let rest = "GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n".len();
+        format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "a".repeat(length - rest))
+    };
+    assert_eq!(ask(&gateway, head(2048)).0.status(), 200);
+    upstream.request();
+    expect_refused(&gateway, head(2049), 431);
+    expect_refused(&gateway, head(100_000), 431);
+    // Without an end in sight: the limit is what stops it.
+    expect_refused(&gateway, &head(100_000)[..4096], 431);
+    upstream.expect_no_request();
+}
+
+#[test]
+fn a_head_may_have_as_many_fields_as_the_limit() {
+    let (upstream, gateway) = limited("head_fields", 10);
+    // Host is one of them.
+    let head = |fields: usize| {
+        format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(fields - 1))
+    };
+    assert_eq!(ask(&gateway, head(10)).0.status(), 200);
+    upstream.request();
+    expect_refused(&gateway, head(11), 431);
+    expect_refused(&gateway, head(500), 431);
+    upstream.expect_no_request();
+}
+
+#[test]
+fn a_target_may_be_as_long_as_the_limit() {
+    let (upstream, gateway) = limited("target_bytes", "100B");
+    let head =
+        |length: usize| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(length - 1));
+    assert_eq!(ask(&gateway, head(100)).0.status(), 200);
+    upstream.request();
+    expect_refused(&gateway, head(101), 414);
+    expect_refused(&gateway, head(50_000), 414);
+    upstream.expect_no_request();
+}
+
+#[test]
+fn a_body_may_be_as_long_as_the_limit() {
+    let (upstream, gateway) = limited("request_body_bytes", "1KiB");
+    let by_length = |length: usize| {
+        let body = "b".repeat(length);
+        format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}")
+    };
+    let by_chunks = |length: usize| {
+        let chunks = "10\r\n0123456789abcdef\r\n".repeat(length / 16);
+        format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")
+    };
+    assert_eq!(ask(&gateway, by_length(1024)).0.status(), 200);
+    assert_eq!(ask(&gateway, by_chunks(1024)).0.status(), 200);
+    upstream.request();
+    upstream.request();
+    expect_refused(&gateway, by_length(1025), 413);
+    expect_refused(&gateway, by_chunks(1040), 413);
+    upstream.expect_no_request();
+}
+
+#[test]
+fn a_body_over_the_limit_is_refused_before_it_is_sent() {
+    let (upstream, gateway) = limited("request_body_bytes", "1KiB");
+    expect_refused(&gateway, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1025\r\n\r\n", 413);
+    upstream.expect_no_request();
+}
+
+#[test]
+fn connections_over_the_limit_are_answered_503_and_closed() {
+    let (_upstream, gateway) = limited("connections", 2);
+    let before = Baseline::take(&gateway);
+    let mut held: Vec<Client> = (0..2).map(|_| gateway.client()).collect();
+    for client in &mut held {
+        assert_eq!(client.get("/").status(), 200);
+    }
+    let mut over = gateway.client();
+    let response = over.response();
+    assert_eq!((response.status(), response.field("Connection")), (503, Some("close")));
+    over.wait_for_end();
+    gateway.wait_for_metric("ringgate_connections_refused_total", &[], |count| count == 1.0);
+    for client in &mut held {
+        assert_eq!(client.get("/").status(), 200, "who is in is not disturbed");
+    }
+    drop(held);
+    before.expect_restored(&gateway, "/alive");
+}
+
+#[test]
+fn a_connection_ends_after_its_share_of_requests() {
+    let (_upstream, gateway) = limited("requests_per_connection", 3);
+    let mut client = gateway.client();
+    assert_eq!(client.get("/").field("Connection"), None);
+    assert_eq!(client.get("/").field("Connection"), None);
+    let last = client.get("/");
+    assert_eq!((last.status(), last.field("Connection")), (200, Some("close")));
+    client.expect_end();
+}
+
+#[test]
+fn a_response_head_over_the_limit_is_the_upstreams_fault() {
+    let upstream = Upstream::answering(format!(
+        "HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 0\r\n\r\n",
+        "a".repeat(70_000)
+    ));
+    let gateway = Gateway::start(&Config::forwarding_to(&upstream));
+    assert_eq!(gateway.client().get("/").status(), 502);
+}
+
+#[test]
+fn limits_are_counted_each_under_its_name() {
+    let (_upstream, gateway) = limited("target_bytes", "100B");
+    let head = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(200));
+    expect_refused(&gateway, head, 414);
+    wait_until("a refusal with its reason", || {
+        let text = gateway.admin("/metrics").text();
+        text.lines()
+            .any(|line| line.contains("reason=\"limit.target") && line.ends_with(" 1"))
+            .then_some(())
+    });
+}

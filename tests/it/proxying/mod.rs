@@ -1,0 +1,8 @@
+//! What is forwarded and how it comes back, one file an aspect.
+
+mod bodies;
+mod connections;
+mod fields;
+mod interim;
+mod large;
+mod upgrade;

@@ -1,0 +1,89 @@
+//! Requests that are refused, one fixture each: the right status, a closed connection, and nothing
+//! of them at the upstream, least of all what they try to smuggle.
+
+use serde_json::json;
+
+use crate::harness::fixture::Fixture;
+use crate::harness::{Baseline, Config, Gateway, Upstream};
+
+#[test]
+fn refused_requests_get_their_status_and_never_reach_the_upstream() {
+    let upstream = Upstream::saying("reached");
+    let gateway = Gateway::start(
+        &Config::forwarding_to(&upstream).respond(json!({ "path": "/alive" }), "yes"),
+    );
+    let before = Baseline::take(&gateway);
+    let mut wrong = Vec::new();
+    for fixture in Fixture::all("refusals") {
+        let mut client = gateway.client();
+        client.send(&fixture.bytes);
+        match client.try_response("GET") {
+            Ok(response) if response.status().to_string() == fixture.expected("status") => {
+                assert_eq!(response.field("Connection"), Some("close"), "{}", fixture.name);
+                assert!(!response.body.is_empty(), "{}: a refusal says why", fixture.name);
+                assert_eq!(response.json()["status"], response.status(), "{}", fixture.name);
+                client.wait_for_end();
+            }
+            got => wrong.push(format!(
+                "{}: expected {} ({}), got {:?}",
+                fixture.name,
+                fixture.expected("status"),
+                fixture.expected("why"),
+                got.map(|response| (response.start_line.clone(), response.text())),
+            )),
+        }
+    }
+    assert!(wrong.is_empty(), "{} of them:\n{}", wrong.len(), wrong.join("\n"));
+    before.expect_restored(&gateway, "/alive");
+    upstream.expect_no_request();
+}
+
+#[test]
+fn a_refusal_does_not_wait_for_more_bytes() {
+    // The request line is wrong already; the rest never comes.
+    let upstream = Upstream::saying("x");
+    let gateway = Gateway::start(&Config::forwarding_to(&upstream));
+    let mut client = gateway.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nContent-Length : 5\r\n\r\n");
+    assert_eq!(client.response().status(), 400);
+    client.wait_for_end();
+}
+
+#[test]
+fn refusals_are_counted_under_a_name_of_their_own() {
+    let upstream = Upstream::saying("x");
+    let gateway = Gateway::start(&Config::forwarding_to(&upstream));
+    let mut client = gateway.client();
+    client.send(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n",
+    );
+    assert_eq!(client.response().status(), 400);
+    gateway.wait_for_metric(
+        "ringgate_refusals_total",
+        &["reason=\"framing.te_and_cl\""],
+        |count| count == 1.0,
+    );
+}
+
+#[test]
+fn connect_is_refused() {
+    let upstream = Upstream::saying("x");
+    let gateway = Gateway::start(&Config::forwarding_to(&upstream));
+    let mut client = gateway.client();
+    client.send("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n");
+    let status = client.response().status();
+    assert!(matches!(status, 400 | 405 | 501), "got {status}");
+    upstream.expect_no_request();
+}
+
+#[test]
+fn a_request_after_a_refused_one_is_not_read() {
+    let upstream = Upstream::saying("x");
+    let gateway = Gateway::start(&Config::forwarding_to(&upstream));
+    let mut client = gateway.client();
+    client
+        .send("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response().status(), 400);
+    client.expect_end();
+    upstream.expect_no_request();
+}

@@ -1,0 +1,133 @@
+//! Keys that change while the gateway runs, without one wrong 401.
+
+use std::fs;
+
+use crate::harness::token::jwks;
+use crate::harness::{Config, Gateway, Issuer, Key, Token, Upstream, wait_until};
+use serde_json::json;
+
+/// Waits until a token gets this status.
+fn wait_for_status(gateway: &Gateway, token: &str, status: u16) {
+    wait_until(&format!("{status} for a token"), || {
+        (gateway.client().get_as("/", token).status() == status).then_some(())
+    });
+}
+
+#[test]
+fn a_new_key_is_believed_and_a_removed_one_stops() {
+    let (upstream, old, new) = (Upstream::saying("x"), Key::p256("old"), Key::p256("new"));
+    let issuer = Issuer::serving(&[&old]);
+    let gateway = Gateway::start(&Config::protecting_with_url(&upstream, &issuer));
+    let (old_token, new_token) = (Token::new().sign(&old), Token::new().sign(&new));
+    wait_for_status(&gateway, &old_token, 200);
+    assert_eq!(gateway.client().get_as("/", &new_token).status(), 401, "not published yet");
+
+    issuer.serve(&[&old, &new]);
+    wait_for_status(&gateway, &new_token, 200);
+    assert_eq!(gateway.client().get_as("/", &old_token).status(), 200, "published still");
+
+    issuer.serve(&[&new]);
+    // The old token is in the cache by now; that must not save it.
+    wait_for_status(&gateway, &old_token, 401);
+    assert_eq!(gateway.client().get_as("/", &new_token).status(), 200);
+}
+
+#[test]
+fn no_good_token_is_refused_while_keys_rotate() {
+    let upstream = Upstream::saying("x");
+    let keys: Vec<Key> = (0..4).map(|n| Key::ed25519(&format!("k{n}"))).collect();
+    let issuer = Issuer::serving(&[&keys[0], &keys[1]]);
+    let gateway = Gateway::start(&Config::protecting_with_url(&upstream, &issuer));
+    wait_for_status(&gateway, &Token::new().sign(&keys[0]), 200);
+    let mut client = gateway.client();
+    for pair in keys.windows(2) {
+        // The next key is published before it signs, as issuers do.
+        issuer.serve(&[&pair[0], &pair[1]]);
+        wait_for_status(&gateway, &Token::new().sign(&pair[1]), 200);
+        for n in 0..20 {
+            let token = Token::new().claim("jti", n);
+            assert_eq!(client.get_as("/", &token.clone().sign(&pair[0])).status(), 200);
+            assert_eq!(client.get_as("/", &token.sign(&pair[1])).status(), 200);
+        }
+    }
+}
+
+#[test]
+fn an_issuer_that_fails_leaves_the_last_good_keys() {
+    let (upstream, key) = (Upstream::saying("x"), Key::p256("k"));
+    let issuer = Issuer::serving(&[&key]);
+    let gateway = Gateway::start(&Config::protecting_with_url(&upstream, &issuer));
+    let token = Token::new().sign(&key);
+    wait_for_status(&gateway, &token, 200);
+    for (status, body) in [
+        (500, &b"{}"[..]),
+        (200, b"<html>maintenance</html>"),
+        (200, br#"{"keys":[]}"#),
+        (200, br#"{"keys":[{"kty":"AKP"}]}"#),
+        (302, b""),
+    ] {
+        issuer.answer_with(status, body);
+        let before = issuer.fetches();
+        wait_until("another fetch", || (issuer.fetches() > before).then_some(()));
+        // A fetch that is answered may not have been judged yet; the one after it has been.
+        assert_eq!(gateway.client().get_as("/", &token).status(), 200, "{status} {body:?}");
+    }
+}
+
+#[test]
+fn keys_that_come_late_make_the_gateway_ready() {
+    let (upstream, key) = (Upstream::saying("x"), Key::p256("k"));
+    let issuer = Issuer::failing(503);
+    let config =
+        Config::protecting_with_url(&upstream, &issuer).respond(json!({ "path": "/open" }), "open");
+    let gateway = Gateway::start(&config);
+    let token = Token::new().sign(&key);
+    assert_eq!(gateway.admin("/readyz").status(), 503);
+    assert_eq!(gateway.client().get("/open").status(), 200, "other routes serve");
+    assert_eq!(gateway.client().get_as("/", &token).status(), 503);
+    issuer.serve(&[&key]);
+    wait_for_status(&gateway, &token, 200);
+    assert_eq!(gateway.admin("/readyz").status(), 200);
+}
+
+#[test]
+fn keys_in_a_file_are_read_again_when_it_changes() {
+    let (upstream, old, new) = (Upstream::saying("x"), Key::p256("old"), Key::p256("new"));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keys.json");
+    fs::write(&path, jwks(&[&old]).to_string()).unwrap();
+    let config = Config::protecting(&upstream, &[])
+        .set("jwt.providers.tests.jwks", json!({ "file": "keys.json" }));
+    let gateway = Gateway::start_in(directory, &config);
+    let (old_token, new_token) = (Token::new().sign(&old), Token::new().sign(&new));
+    wait_for_status(&gateway, &old_token, 200);
+    assert_eq!(gateway.client().get_as("/", &new_token).status(), 401);
+    // As tools that replace keys do it: renamed over the old file.
+    let next = gateway.path("keys.json.next");
+    fs::write(&next, jwks(&[&new]).to_string()).unwrap();
+    fs::rename(&next, gateway.path("keys.json")).unwrap();
+    wait_for_status(&gateway, &new_token, 200);
+    wait_for_status(&gateway, &old_token, 401);
+}
+
+#[test]
+fn every_worker_gets_the_new_keys() {
+    let (upstream, old, new) = (Upstream::saying("x"), Key::p256("old"), Key::p256("new"));
+    let issuer = Issuer::serving(&[&old]);
+    let config = Config::protecting_with_url(&upstream, &issuer).set("workers", 4);
+    let gateway = Gateway::start(&config);
+    let (old_token, new_token) = (Token::new().sign(&old), Token::new().sign(&new));
+    wait_for_status(&gateway, &old_token, 200);
+    // Enough connections that each worker has some; they stay open over the change.
+    let mut clients: Vec<_> = (0..64).map(|_| gateway.client()).collect();
+    for client in &mut clients {
+        assert_eq!(client.get_as("/", &old_token).status(), 200);
+    }
+    issuer.serve(&[&new]);
+    for client in &mut clients {
+        wait_until("the new key on each connection", || {
+            (client.get_as("/", &new_token).status() == 200).then_some(())
+        });
+        assert_eq!(client.get_as("/", &old_token).status(), 401);
+    }
+}

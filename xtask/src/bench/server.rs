@@ -1,0 +1,95 @@
+//! A program under test: started pinned, waited for, stopped when dropped.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal};
+
+use super::{LOAD_CORE, PROXY_CORE};
+
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A running server. Dropping it stops it.
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    child: Child,
+}
+
+impl Server {
+    /// The upstream, on the core of the load. It prints its address when it listens.
+    pub(super) fn upstream(program: &Path) -> Result<Self> {
+        let mut pinned = pinned(LOAD_CORE, &Command::new(program));
+        let mut child = pinned.stdout(Stdio::piped()).spawn().context("the upstream")?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("stdout is piped")?).read_line(&mut line)?;
+        let address = line.trim().parse().with_context(|| format!("the upstream said {line:?}"))?;
+        Ok(Self { address, child })
+    }
+
+    /// A proxy, on its own core; what it writes goes to a file in the folder.
+    pub(super) fn start(
+        name: &str,
+        command: &Command,
+        address: SocketAddr,
+        folder: &Path,
+    ) -> Result<Self> {
+        let log = folder.join("output");
+        let file = File::create(&log)?;
+        let mut pinned = pinned(PROXY_CORE, command);
+        pinned.stdout(file.try_clone()?).stderr(file);
+        let mut server = Self { address, child: pinned.spawn().context(name.to_owned())? };
+        let deadline = Instant::now() + START_TIMEOUT;
+        while TcpStream::connect(address).is_err() {
+            let ended = server.child.try_wait()?;
+            if ended.is_some() || Instant::now() > deadline {
+                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                bail!("{name} does not accept on {address} ({ended:?}):\n{said}");
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+        Ok(server)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    /// SIGINT stops each of them at once, nginx with its worker; SIGKILL is for one that hangs.
+    fn drop(&mut self) {
+        // A failed signal means that it is gone.
+        let _ = rustix::process::kill_process(Pid::from_child(&self.child), Signal::INT);
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while let Ok(None) = self.child.try_wait() {
+            if Instant::now() > deadline {
+                eprintln!("bench: process {} does not stop: killed", self.pid());
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                return;
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+}
+
+/// The same command on one core: taskset becomes the program and keeps its process id.
+fn pinned(core: &str, command: &Command) -> Command {
+    let mut pinned = Command::new("taskset");
+    pinned.args(["-c", core]).arg(command.get_program()).args(command.get_args());
+    pinned.stdin(Stdio::null());
+    pinned
+}
+
+/// A loopback address that was free a moment ago: nginx and haproxy report no port of their own.
+pub(super) fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}

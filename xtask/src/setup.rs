@@ -1,0 +1,153 @@
+//! What the tests and the benches need beside Rust: installed where apt can, named elsewhere.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process;
+use crate::workspace;
+
+/// Something that must be there, and the Debian packages that have it.
+struct Need {
+    what: What,
+    package: &'static str,
+}
+
+enum What {
+    Program(&'static str),
+    /// Of Debian's own python3, or of the one on PATH.
+    PythonModule(&'static str),
+}
+
+impl Need {
+    const fn program(name: &'static str, package: &'static str) -> Self {
+        Self { what: What::Program(name), package }
+    }
+
+    fn is_met(&self) -> bool {
+        match self.what {
+            What::Program(name) => process::find(name).is_some(),
+            What::PythonModule(name) => ["python3", "/usr/bin/python3"].iter().any(|python| {
+                process::succeeds(Command::new(python).args(["-c", &format!("import {name}")]))
+            }),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self.what {
+            What::Program(name) | What::PythonModule(name) => name,
+        }
+    }
+}
+
+/// Clients and servers that the integration tests drive, and the compiler that ring's build calls.
+const TEST_NEEDS: &[Need] = &[
+    Need::program("cc", "gcc libc6-dev"),
+    Need::program("curl", "curl"),
+    Need::program("nginx", "nginx"),
+    Need::program("python3", "python3"),
+    Need { what: What::PythonModule("websocket"), package: "python3-websocket" },
+];
+
+/// The load generator and the peers of the end-to-end bench.
+const BENCH_NEEDS: &[Need] = &[
+    Need::program("wrk", "wrk"),
+    Need::program("nginx", "nginx"),
+    Need::program("haproxy", "haproxy"),
+    Need::program("openssl", "openssl"),
+    Need::program("taskset", "util-linux"),
+];
+
+/// Programs for the tests, and the parts of the Rust toolchain that the checks call.
+pub(crate) fn for_tests() -> Result<()> {
+    components()?;
+    programs(TEST_NEEDS)
+}
+
+/// Programs for `cargo xtask bench`.
+pub(crate) fn for_bench() -> Result<()> {
+    programs(BENCH_NEEDS)
+}
+
+fn components() -> Result<()> {
+    for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if !process::succeeds(workspace::cargo().args([subcommand, "--version"])) {
+            process::run(workspace::command("rustup").args(["component", "add", component]))?;
+        }
+    }
+    Ok(())
+}
+
+fn programs(needs: &[Need]) -> Result<()> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| !need.is_met()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = missing.iter().map(|need| need.name()).collect();
+    let packages: Vec<&str> = missing.iter().flat_map(|need| need.package.split(' ')).collect();
+    if process::find("apt-get").is_none() || !is_root() {
+        bail!(
+            "missing: {}. As root on Debian: apt-get install {}. Elsewhere: the packages that \
+             hold these",
+            names.join(", "),
+            packages.join(" ")
+        );
+    }
+    println!("setup: installing {}", packages.join(" "));
+    apt(&packages)?;
+    match missing.iter().find(|need| !need.is_met()) {
+        None => Ok(()),
+        Some(need) => bail!("{} is still missing after installing it", need.name()),
+    }
+}
+
+fn is_root() -> bool {
+    process::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
+fn apt(packages: &[&str]) -> Result<()> {
+    let _quiet = NoServiceStart::new()?;
+    let apt_get = || {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq");
+        command
+    };
+    process::run(apt_get().arg("update"))?;
+    process::run(
+        apt_get()
+            .args(["install", "--yes", "--no-install-recommends"])
+            .args(packages)
+            .stdout(std::process::Stdio::null()),
+    )
+}
+
+/// While it lives, a package that holds a server does not start it (Debian's policy-rc.d).
+struct NoServiceStart {
+    ours: bool,
+}
+
+impl NoServiceStart {
+    const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+    fn new() -> Result<Self> {
+        if Path::new(Self::POLICY).exists() {
+            return Ok(Self { ours: false });
+        }
+        fs::write(Self::POLICY, "#!/bin/sh\nexit 101\n").context(Self::POLICY)?;
+        File::open(Self::POLICY)?.set_permissions(fs::Permissions::from_mode(0o755))?;
+        Ok(Self { ours: true })
+    }
+}
+
+impl Drop for NoServiceStart {
+    fn drop(&mut self) {
+        if self.ours
+            && let Err(error) = fs::remove_file(Self::POLICY)
+        {
+            eprintln!("setup: cannot remove {}: {error}", Self::POLICY);
+        }
+    }
+}
