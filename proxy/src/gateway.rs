@@ -141,10 +141,12 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
     bound.iter().for_each(log_listening);
     control.started(bound.clone());
 
-    let admin_bound = match admin_listener {
-        Some(listener) => Some(serve_admin(listener, admin::Sources { status, blocks, drops })?),
-        None => None,
-    };
+    let admin_bound = admin_listener.as_ref().map(|(_, address)| *address);
+    if let Some((listener, address)) = admin_listener {
+        admin::serve(listener, admin::Sources { status, blocks, drops })
+            .map_err(|source| GatewayError::Admin { address, source })?;
+        tracing::info!(%address, "administration");
+    }
     if let Some(path) = &options.ready_file {
         ready::write(path, &bound, admin_bound)
             .map_err(|source| GatewayError::ReadyFile { path: path.clone(), source })?;
@@ -188,15 +190,12 @@ fn forward_signals(events: Sender<Event>) -> io::Result<()> {
     Ok(())
 }
 
-fn bind_admin(address: SocketAddr) -> Result<TcpListener, GatewayError> {
-    admin::bind(address).map_err(|source| GatewayError::Admin { address, source })
-}
-
-fn serve_admin(listener: TcpListener, sources: admin::Sources) -> Result<SocketAddr, GatewayError> {
-    let address = SocketAddr::from(([0, 0, 0, 0], 0));
-    let failed = |source| GatewayError::Admin { address, source };
-    let address = listener.local_addr().map_err(failed)?;
-    admin::serve(listener, sources).map_err(|source| GatewayError::Admin { address, source })?;
-    tracing::info!(%address, "administration");
-    Ok(address)
+/// The socket and the address that it really has: port 0 is resolved.
+fn bind_admin(address: SocketAddr) -> Result<(TcpListener, SocketAddr), GatewayError> {
+    let bind = || {
+        let listener = admin::bind(address)?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    bind().map_err(|source| GatewayError::Admin { address, source })
 }

@@ -4,6 +4,8 @@ pub mod check;
 pub mod probe;
 pub mod run;
 pub mod schema;
+pub mod token;
+pub mod verify;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,8 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Schema(schema::Schema),
+    Verify(verify::Verify),
+    Token(token::Token),
     Probe(probe::Probe),
 }
 
@@ -43,6 +47,8 @@ pub fn main() -> ExitCode {
             Command::Run(run) => run.run(),
             Command::Check(check) => check.run(),
             Command::Schema(schema) => schema.run(),
+            Command::Verify(verify) => verify.run(),
+            Command::Token(token) => token.run(),
             Command::Probe(probe) => probe.run(),
         },
         Err(error) => {

@@ -63,3 +63,46 @@ pub fn provider_statuses(config: &Config, sources: &Sources) -> Vec<ProviderStat
     });
     each.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::control::config::parse;
+
+    const TEXT: &str = r#"{
+        "listeners": [{ "name": "a", "address": "127.0.0.1:0" }],
+        "jwt": { "providers": {
+            "inline": { "issuer": "https://a.example/", "audiences": "any", "jwks": { "inline": { "keys": [
+                { "kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] } } },
+            "remote": { "issuer": "https://b.example/", "audiences": "any",
+                "jwks": { "url": "https://b.example/jwks", "refresh_interval": "5m" } } } },
+        "upstreams": { "u": { "endpoints": ["10.0.0.1:80", "name.example:81"] } },
+        "routes": [{ "match": { "path_prefix": "/" }, "jwt": { "providers": ["remote"] }, "upstream": "u" }]
+    }"#;
+
+    #[test]
+    fn a_configuration_asks_for_remote_sets_and_names() {
+        let config = parse(TEXT, Path::new("test.json")).unwrap();
+        let remote = Wanted {
+            provider: "remote".into(),
+            location: Location::Url("https://b.example/jwks".into()),
+            refresh_interval: Some(Duration::from_secs(300)),
+        };
+        assert_eq!(sources(&config), [remote]);
+        assert_eq!(names(&config).collect::<Vec<_>>(), [("name.example".into(), 81)]);
+    }
+
+    #[test]
+    fn a_provider_is_needed_when_a_route_asks_for_it() {
+        let config = parse(TEXT, Path::new("test.json")).unwrap();
+        let statuses = provider_statuses(&config, &Sources::new(channel().0));
+        let told: Vec<_> =
+            statuses.iter().map(|status| (&*status.name, status.needed, status.keys)).collect();
+        assert_eq!(told, [("inline", false, 1), ("remote", true, 0)]);
+        assert_eq!(statuses[0].kids, ["k1"]);
+    }
+}

@@ -328,9 +328,13 @@ impl EventLoop {
         }
         let providers = demand::provider_statuses(self.publisher.config(), &self.sources);
         let mut running = self.status.lock();
+        let was_missing = running.missing_providers().next().is_some();
         running.published = published;
         running.oldest_running = oldest;
         running.providers = providers;
+        if was_missing && running.missing_providers().next().is_none() {
+            running.complete_since = published;
+        }
         running.unresolved = self.resolver.failures();
         if running.cells.len() != self.publisher.cells().len() {
             running.cells = self.publisher.cells().to_vec();

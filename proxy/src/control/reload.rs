@@ -112,6 +112,28 @@ mod tests {
         ListenerConfig { name: name.into(), address: address.parse().unwrap() }
     }
 
+    fn config(text: &str) -> Config {
+        crate::control::config::parse(text, std::path::Path::new("test.json")).unwrap()
+    }
+
+    #[test]
+    fn what_only_a_start_can_change_is_named() {
+        let listeners = r#""listeners":[{"name":"a","address":"127.0.0.1:0"}],
+            "routes":[{"match":{"path":"/"},"respond":{"status":204}}]"#;
+        let old = config(&format!("{{{listeners}}}"));
+        assert!(
+            check_changeable(
+                &old,
+                &config(&format!("{{{listeners},\"limits\":{{\"connections\":9}}}}"))
+            )
+            .is_ok()
+        );
+        let new =
+            config(&format!(r#"{{{listeners},"workers":3,"admin":{{"address":"127.0.0.1:0"}}}}"#));
+        let error = check_changeable(&old, &new).unwrap_err().to_string();
+        assert_eq!(error, "workers, admin.address: a restart is needed for that");
+    }
+
     #[test]
     fn only_new_listeners_are_opened() {
         let first = listener("a", "127.0.0.1:0");

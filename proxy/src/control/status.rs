@@ -28,6 +28,8 @@ pub struct Running {
     pub published: Generation,
     /// The oldest snapshot that a worker still runs.
     pub oldest_running: Generation,
+    /// The snapshot that first had keys for every provider that a route asks for.
+    pub complete_since: Generation,
     /// Configurations taken since start, the first included.
     pub config_generation: u64,
     /// What became of each reload, and of the last.
@@ -50,10 +52,11 @@ impl Running {
         self.providers.iter().filter(|p| p.needed && p.keys == 0).map(|p| p.name.as_str())
     }
 
-    /// Whether every worker runs what was published last.
+    /// Whether every worker has the keys. A change of keys later on makes no worker lack any, so
+    /// it is no reason to send traffic elsewhere.
     #[must_use]
     pub fn settled(&self) -> bool {
-        self.oldest_running >= self.published
+        self.oldest_running >= self.complete_since
     }
 }
 

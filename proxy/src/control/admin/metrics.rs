@@ -121,6 +121,9 @@ impl Scrape {
         let help = "The snapshot published last, by number.";
         let published = Value::Count(running.published.0);
         self.one("ringgate_published_generation", help, MetricType::Gauge, published);
+        let help = "The oldest snapshot that a worker still judges by, by number.";
+        let oldest = Value::Count(running.oldest_running.0);
+        self.one("ringgate_running_generation", help, MetricType::Gauge, oldest);
         let help = "Configurations taken since start, the first included.";
         let taken = Value::Count(running.config_generation);
         self.one("ringgate_config_generation", help, MetricType::Gauge, taken);

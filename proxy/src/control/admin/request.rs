@@ -4,10 +4,12 @@ use std::io::{self, Read};
 use std::net::TcpStream;
 use std::time::Instant;
 
+use crate::http1::{FieldSlots, HeadLimits, Progress, RequestError, parse_request};
+
 /// The most bytes of a head.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
-/// The most fields of a head.
-const FIELDS_MAX: usize = 64;
+const LIMITS: HeadLimits =
+    HeadLimits { head_bytes: HEAD_BYTES_MAX, head_fields: 64, target_bytes: 1024 };
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,23 +57,21 @@ pub(super) fn read(stream: &TcpStream, deadline: Instant) -> io::Result<Option<A
 }
 
 /// The request, or nothing while the head is incomplete.
-fn parse(bytes: &[u8]) -> Result<Option<AdminRequest>, httparse::Error> {
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-    let mut head = httparse::Request::new(&mut fields);
-    if head.parse(bytes)?.is_partial() {
+fn parse(bytes: &[u8]) -> Result<Option<AdminRequest>, RequestError> {
+    let mut slots = FieldSlots::new();
+    let Progress::Complete(head) = parse_request(bytes, &mut slots, LIMITS)? else {
         return Ok(None);
-    }
+    };
     let method = match head.method {
-        Some("GET") => Method::Get,
-        Some("HEAD") => Method::Head,
+        "GET" => Method::Get,
+        "HEAD" => Method::Head,
         _ => Method::Other,
     };
-    let path = head.path.and_then(|target| target.split('?').next());
-    let target = match path {
-        Some("/livez") => Target::Livez,
-        Some("/readyz") => Target::Readyz,
-        Some("/metrics") => Target::Metrics,
-        Some("/config") => Target::Config,
+    let target = match head.target.path() {
+        "/livez" => Target::Livez,
+        "/readyz" => Target::Readyz,
+        "/metrics" => Target::Metrics,
+        "/config" => Target::Config,
         _ => Target::Unknown,
     };
     Ok(Some(AdminRequest { method, target }))

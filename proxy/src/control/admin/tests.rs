@@ -52,9 +52,11 @@ fn ready_needs_keys_settled_workers_and_no_drain() {
     sources.status.lock().providers[1].needed = false;
     assert_eq!(get(Target::Readyz, &sources).status, 200);
     sources.status.lock().published = Generation(4);
+    assert_eq!(get(Target::Readyz, &sources).status, 200, "no flapping while keys rotate");
+    sources.status.lock().complete_since = Generation(4);
     let unsettled = get(Target::Readyz, &sources);
     assert_eq!(unsettled.status, 503);
-    assert_eq!(json_of(&unsettled)["snapshot_on_every_worker"], false);
+    assert_eq!(json_of(&unsettled)["keys_on_every_worker"], false);
     sources.status.lock().oldest_running = Generation(4);
     sources.status.lock().draining = true;
     let draining = get(Target::Readyz, &sources);

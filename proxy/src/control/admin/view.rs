@@ -15,7 +15,7 @@ pub(super) fn readiness(running: &Running) -> (bool, Value) {
         "ready": ready,
         "draining": running.draining,
         "providers_without_keys": missing,
-        "snapshot_on_every_worker": settled,
+        "keys_on_every_worker": settled,
     });
     (ready, body)
 }

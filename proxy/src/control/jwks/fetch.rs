@@ -101,6 +101,9 @@ pub enum FetchError {
         /// As received, cut, or empty.
         found: String,
     },
+    /// The client is broken; the log has more.
+    #[error("the HTTP client panicked")]
+    Panicked,
     /// Too long.
     #[error("longer than {BODY_BYTES_MAX} bytes")]
     TooLong,

@@ -1,6 +1,7 @@
 //! Key sets: fetched, parsed, scheduled.
 
 pub mod fetch;
+mod fingerprint;
 pub mod freshness;
 pub mod location;
 pub mod parse;

@@ -6,8 +6,8 @@
 //! ```
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -17,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::fetch::{self, FetchError, Fetched, Validators};
+use super::fingerprint::Fingerprint;
 use super::location::Location;
 use super::parse::{IgnoredKey, ParsedSet, parse_set};
 use super::schedule::{Draw, Schedule};
@@ -71,14 +72,6 @@ struct Source {
     counts: FetchCounts,
 }
 
-/// What shows that a file is another one, or was written to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Fingerprint {
-    inode: u64,
-    length: u64,
-    modified: Option<SystemTime>,
-}
-
 impl Sources {
     /// Without sources; fetches over the network end as events.
     #[must_use]
@@ -96,6 +89,8 @@ impl Sources {
     /// longer named are forgotten.
     pub fn want(&mut self, wanted: &[Wanted], now: Instant) {
         let mut old = std::mem::take(&mut self.list);
+        let intervals: Vec<_> =
+            old.iter().map(|source| (source.id, source.refresh_interval)).collect();
         self.of_provider.clear();
         for want in wanted {
             let there = self.list.iter().position(|source| source.location == want.location);
@@ -116,6 +111,13 @@ impl Sources {
                 (a, b) => a.or(b),
             };
             self.of_provider.insert(want.provider.clone(), source.id);
+        }
+        // What is due by the old interval may be hours away.
+        for source in &mut self.list {
+            let before = intervals.iter().find(|(id, _)| *id == source.id);
+            if before.is_some_and(|(_, interval)| *interval != source.refresh_interval) {
+                source.schedule.hasten(now);
+            }
         }
     }
 
@@ -244,7 +246,7 @@ impl Source {
     /// Reads the file if it is another one than the last good one; true where the keys changed.
     fn read_file(&mut self, path: &Path, now: Instant, draw: Draw) -> bool {
         // Taken before reading: a write in between makes the next look differ.
-        let fingerprint = match fingerprint(path) {
+        let fingerprint = match Fingerprint::of(path) {
             Ok(fingerprint) => fingerprint,
             Err(error) => {
                 self.failed(&error.to_string(), now, draw);
@@ -369,13 +371,6 @@ fn reasons(ignored: &[(Option<String>, String)]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-fn fingerprint(path: &Path) -> io::Result<Fingerprint> {
-    use std::os::unix::fs::MetadataExt;
-    let metadata = fs::metadata(path)?;
-    let modified = metadata.modified().ok();
-    Ok(Fingerprint { inode: metadata.ino(), length: metadata.len(), modified })
-}
-
 /// One fetch on a thread of its own: a slow issuer delays nothing else.
 fn fetch_from_url(
     source: SourceId,
@@ -385,7 +380,10 @@ fn fetch_from_url(
 ) -> io::Result<()> {
     thread::Builder::new().name("jwks-fetch".into()).spawn(move || {
         let allow_http = url.starts_with("http://");
-        let outcome = fetch::from_url(&fetch::client(allow_http), &url, &known);
+        let fetch = || fetch::from_url(&fetch::client(allow_http), &url, &known);
+        // An outcome must come, or the source stays in flight for ever.
+        let outcome =
+            panic::catch_unwind(AssertUnwindSafe(fetch)).unwrap_or(Err(FetchError::Panicked));
         // The control thread may have ended.
         let _ = events.send(Event::Fetched { source, outcome });
     })?;

@@ -93,25 +93,31 @@ fn string(line: &mut Vec<u8>, name: &str, value: &str, bytes_max: usize) {
 }
 
 /// Copies runs that need no escape; `"`, `\`, and everything a terminal could take as a command
-/// (C0 controls, DEL) is written as an escape (RFC 8259 section 7).
+/// (C0 and C1 controls, DEL) is written as an escape (RFC 8259 section 7).
 fn escape(line: &mut Vec<u8>, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     let bytes = text.as_bytes();
     let mut copied = 0;
     for (position, &byte) in bytes.iter().enumerate() {
-        if !matches!(byte, 0..0x20 | b'"' | b'\\' | 0x7f) {
-            continue;
-        }
+        // A C1 control is 0xc2 and a byte that is the code point.
+        let (control, length) = match (byte, bytes.get(position + 1)) {
+            (0..0x20 | b'"' | b'\\' | 0x7f, _) => (byte, 1),
+            (0xc2, Some(&second @ 0x80..0xa0)) => (second, 2),
+            _ => continue,
+        };
         line.extend_from_slice(&bytes[copied..position]);
-        copied = position + 1;
-        match byte {
-            b'"' | b'\\' => line.extend_from_slice(&[b'\\', byte]),
-            _ => {
-                line.extend_from_slice(b"\\u00");
-                line.push(HEX[usize::from(byte >> 4)]);
-                line.push(HEX[usize::from(byte & 15)]);
-            }
+        copied = position + length;
+        if matches!(control, b'"' | b'\\') {
+            line.extend_from_slice(&[b'\\', control]);
+        } else {
+            append_escape(line, control);
         }
     }
     line.extend_from_slice(&bytes[copied..]);
+}
+
+fn append_escape(line: &mut Vec<u8>, control: u8) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    line.extend_from_slice(b"\\u00");
+    line.push(HEX[usize::from(control >> 4)]);
+    line.push(HEX[usize::from(control & 15)]);
 }

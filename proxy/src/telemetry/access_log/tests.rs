@@ -64,8 +64,8 @@ fn a_line_says_what_the_entry_says() {
 #[test]
 fn terminal_commands_are_escaped() {
     let mut line = Vec::new();
-    line::append(&mut line, &entry("\u{1b}\u{7f}\0", None));
-    assert!(String::from_utf8(line).unwrap().contains("\\u001b\\u007f\\u0000"));
+    line::append(&mut line, &entry("\u{1b}\u{7f}\0é\u{9b}", None));
+    assert!(String::from_utf8(line).unwrap().contains("\\u001b\\u007f\\u0000é\\u009b"));
 }
 
 #[test]

@@ -112,10 +112,22 @@ fn a_reload_keeps_the_keys_of_a_source_that_stays() {
 }
 
 #[test]
+fn a_reload_with_another_interval_fetches_at_once() {
+    let now = Instant::now();
+    let (mut sources, _events) = sources(&[url("a", Some(3600))], now);
+    let id = sources.list[0].id;
+    assert!(sources.fetched(id, text(&["k1"]), now));
+    sources.want(&[url("a", Some(3600))], now);
+    assert!(sources.next_due().unwrap() > now + Duration::from_secs(60), "nothing has changed");
+    sources.want(&[url("a", Some(10))], now);
+    assert_eq!(sources.next_due(), Some(now));
+}
+
+#[test]
 fn a_file_is_read_again_when_it_changes_and_kept_when_it_is_bad() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys.json");
-    fs::write(&path, set(&["k1"])).unwrap();
+    std::fs::write(&path, set(&["k1"])).unwrap();
     let mut now = Instant::now();
     let location = Location::File(path.clone());
     let wanted = Wanted { provider: "a".into(), location, refresh_interval: None };
@@ -127,14 +139,14 @@ fn a_file_is_read_again_when_it_changes_and_kept_when_it_is_bad() {
     };
     assert!(look(&mut sources));
     assert!(!look(&mut sources), "not read again");
-    fs::write(&path, set(&["k1", "k2"])).unwrap();
+    std::fs::write(&path, set(&["k1", "k2"])).unwrap();
     assert!(look(&mut sources));
-    fs::write(&path, "{\"keys\":").unwrap();
+    std::fs::write(&path, "{\"keys\":").unwrap();
     assert!(!look(&mut sources));
     assert_eq!(kids_of(&sources, "a"), ["k1", "k2"]);
-    fs::remove_file(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
     assert!(!look(&mut sources));
-    fs::write(&path, set(&["k3"])).unwrap();
+    std::fs::write(&path, set(&["k3"])).unwrap();
     assert!(look(&mut sources));
     assert_eq!(kids_of(&sources, "a"), ["k3"]);
     assert_eq!(sources.status("a").unwrap().last_error, None);
