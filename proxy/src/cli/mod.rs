@@ -1,6 +1,7 @@
 //! The command line: which subcommand, with which arguments; usage errors exit 64.
 
 pub mod check;
+pub mod demo;
 pub mod probe;
 pub mod run;
 pub mod schema;
@@ -33,6 +34,7 @@ struct Cli {
 enum Command {
     Run(run::Run),
     Check(check::Check),
+    Demo(demo::Demo),
     Schema(schema::Schema),
     Verify(verify::Verify),
     Token(token::Token),
@@ -46,6 +48,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => match cli.command {
             Command::Run(run) => run.run(),
             Command::Check(check) => check.run(),
+            Command::Demo(demo) => demo.run(),
             Command::Schema(schema) => schema.run(),
             Command::Verify(verify) => verify.run(),
             Command::Token(token) => token.run(),
