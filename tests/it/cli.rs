@@ -101,8 +101,8 @@ fn check_tells_all_problems_at_once_where_they_are() {
         assert!(found, "no line with {start:?} and {part:?} in:\n{text}");
     };
     problem("gateway.json:2:37: listeners[0].adress: ", "address");
-    problem("gateway.json:5:31: routes[0].upstream: ", "nowhere");
-    problem("gateway.json:7:14: workers: ", "auto");
+    problem("gateway.json:5:20: routes[0].upstream: ", "nowhere");
+    problem("gateway.json:7:3: workers: ", "auto");
 }
 
 #[test]

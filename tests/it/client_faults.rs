@@ -4,6 +4,7 @@ use std::sync::mpsc::channel;
 
 use serde_json::json;
 
+use crate::harness::deadline::told;
 use crate::harness::message::{WireError, read_request_head, read_response_head};
 use crate::harness::upstream::ok;
 use crate::harness::{Baseline, Client, Config, Gateway, Upstream};
@@ -63,7 +64,7 @@ fn a_reset_inside_the_body_ends_the_upstream_request() {
     upstream.request();
     client.reset();
     // A cut body must not look like a whole one.
-    let body = seen.recv().unwrap();
+    let body = told(&seen);
     assert!(matches!(body, Err(WireError::Truncated(_) | WireError::Reset)), "{body:?}");
     before.expect_restored(&gateway, "/alive");
 }
@@ -83,7 +84,7 @@ fn a_cut_chunked_body_does_not_arrive_as_a_whole_one() {
     client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n");
     upstream.request();
     drop(client);
-    let body = seen.recv().unwrap();
+    let body = told(&seen);
     assert!(matches!(body, Err(WireError::Truncated(_) | WireError::Reset)), "{body:?}");
     before.expect_restored(&gateway, "/alive");
 }
@@ -104,7 +105,7 @@ fn a_client_that_vanishes_while_it_waits_frees_the_upstream() {
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     upstream.request();
     client.reset();
-    seen.recv().unwrap();
+    told(&seen);
     before.expect_restored(&gateway, "/alive");
 }
 
@@ -131,7 +132,7 @@ fn a_client_that_leaves_inside_the_response_frees_the_upstream() {
         } else {
             drop(client);
         }
-        seen.recv().unwrap();
+        told(&seen);
     }
     before.expect_restored(&gateway, "/alive");
 }

@@ -3,6 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
 use crate::harness::gateway::BINARY;
 use crate::harness::{Client, Message, wait_until};
 
@@ -12,20 +15,23 @@ struct Demo {
     lines: Vec<String>,
     // Kept open: a demo whose reader is gone would fail to print.
     printed: BufReader<std::process::ChildStdout>,
+    folder: TempDir,
 }
 
 impl Demo {
     fn start(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let mut child = Command::new(BINARY)
             .arg("demo")
             .args(arguments)
+            .env("TMPDIR", folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let printed = BufReader::new(child.stdout.take().unwrap());
-        let mut demo = Self { child, lines: Vec::new(), printed };
+        let mut demo = Self { child, lines: Vec::new(), printed, folder };
         while !demo.lines.last().is_some_and(|line: &String| line.contains("Ctrl-C")) {
             let mut line = String::new();
             let length = demo.printed.read_line(&mut line).unwrap();
@@ -100,4 +106,25 @@ fn tokens_pass_while_keys_rotate() {
         assert_eq!(protected(&original), 200, "an older token passes while it lives");
     }
     assert_eq!(ask(first).status(), 200, "the printed one does too");
+}
+
+#[test]
+fn ctrl_c_ends_it_with_0_and_leaves_nothing_behind() {
+    let mut demo = Demo::start(&[]);
+    assert_eq!(std::fs::read_dir(demo.folder.path()).unwrap().count(), 1);
+    kill_process(Pid::from_child(&demo.child), Signal::INT).unwrap();
+    let status = wait_until("the demo to end", || demo.child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(std::fs::read_dir(demo.folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn its_ports_can_be_chosen_and_one_in_use_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for flag in ["--port", "--issuer-port", "--upstream-port"] {
+        let output = Command::new(BINARY).args(["demo", flag, &port]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{flag}");
+        assert!(!output.stderr.is_empty(), "{flag} says why");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 
+use crate::harness::deadline::told;
 use crate::harness::message::read_response_head;
 use crate::harness::upstream::ok;
 use crate::harness::{Config, Gateway, Upstream, wait_until};
@@ -14,7 +15,7 @@ fn waiting_upstream() -> (Upstream, std::sync::mpsc::Sender<()>) {
     let wait = std::sync::Mutex::new(wait);
     let upstream = Upstream::scripted(move |_, mut peer| {
         peer.request();
-        wait.lock().unwrap().recv().unwrap();
+        told(&wait.lock().unwrap());
         peer.send(ok("finished"));
     });
     (upstream, go)
@@ -77,7 +78,7 @@ fn a_drained_gateway_is_not_ready() {
 
 #[test]
 fn sigint_stops() {
-    let (upstream, _go) = waiting_upstream();
+    let (upstream, go) = waiting_upstream();
     let mut gateway = Gateway::start(&Config::forwarding_to(&upstream));
     let mut busy = gateway.client();
     busy.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -86,7 +87,7 @@ fn sigint_stops() {
     busy.wait_for_end();
     assert!(gateway.wait_for_exit().code().is_some());
     // Lets the upstream's script see the end instead of a closed channel.
-    _go.send(()).unwrap();
+    go.send(()).unwrap();
 }
 
 #[test]

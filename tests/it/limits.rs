@@ -86,16 +86,23 @@ fn a_body_may_be_as_long_as_the_limit() {
     assert_eq!(ask(&gateway, by_chunks(1024)).0.status(), 200);
     upstream.request();
     upstream.request();
-    expect_refused(&gateway, by_length(1025), 413);
-    expect_refused(&gateway, by_chunks(1040), 413);
+    assert_eq!(ask(&gateway, by_length(1025)).0.status(), 413);
+    assert_eq!(ask(&gateway, by_chunks(1040)).0.status(), 413);
     upstream.expect_no_request();
 }
 
 #[test]
 fn a_body_over_the_limit_is_refused_before_it_is_sent() {
     let (upstream, gateway) = limited("request_body_bytes", "1KiB");
-    expect_refused(&gateway, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1025\r\n\r\n", 413);
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1025\r\n\r\n";
+    let (response, mut client) = ask(&gateway, head);
+    assert_eq!(response.status(), 413);
     upstream.expect_no_request();
+    if response.field("Connection").is_none() {
+        // The body may follow; it is thrown away.
+        client.send("b".repeat(1025));
+        assert_eq!(client.get("/alive").text(), "yes");
+    }
 }
 
 #[test]

@@ -146,10 +146,13 @@ fn the_access_log_may_go_to_a_file() {
 
 #[test]
 fn what_a_client_sends_cannot_forge_a_line() {
-    let gateway = Gateway::start(&Config::new().respond(json!({}), "x"));
-    assert_eq!(gateway.client().get("/a\"},{\"status\":\"b").status(), 200);
+    let (upstream, key) = (Upstream::saying("x"), Key::p256("k1"));
+    let gateway = Gateway::start(&Config::protecting(&upstream, &[&key]));
+    let kid = "a\"}\\,{\"status\":\"b";
+    let token = Token::new().header("kid", kid).sign(&key);
+    assert_eq!(gateway.client().get_as("/", &token).status(), 401);
     let lines = wait_until("the line", || Some(gateway.access_log()).filter(|l| !l.is_empty()));
-    assert_eq!(lines[0]["path"], json!("/a\"},{\"status\":\"b"));
+    assert_eq!(lines[0]["kid"], json!(kid));
     assert_eq!(lines.len(), 1);
 }
 

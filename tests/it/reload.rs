@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 
+use crate::harness::deadline::told;
 use crate::harness::upstream::ok;
 use crate::harness::{Client, Config, Gateway, Key, Upstream, wait_until};
 use serde_json::json;
@@ -57,7 +58,7 @@ fn a_request_in_flight_finishes_under_the_rules_it_began_with() {
     let wait = std::sync::Mutex::new(wait);
     let upstream = Upstream::scripted(move |_, mut peer| {
         peer.request();
-        wait.lock().unwrap().recv().unwrap();
+        told(&wait.lock().unwrap());
         peer.send(ok("slow"));
     });
     let config =

@@ -87,7 +87,7 @@ fn keys_that_come_late_make_the_gateway_ready() {
     assert_eq!(gateway.client().get_as("/", &token).status(), 503);
     issuer.serve(&[&key]);
     wait_for_status(&gateway, &token, 200);
-    assert_eq!(gateway.admin("/readyz").status(), 200);
+    wait_until("readiness", || (gateway.admin("/readyz").status() == 200).then_some(()));
 }
 
 #[test]

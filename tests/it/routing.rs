@@ -87,7 +87,7 @@ fn a_listener_restricts_a_route() {
             "listeners",
             json!([
                 { "name": "public", "address": "127.0.0.1:0" },
-                { "name": "inner", "address": "127.0.0.1:0" },
+                { "name": "inner", "address": "127.0.0.2:0" },
             ]),
         )
         .respond(json!({ "listener": "inner", "path": "/secret" }), "inside");
@@ -161,7 +161,7 @@ fn redirect_sends_the_client_elsewhere() {
 fn a_body_that_the_gateway_answers_itself_does_not_become_a_request() {
     let gateway = naming(&[("x", json!({ "path": "/x" }))]);
     let mut client = gateway.client();
-    client.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 33\r\n\r\n");
+    client.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 34\r\n\r\n");
     client.send("GET /smuggled HTTP/1.1\r\nHost: a\r\n\r");
     let response = client.response();
     assert_eq!(response.text(), "x");

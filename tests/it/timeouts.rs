@@ -3,7 +3,7 @@
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use crate::harness::deadline::pace;
+use crate::harness::deadline::{pace, told};
 use crate::harness::message::{WireError, read_response_head};
 use crate::harness::upstream::{Unanswering, ok};
 use crate::harness::{Baseline, Config, Gateway, Upstream, wait_until};
@@ -146,7 +146,7 @@ fn a_client_that_never_reads_is_cut() {
     let mut client = gateway.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(read_response_head(&mut client, "GET").unwrap().status(), 200);
-    cut.recv().unwrap();
+    told(&cut);
     before.expect_restored(&gateway, "/alive");
 }
 

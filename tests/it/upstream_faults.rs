@@ -134,8 +134,11 @@ fn a_chunked_body_that_turns_to_garbage_cuts_the_response() {
     let before = Baseline::take(&gateway);
     let mut client = gateway.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    // A 502 is right too, where head and garbage came together.
     let got = client.try_response("GET");
-    assert!(matches!(got, Err(WireError::Truncated(_) | WireError::Reset)), "{got:?}");
+    let cut = matches!(got, Err(WireError::Truncated(_) | WireError::Reset));
+    assert!(cut || got.as_ref().is_ok_and(|response| response.status() == 502), "{got:?}");
+    drop(client);
     before.expect_restored(&gateway, "/alive");
 }
 

@@ -131,6 +131,7 @@ impl Demo {
                 { "name": "open", "match": { "path_prefix": "/" }, "upstream": "demo" },
             ],
             "admin": { "address": SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) },
+            "limits": { "connections": 1000 },
             "log": { "level": "warn" },
         })
     }

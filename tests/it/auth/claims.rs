@@ -218,7 +218,7 @@ fn connection_cannot_take_a_claim_field_away() {
         config.set("jwt.providers.tests.claim_headers", json!({ "x-user": "sub" }))
     });
     let token = Token::new().sign(&guarded.key);
-    let fields = format!("Authorization: Bearer {token}\r\nConnection: X-User, Authorization\r\n");
+    let fields = format!("Authorization: Bearer {token}\r\nConnection: X-User\r\n");
     assert_eq!(guarded.gateway.client().get_with("/", &fields).status(), 200);
     assert_eq!(guarded.upstream.request().field("x-user"), Some("alice"));
 }

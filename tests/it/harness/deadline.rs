@@ -1,5 +1,6 @@
 //! The one place where a test waits: for a condition with a deadline, or to be a slow peer.
 
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up. Generous: it is reached by failures only.
@@ -29,6 +30,12 @@ pub fn wait<T>(mut condition: impl FnMut() -> Option<T>) -> Option<T> {
         }
         std::thread::sleep(LOOK_EVERY);
     }
+}
+
+/// What another thread of the test tells, before the test gives up.
+#[track_caller]
+pub fn told<T>(receiver: &Receiver<T>) -> T {
+    receiver.recv_timeout(PATIENCE).expect("word from the other side")
 }
 
 /// Lets time pass: for a peer whose slowness is what the test is about, never to wait for the

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::harness::deadline::told;
 use crate::harness::message::Framing;
 use crate::harness::upstream::ok;
 use crate::harness::{Config, Gateway, Upstream};
@@ -86,7 +87,7 @@ fn an_upstream_that_does_not_read_holds_the_client_back() {
     let wait = std::sync::Mutex::new(wait);
     let upstream = Upstream::scripted(move |_, mut peer| {
         let mut request = peer.request_head();
-        wait.lock().unwrap().recv().unwrap();
+        told(&wait.lock().unwrap());
         peer.body(&mut request);
         peer.send(ok(hash(&request.body).as_ref()));
     });
@@ -118,7 +119,7 @@ fn a_client_that_does_not_read_holds_the_upstream_back() {
     let gateway = Gateway::start(&Config::forwarding_to(&upstream));
     let mut client = gateway.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    let some = sent.recv().unwrap();
+    let some = told(&sent);
     assert!(some < 32 * 1024 * 1024, "the gateway took {some} bytes that nobody reads");
     assert_eq!(hash(&client.response().body).as_ref(), expected.as_ref());
 }
