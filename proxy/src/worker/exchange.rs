@@ -415,7 +415,9 @@ impl<'a> Exchange<'a> {
             return Ok(Response::Interim);
         }
         let limits = head_limits(&self.live.snapshot.limits);
-        let keep = self.facts.keep_alive && upload_done;
+        // A drain that began meanwhile is announced, too.
+        let finishing = self.core.is_draining() || self.connection.listener.is_closed();
+        let keep = self.facts.keep_alive && upload_done && !finishing;
         respond::write_final(out, head, &self.facts, keep, limits)
             .map(Response::Final)
             .map_err(too_large)
