@@ -25,49 +25,45 @@ impl UpstreamState {
     }
 
     fn pick_if(&self, usable: impl Fn(&Rc<EndpointState>) -> bool) -> Option<&Rc<EndpointState>> {
-        let first = self.next_usable(&usable)?;
-        if self.endpoints.len() == 1 {
-            return Some(first);
-        }
-        match self.balance {
-            Balance::RoundRobin => Some(first),
-            Balance::PowerOfTwo => {
-                let second = self.next_usable(&usable).unwrap_or(first);
-                Some(if second.in_flight() < first.in_flight() { second } else { first })
-            }
-        }
-    }
-
-    /// The first usable endpoint from where the cursor stands; moves the cursor behind it.
-    fn next_usable(
-        &self,
-        usable: &impl Fn(&Rc<EndpointState>) -> bool,
-    ) -> Option<&Rc<EndpointState>> {
         let count = self.endpoints.len();
-        let start = match self.balance {
-            Balance::RoundRobin => self.cursor.get(),
-            Balance::PowerOfTwo => self.random(),
-        };
-        // The remainder is less than `count`, a usize.
-        let start = usize::try_from(start.checked_rem(count as u64)?).ok()?;
-        let found = (0..count)
-            .map(|step| (start + step) % count)
-            .find(|&at| usable(&self.endpoints[at]))?;
-        if self.balance == Balance::RoundRobin {
-            self.cursor.set(found as u64 + 1);
+        if count == 0 {
+            return None;
         }
-        Some(&self.endpoints[found])
+        let usable_from = |start: usize| {
+            (0..count).map(|step| (start + step) % count).find(|&at| usable(&self.endpoints[at]))
+        };
+        let picked = match self.balance {
+            Balance::RoundRobin => {
+                let at = usable_from(below(self.cursor.get(), count))?;
+                self.cursor.set(at as u64 + 1);
+                at
+            }
+            Balance::PowerOfTwo => {
+                let one = usable_from(below(self.random(), count))?;
+                // Two different ones, where there are two.
+                let step = 1 + below(self.random(), count.saturating_sub(1).max(1));
+                let other = usable_from((one + step) % count)?;
+                let busy = |at: usize| self.endpoints[at].in_flight();
+                if busy(other) < busy(one) { other } else { one }
+            }
+        };
+        Some(&self.endpoints[picked])
     }
 
-    /// xorshift64 (Marsaglia 2003): spread is all that is asked of it.
+    /// xorshift64 (Marsaglia 2003): spread is all that is asked of it. Its state is never 0.
     fn random(&self) -> u64 {
-        let mut state = self.cursor.get() | 1;
+        let mut state = self.cursor.get();
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         self.cursor.set(state);
         state >> 16
     }
+}
+
+/// `number` brought below `count`, which is not 0.
+fn below(number: u64, count: usize) -> usize {
+    usize::try_from(number % count as u64).unwrap_or_default()
 }
 
 fn is_in(tried: &[Rc<EndpointState>], endpoint: &Rc<EndpointState>) -> bool {

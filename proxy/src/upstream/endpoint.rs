@@ -104,7 +104,7 @@ impl EndpointState {
     pub fn succeeded(&self) {
         let mut health = self.health.get();
         if health.succeeded() {
-            tracing::info!(upstream = %self.upstream, endpoint = %self.label, "endpoint is back");
+            tracing::info!(upstream = %self.upstream, endpoint = %self.label, "ejected endpoint is back");
         }
         self.health.set(health);
     }
@@ -117,7 +117,7 @@ impl EndpointState {
             self.counters.increment(self.cells.ejections);
             tracing::warn!(
                 upstream = %self.upstream, endpoint = %self.label, reason, rest_s = rest.as_secs(),
-                "endpoint rests after failures in a row"
+                "endpoint ejected after failures in a row"
             );
         }
         self.health.set(health);

@@ -102,7 +102,8 @@ impl UpstreamState {
                 }
             })
             .collect();
-        let cursor = Cell::new(old.map_or_else(balance::seed, |old| old.cursor.get()));
+        // Not 0, which the random state would never leave.
+        let cursor = Cell::new(old.map_or_else(balance::seed, |old| old.cursor.get()) | 1);
         Self { name: upstream.name.clone(), balance: upstream.balance, endpoints, cursor }
     }
 }

@@ -6,6 +6,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::ptr;
 
 use io_uring::opcode;
+use rustix::net::SocketFlags;
 
 use super::{SharedFd, cancel_all, submit};
 
@@ -42,8 +43,26 @@ impl Listener {
         Ok((fd, peer))
     }
 
+    /// A connection that already waits to be accepted, or none; never waits itself.
+    ///
+    /// # Errors
+    /// As the kernel has them, beside that nothing waits.
+    pub fn accept_waiting(&self) -> io::Result<Option<(OwnedFd, SocketAddr)>> {
+        rustix::io::ioctl_fionbio(&*self.fd.0, true)?;
+        match rustix::net::acceptfrom_with(&*self.fd.0, SocketFlags::CLOEXEC) {
+            Ok((socket, Some(peer))) => {
+                let peer =
+                    SocketAddr::try_from(peer).map_err(|_| io::ErrorKind::AddrNotAvailable)?;
+                Ok(Some((socket, peer)))
+            }
+            Ok((_, None)) => Err(io::ErrorKind::NotConnected.into()),
+            Err(rustix::io::Errno::AGAIN) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Ends a wait in [`Self::accept`]. Connections still in the backlog are reset when the last
-    /// reference to the socket goes.
+    /// reference to the socket goes; see [`Self::accept_waiting`].
     pub fn cancel(&self) {
         cancel_all(self.fd.raw());
     }

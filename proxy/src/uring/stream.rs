@@ -103,6 +103,14 @@ impl Stream {
         poll::readable(&self.fd).await.0.map(drop)
     }
 
+    /// Waits until the connection is reset or fails; an orderly close of the peer's is neither.
+    ///
+    /// # Errors
+    /// `ECANCELED` when cancelled.
+    pub async fn reset(&self) -> io::Result<()> {
+        poll::reset(&self.fd).await.0.map(drop)
+    }
+
     /// `TimedOut` where the deadline is what ended the operation, otherwise the error itself.
     #[must_use]
     pub fn timed_out_or(&self, error: io::Error) -> io::Error {

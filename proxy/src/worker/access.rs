@@ -11,6 +11,7 @@ use std::time::{Instant, SystemTime};
 use super::core::{Core, Live};
 use super::listener::ListenerState;
 use super::reason::Reason;
+use super::reply::Written;
 use crate::auth::{Refusal, VerifiedToken};
 use crate::http1::RequestHead;
 use crate::snapshot::ids::{ProviderId, RouteId, UpstreamId};
@@ -116,6 +117,12 @@ impl Record {
     /// When the head was complete, by the wall clock.
     pub(super) fn time(&self) -> SystemTime {
         self.time
+    }
+
+    /// An answer of the gateway's own has been written.
+    pub(super) fn answered(&mut self, written: Written) {
+        self.status = written.status;
+        self.sent.set(written.body_bytes as u64);
     }
 
     pub(super) fn passed(&mut self, token: &Rc<VerifiedToken>) {

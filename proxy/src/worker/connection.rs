@@ -24,6 +24,7 @@ use super::listener::ListenerState;
 use super::reason::{Gate, Reason};
 use crate::http1::{BodyLength, RequestError, head_end};
 use crate::relay::Source;
+use crate::snapshot::ids::ListenerId;
 use crate::snapshot::route_table::Action;
 use crate::uring::{Buffer, Stream};
 
@@ -160,15 +161,17 @@ impl Client {
 
     /// Whether the connection has no future once nothing is in hand.
     fn must_close(&self) -> bool {
-        self.core.is_draining() || self.state.listener.id().is_none()
+        self.core.is_draining() || self.state.listener.is_closed()
     }
 
     /// Serves the request that begins in `buffer`.
     async fn request(&self, mut buffer: Buffer) -> Next {
         let live = self.core.live();
-        let verdict = match self.read_head(&live, &mut buffer) {
+        // A listener that a reload has taken out has no routes any more.
+        let Some(listener) = self.state.listener.id() else { return Next::Close };
+        let verdict = match self.read_head(&live, listener, &buffer) {
             Verdict::Incomplete => {
-                let (verdict, whole) = Box::pin(self.slow_head(&live, buffer)).await;
+                let (verdict, whole) = Box::pin(self.slow_head(&live, listener, buffer)).await;
                 buffer = whole;
                 verdict
             }
@@ -186,23 +189,20 @@ impl Client {
     }
 
     /// Judges what is in the buffer.
-    fn read_head(&self, live: &Live, buffer: &mut Buffer) -> Verdict {
-        let Some((id, listener)) =
-            self.state.listener.id().zip(live.listener(&self.state.listener))
-        else {
-            return Verdict::Incomplete;
-        };
-        judge(&self.core, live, &self.state, (id, listener), buffer.filled())
+    fn read_head(&self, live: &Live, listener: ListenerId, buffer: &Buffer) -> Verdict {
+        judge(&self.core, live, &self.state, listener, buffer.filled())
     }
 
     /// Receives until the head is whole. `Incomplete` where the client left instead.
-    async fn slow_head(&self, live: &Live, mut buffer: Buffer) -> (Verdict, Buffer) {
+    async fn slow_head(
+        &self,
+        live: &Live,
+        listener: ListenerId,
+        mut buffer: Buffer,
+    ) -> (Verdict, Buffer) {
         let stream = &self.state.stream;
         stream.arm(live.snapshot.timeouts.head);
         loop {
-            if self.state.listener.id().is_none() {
-                return (Verdict::Incomplete, buffer);
-            }
             let seen = buffer.len();
             buffer.compact();
             if buffer.receivable() == 0 {
@@ -218,11 +218,12 @@ impl Client {
             let (result, returned) = stream.recv(buffer).await;
             buffer = returned;
             match result {
-                Ok(received) if received > 0 => {}
-                Err(_) if stream.expired() => {
+                // Whatever came with it: a client that always has one more byte is late as well.
+                _ if stream.expired() => {
                     let reason = Reason::Gate(Gate::HeadTimeout);
                     return (self.refuse_unparsed(live, reason), buffer);
                 }
+                Ok(received) if received > 0 => {}
                 _ => {
                     self.core.count(self.core.cells.refusal(Reason::Gate(Gate::ClientLeft)));
                     return (Verdict::Incomplete, buffer);
@@ -230,7 +231,7 @@ impl Client {
             }
             let full = buffer.len() >= live.snapshot.limits.head_bytes;
             if full || head_end(buffer.filled(), seen) {
-                match self.read_head(live, &mut buffer) {
+                match self.read_head(live, listener, &buffer) {
                     Verdict::Incomplete => {}
                     verdict => {
                         stream.disarm();
@@ -289,18 +290,19 @@ impl Client {
     /// Reads and throws away a short body that nobody wants.
     async fn discard_body(&self, live: &Live, facts: Facts, mut buffer: Buffer) -> Next {
         let mut source = Source::new(facts.body, judge::head_limits(&live.snapshot.limits));
-        self.state.stream.arm(live.snapshot.timeouts.body_progress);
+        let stream = &self.state.stream;
+        stream.arm(live.snapshot.timeouts.body_progress);
         loop {
             // Only bodies of a known length are discarded: those cannot be malformed.
             let Ok(step) = source.step(&mut buffer) else { return Next::Close };
             if step.done {
-                self.state.stream.disarm();
+                stream.disarm();
                 return Next::Continue(step.leftover.map_or(Input::Empty, Input::Buffered));
             }
             buffer.clear();
-            let (result, returned) = self.state.stream.recv(buffer).await;
+            let (result, returned) = stream.recv(buffer).await;
             buffer = returned;
-            if !matches!(result, Ok(received) if received > 0) {
+            if stream.expired() || !matches!(result, Ok(received) if received > 0) {
                 return Next::Close;
             }
         }
@@ -318,7 +320,7 @@ impl Client {
             let (result, returned) = stream.recv(buffer).await;
             buffer = returned;
             match result {
-                Ok(received) if received > 0 => total += received,
+                Ok(received) if received > 0 && !stream.expired() => total += received,
                 _ => return,
             }
         }

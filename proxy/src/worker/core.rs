@@ -146,9 +146,11 @@ impl Core {
         opened: Vec<(std::net::SocketAddr, std::net::TcpListener)>,
     ) {
         let mut listeners = self.listeners.borrow_mut();
+        let mut any_closed = false;
         listeners.retain(|listener| {
             let stays = listener.adopt(snapshot);
             if !stays {
+                any_closed = true;
                 listener.close();
             }
             stays
@@ -161,7 +163,9 @@ impl Core {
             }
         }
         drop(listeners);
-        self.wake_idle_connections();
+        if any_closed {
+            self.wake_idle_connections();
+        }
     }
 
     /// Idle connections look whether they may stay.

@@ -11,8 +11,11 @@
 //! never takes a part for the whole.
 
 use std::cell::Cell;
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::access::Record;
 use super::connection::ConnectionState;
@@ -31,6 +34,9 @@ use crate::uring::{Buffer, Recv, Stream};
 
 /// Interim responses passed on for one request. More is an upstream gone wrong.
 const INTERIM_MAX: u32 = 8;
+
+/// How long a response may take before the client is watched as well.
+const CLIENT_UNWATCHED: Duration = Duration::from_secs(1);
 
 /// What becomes of the client's connection.
 #[derive(Debug)]
@@ -276,12 +282,8 @@ impl<'a> Exchange<'a> {
         upload_done: &Cell<bool>,
     ) -> Result<Begun, Failure> {
         let mut interim = 0;
-        let limit = self.live.snapshot.timeouts.response;
         loop {
-            if upload_done.get() {
-                upstream.arm(limit);
-            }
-            let (result, mut buffer) = receiving.await;
+            let (result, mut buffer) = self.received(upstream, receiving, upload_done).await?;
             match result {
                 Ok(received) if received > 0 => {}
                 Err(_) if upstream.expired() => return Err(Failure::gate(Gate::UpstreamTimeout)),
@@ -310,6 +312,58 @@ impl<'a> Exchange<'a> {
             buffer.compact();
             receiving = upstream.recv(buffer);
         }
+    }
+
+    /// Awaits the next bytes of a response. Of a whole request that takes its time, the client is
+    /// watched too: not from the start, because most answers come sooner than that is worth.
+    async fn received(
+        &self,
+        upstream: &Stream,
+        receiving: Recv,
+        upload_done: &Cell<bool>,
+    ) -> Result<(io::Result<usize>, Buffer), Failure> {
+        if !upload_done.get() {
+            // The upload has its own deadlines, on both connections.
+            return Ok(receiving.await);
+        }
+        let limit = self.live.snapshot.timeouts.response;
+        upstream.arm(limit.min(CLIENT_UNWATCHED));
+        let (result, buffer) = receiving.await;
+        match limit.checked_sub(CLIENT_UNWATCHED) {
+            Some(left) if result.is_err() && upstream.expired() => {
+                Box::pin(self.received_or_reset(upstream, buffer, left)).await
+            }
+            _ => Ok((result, buffer)),
+        }
+    }
+
+    /// Awaits the next bytes of a response, or that the client resets its connection.
+    async fn received_or_reset(
+        &self,
+        upstream: &Stream,
+        buffer: Buffer,
+        limit: Duration,
+    ) -> Result<(io::Result<usize>, Buffer), Failure> {
+        let client = &self.connection.stream;
+        upstream.arm(limit);
+        let mut receiving = upstream.recv(buffer);
+        let mut reset = pin!(client.reset());
+        let mut gone = false;
+        let received = poll_fn(|context| {
+            if !gone && reset.as_mut().poll(context).is_ready() {
+                gone = true;
+                upstream.cancel();
+            }
+            Pin::new(&mut receiving).poll(context)
+        })
+        .await;
+        if gone {
+            return Err(Failure::gate(Gate::ClientLost));
+        }
+        client.cancel();
+        // Cancelled, or reset just now: the send will find out.
+        let _ = reset.await;
+        Ok(received)
     }
 
     /// Parses one response head off the front of `buffer`.
@@ -361,7 +415,9 @@ impl<'a> Exchange<'a> {
             return Ok(Response::Interim);
         }
         let limits = head_limits(&self.live.snapshot.limits);
-        let keep = self.facts.keep_alive && upload_done;
+        // A drain that began meanwhile is announced, too.
+        let finishing = self.core.is_draining() || self.connection.listener.is_closed();
+        let keep = self.facts.keep_alive && upload_done && !finishing;
         respond::write_final(out, head, &self.facts, keep, limits)
             .map(Response::Final)
             .map_err(too_large)
@@ -430,7 +486,7 @@ impl<'a> Exchange<'a> {
             keep_alive_10: self.facts.version == Version::Http10,
         };
         let mut out = self.live.heads.take();
-        record.status = reply::refuse(&mut out, failure.reason, None, framing).unwrap_or(500);
+        record.answered(reply::refuse(&mut out, failure.reason, None, framing));
         let limit = self.live.snapshot.timeouts.body_progress;
         let (sent, _) = self.connection.stream.send_all(out, limit).await;
         self.finish(record);

@@ -12,7 +12,7 @@ use super::reason::{Gate, Reason};
 use super::reply::{self, Framing};
 use crate::auth::{self, Authorization, Refusal};
 use crate::http1::{
-    BodyLength, FieldSlots, HeadLimits, Progress, RequestHead, Version, parse_request,
+    BodyLength, FieldSlots, HeadLimits, Progress, RequestHead, Target, Version, parse_request,
 };
 use crate::snapshot::Listener;
 use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
@@ -73,9 +73,10 @@ pub(super) fn judge(
     core: &Core,
     live: &Live,
     connection: &ConnectionState,
-    listener: (ListenerId, &Listener),
+    listener: ListenerId,
     bytes: &[u8],
 ) -> Verdict {
+    let listener = (listener, &live.snapshot.listeners[listener.index()]);
     let mut slots = FieldSlots::new();
     let parsed = parse_request(bytes, &mut slots, head_limits(&live.snapshot.limits));
     let case = match parsed {
@@ -95,7 +96,7 @@ pub(super) fn refuse_unparsed(core: &Core, live: &Live, reason: Reason) -> Answe
     let mut record = Record::new(core, None);
     let mut out = live.heads.take();
     let framing = Framing { head_only: false, close: true, keep_alive_10: false };
-    record.status = reply::refuse(&mut out, reason, None, framing).unwrap_or(500);
+    record.answered(reply::refuse(&mut out, reason, None, framing));
     record.reason = Some(reason);
     Answer { out, record, facts: None, rest: None }
 }
@@ -196,7 +197,12 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
     fn find_route(&self) -> Option<RouteId> {
         let mut lower = [0; HOST_BYTES_MAX];
         let host = bare_host(self.head.host, &mut lower)?;
-        let (path, method) = (self.head.target.path(), self.head.method);
+        let method = self.head.method;
+        let path = match self.head.target {
+            // The server as a whole is asked: whoever takes everything takes it.
+            Target::Asterisk => "/",
+            _ => self.head.target.path(),
+        };
         self.live.snapshot.routes.find(self.listener.0, host, path, method)
     }
 
@@ -243,7 +249,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         let framing = self.framing();
         let policy = self.live.snapshot.routes.route(route).auth.as_ref();
         let challenge = policy.map(|policy| (&refusal, policy));
-        self.record.status = reply::refuse(&mut out, reason, challenge, framing).unwrap_or(500);
+        self.record.answered(reply::refuse(&mut out, reason, challenge, framing));
         self.record.refused(refusal);
         self.answer(out, reason)
     }
@@ -251,7 +257,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
     fn refuse(mut self, reason: Reason) -> Verdict {
         let mut out = self.live.heads.take();
         let framing = self.framing();
-        self.record.status = reply::refuse(&mut out, reason, None, framing).unwrap_or(500);
+        self.record.answered(reply::refuse(&mut out, reason, None, framing));
         self.answer(out, reason)
     }
 

@@ -1,8 +1,9 @@
 //! Accept loops: connections from this worker's listening sockets, bounded in number.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,24 +16,31 @@ use crate::uring::{Listener, Stream};
 /// How long to wait when the process is out of descriptors: accepting again at once would spin.
 const OUT_OF_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(50);
 
-/// One listening socket of this worker and what its connections refer to.
+/// One listener of this worker: what its connections refer to. The socket itself belongs to the
+/// accept loop, so that it closes while connections are still being served.
 #[derive(Debug)]
 pub(super) struct ListenerState {
     /// As configured; what identifies it over reloads.
-    pub(super) address: SocketAddr,
-    socket: Listener,
-    /// Its place in the current snapshot, or none once it has been taken out.
+    address: SocketAddr,
+    socket: RefCell<Option<Rc<Listener>>>,
+    /// Its place in the current snapshot, or none once a reload has taken it out.
     id: Cell<Option<ListenerId>>,
 }
 
 impl ListenerState {
     pub(super) fn new(address: SocketAddr, socket: TcpListener) -> Rc<Self> {
-        Rc::new(Self { address, socket: Listener::new(socket), id: Cell::new(None) })
+        let socket = RefCell::new(Some(Rc::new(Listener::new(socket))));
+        Rc::new(Self { address, socket, id: Cell::new(None) })
     }
 
-    /// Its place in the snapshot that is current, or none: finish and close.
+    /// Its place in the snapshot that is current.
     pub(super) fn id(&self) -> Option<ListenerId> {
         self.id.get()
+    }
+
+    /// Whether it accepts no more: its connections finish what they have in hand and close.
+    pub(super) fn is_closed(&self) -> bool {
+        self.socket.borrow().is_none()
     }
 
     /// Finds its place in a new snapshot and says whether it has one.
@@ -44,19 +52,19 @@ impl ListenerState {
 
     /// Accepts no more.
     pub(super) fn close(&self) {
-        self.id.set(None);
-        self.socket.cancel();
+        if let Some(socket) = self.socket.take() {
+            socket.cancel();
+        }
     }
 }
 
-/// Accepts until the listener is closed.
+/// Accepts until the listener is closed, and then what was waiting already: a client whose
+/// connection the kernel has accepted is served.
 pub(super) async fn accept_loop(core: Rc<Core>, listener: Rc<ListenerState>) {
-    while listener.id().is_some() {
-        match listener.socket.accept().await {
-            Ok((socket, peer)) => {
-                let stream = Stream::new(socket, &core.wheel);
-                connection::start(&core, &listener, stream, peer);
-            }
+    let Some(socket) = listener.socket.borrow().clone() else { return };
+    while !listener.is_closed() {
+        match socket.accept().await {
+            Ok(accepted) => take(&core, &listener, accepted),
             Err(error) if is_exhaustion(&error) => {
                 tracing::warn!(%error, "cannot accept; trying again");
                 tokio::time::sleep(OUT_OF_DESCRIPTORS_PAUSE).await;
@@ -65,6 +73,13 @@ pub(super) async fn accept_loop(core: Rc<Core>, listener: Rc<ListenerState>) {
             Err(_) => {}
         }
     }
+    while let Ok(Some(accepted)) = socket.accept_waiting() {
+        take(&core, &listener, accepted);
+    }
+}
+
+fn take(core: &Rc<Core>, listener: &Rc<ListenerState>, (socket, peer): (OwnedFd, SocketAddr)) {
+    connection::start(core, listener, Stream::new(socket, &core.wheel), peer);
 }
 
 fn is_exhaustion(error: &io::Error) -> bool {

@@ -52,18 +52,24 @@ pub(super) fn status(reason: Reason) -> u16 {
     }
 }
 
-/// Writes the whole answer to a request that is not served as asked.
-///
-/// # Errors
-/// When `out` has no room for it, which is an error of ours: the texts are bounded.
+/// What an answer of the gateway's own came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) status: u16,
+    pub(super) body_bytes: usize,
+}
+
+/// Writes the whole answer to a request that is not served as asked. A challenge that does not fit
+/// `out` leaves a bare 500: every other text is short.
 pub(super) fn refuse(
     out: &mut Buffer,
     reason: Reason,
     challenge: Option<(&auth::Refusal, &AuthPolicy)>,
     framing: Framing,
-) -> Result<u16, HeadOverflow> {
+) -> Written {
     let status = status(reason);
     let body = body(reason, status);
+    let length = body.len();
     let mut writer = HeadWriter::new(out.spare_mut());
     writer.status_line(status, reason_phrase(status));
     writer.field("Content-Type", b"application/json");
@@ -82,15 +88,24 @@ pub(super) fn refuse(
     if status == 503 {
         writer.field("Retry-After", RETRY_AFTER.as_bytes());
     }
-    finish(writer, Some(body.len()), framing).map(|head| {
-        out.commit(head);
-        if !framing.head_only {
-            let fits = out.append(body.as_bytes());
-            debug_assert!(fits, "a refusal fits a head buffer");
+    let body = if framing.head_only { "" } else { &body };
+    match finish(writer, Some(length), framing) {
+        Ok(head) => {
+            out.commit(head);
+            if out.append(body.as_bytes()) {
+                return Written { status, body_bytes: body.len() };
+            }
         }
-        status
-    })
+        Err(HeadOverflow { .. }) => {}
+    }
+    out.clear();
+    let fits = out.append(BARE_500);
+    debug_assert!(fits, "a head buffer holds more");
+    Written { status: 500, body_bytes: 0 }
 }
+
+const BARE_500: &[u8] =
+    b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// Writes the answer of a `respond` or `redirect` route; the body goes along as far as it fits.
 ///
