@@ -217,15 +217,26 @@ fn power_of_two_avoids_an_endpoint_with_requests_in_flight() {
         json!({ "endpoints": [quick.endpoint(), slow.endpoint()], "balance": "power_of_two" }),
     );
     let gateway = Gateway::start(&config);
-    // Until one request is stuck; from then on the other endpoint always has fewer.
-    let mut stuck = Vec::new();
+    let in_flight = |count: f64| {
+        let name = "ringgate_upstream_requests_in_flight";
+        gateway.wait_for_metric(name, &[], |now| now == count);
+    };
+    // Idle endpoints are alike, so either may get a request; until one is stuck.
+    let mut client = gateway.client();
     wait_until("a request at the slow endpoint", || {
-        let mut client = gateway.client();
+        in_flight(0.0);
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-        stuck.push(client);
-        (slow.connections() == 1).then_some(())
+        let stuck = wait_until("either endpoint to get it", || {
+            let stuck = slow.connections() == 1;
+            (stuck || !client.is_silent()).then_some(stuck)
+        });
+        if !stuck {
+            assert_eq!(client.response().text(), "quick");
+        }
+        stuck.then_some(())
     });
     for _ in 0..10 {
+        in_flight(1.0);
         assert_eq!(gateway.client().get("/").text(), "quick");
     }
 }
