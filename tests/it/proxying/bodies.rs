@@ -111,11 +111,8 @@ fn a_chunked_response_arrives_whole_with_its_trailers() {
 fn a_response_until_close_arrives_whole_and_framed_for_a_client_that_stays() {
     let response = returned("GET", "HTTP/1.1 200 OK\r\n\r\nup to the end");
     assert_eq!(response.text(), "up to the end");
-    // Chunked, or until close with the client told so: anything else would be ambiguous.
-    if response.framing != Framing::Chunked {
-        assert_eq!(response.framing, Framing::UntilClose);
-        assert_eq!(response.field("Connection"), Some("close"));
-    }
+    assert_eq!(response.framing, Framing::Chunked);
+    assert_eq!(response.field("Connection"), None);
 }
 
 #[test]
