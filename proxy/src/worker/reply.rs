@@ -89,14 +89,11 @@ pub(super) fn refuse(
         writer.field("Retry-After", RETRY_AFTER.as_bytes());
     }
     let body = if framing.head_only { "" } else { &body };
-    match finish(writer, Some(length), framing) {
-        Ok(head) => {
-            out.commit(head);
-            if out.append(body.as_bytes()) {
-                return Written { status, body_bytes: body.len() };
-            }
+    if let Ok(head) = finish(writer, Some(length), framing) {
+        out.commit(head);
+        if out.append(body.as_bytes()) {
+            return Written { status, body_bytes: body.len() };
         }
-        Err(HeadOverflow { .. }) => {}
     }
     out.clear();
     let fits = out.append(BARE_500);
