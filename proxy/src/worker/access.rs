@@ -6,10 +6,10 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Instant, SystemTime};
 
 use super::core::{Core, Live};
 use super::listener::ListenerState;
+use super::parking::Since;
 use super::reason::Reason;
 use super::reply::Written;
 use crate::auth::{Refusal, VerifiedToken};
@@ -74,8 +74,7 @@ enum Verdict {
 /// What is known of one request.
 #[derive(Debug)]
 pub(super) struct Record {
-    time: SystemTime,
-    started: Instant,
+    since: Since,
     draft: Option<Draft>,
     pub(super) route: Option<RouteId>,
     verdict: Option<Verdict>,
@@ -95,10 +94,9 @@ pub(super) struct Record {
 
 impl Record {
     /// The record of a request whose head was understood, or not.
-    pub(super) fn new(core: &Core, head: Option<&RequestHead<'_, '_>>) -> Self {
+    pub(super) fn new(core: &Core, head: Option<&RequestHead<'_, '_>>, since: Since) -> Self {
         Self {
-            time: SystemTime::now(),
-            started: Instant::now(),
+            since,
             draft: head.and_then(|head| core.drafts.draft(head)),
             route: None,
             verdict: None,
@@ -114,9 +112,9 @@ impl Record {
         }
     }
 
-    /// When the head was complete, by the wall clock.
-    pub(super) fn time(&self) -> SystemTime {
-        self.time
+    /// When the head was complete.
+    pub(super) fn since(&self) -> Since {
+        self.since
     }
 
     /// An answer of the gateway's own has been written.
@@ -154,7 +152,7 @@ impl Record {
     ) {
         let route = self.route.map(|id| live.snapshot.routes.route(id));
         let cells = route.map_or(&core.cells.no_route, |route| &route.counters);
-        let duration = self.started.elapsed();
+        let duration = self.since.started.elapsed();
         if self.status != 0 {
             core.count(cells.responses(self.status));
         }
@@ -170,7 +168,7 @@ impl Record {
         let Some(log) = log.as_mut() else { return };
         let draft = self.draft.as_ref();
         log.record(&AccessEntry {
-            time: self.time,
+            time: self.since.time,
             duration,
             client,
             listener: live.listener(listener).map_or("", |listener| &listener.name),

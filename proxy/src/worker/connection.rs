@@ -21,6 +21,7 @@ use super::core::{Core, Live};
 use super::exchange::{Exchange, Input, Next};
 use super::judge::{self, Answer, Facts, Verdict, judge};
 use super::listener::ListenerState;
+use super::parking::{Attempt, Wait, Waited};
 use super::reason::{Gate, Reason};
 use crate::http1::{BodyLength, RequestError, head_end};
 use crate::relay::Source;
@@ -166,10 +167,10 @@ impl Client {
 
     /// Serves the request that begins in `buffer`.
     async fn request(&self, mut buffer: Buffer) -> Next {
-        let live = self.core.live();
+        let mut live = self.core.live();
         // A listener that a reload has taken out has no routes any more.
         let Some(listener) = self.state.listener.id() else { return Next::Close };
-        let verdict = match self.read_head(&live, listener, &buffer) {
+        let verdict = match self.read_head(&live, listener, &buffer, Attempt::first()) {
             Verdict::Incomplete => {
                 let (verdict, whole) = Box::pin(self.slow_head(&live, listener, buffer)).await;
                 buffer = whole;
@@ -177,8 +178,16 @@ impl Client {
             }
             verdict => verdict,
         };
+        let verdict = match verdict {
+            Verdict::Park(wait) => {
+                let parked = Box::pin(self.park(wait, &buffer)).await;
+                live = parked.1;
+                parked.0
+            }
+            verdict => verdict,
+        };
         match verdict {
-            Verdict::Incomplete => Next::Close,
+            Verdict::Incomplete | Verdict::Park(_) => Next::Close,
             Verdict::Answer(answer) => Box::pin(self.answer(live, buffer, answer)).await,
             Verdict::Forward(forward) => {
                 buffer.consume(forward.facts.head_bytes);
@@ -189,8 +198,39 @@ impl Client {
     }
 
     /// Judges what is in the buffer.
-    fn read_head(&self, live: &Live, listener: ListenerId, buffer: &Buffer) -> Verdict {
-        judge(&self.core, live, &self.state, listener, buffer.filled())
+    fn read_head(
+        &self,
+        live: &Live,
+        listener: ListenerId,
+        buffer: &Buffer,
+        attempt: Attempt,
+    ) -> Verdict {
+        judge(&self.core, live, &self.state, listener, buffer.filled(), attempt)
+    }
+
+    /// Waits for a key and judges again, by the snapshot that there is then.
+    async fn park(&self, mut wait: Wait, buffer: &Buffer) -> (Verdict, Rc<Live>) {
+        let (core, parking) = (&self.core, &self.core.parking);
+        core.count(core.cells.unknown_kids);
+        loop {
+            let waited = parking.wait(&wait).await;
+            let live = core.live();
+            let Some(listener) = self.state.listener.id() else {
+                return (Verdict::Incomplete, live);
+            };
+            // What was looked for on behalf of another may have missed a key by a moment.
+            let may_park = waited == Waited::AnsweredToAnother;
+            let attempt = Attempt { since: wait.since, may_park };
+            match self.read_head(&live, listener, buffer, attempt) {
+                Verdict::Park(again) => wait = again,
+                verdict => {
+                    if waited == Waited::Answered && verdict.lacks_key() {
+                        parking.missed(wait);
+                    }
+                    return (verdict, live);
+                }
+            }
+        }
     }
 
     /// Receives until the head is whole. `Incomplete` where the client left instead.
@@ -231,7 +271,7 @@ impl Client {
             }
             let full = buffer.len() >= live.snapshot.limits.head_bytes;
             if full || head_end(buffer.filled(), seen) {
-                match self.read_head(live, listener, &buffer) {
+                match self.read_head(live, listener, &buffer, Attempt::first()) {
                     Verdict::Incomplete => {}
                     verdict => {
                         stream.disarm();

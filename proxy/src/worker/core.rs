@@ -11,6 +11,7 @@ use super::access::Drafts;
 use super::connection::ConnectionState;
 use super::listener::{ListenerState, accept_loop};
 use super::mailbox::{Command, Mailbox};
+use super::parking::Parking;
 use super::{WorkerCounters, WorkerSpec};
 use crate::auth::{TokenCache, UnixTime};
 use crate::relay::Pools;
@@ -54,6 +55,7 @@ pub(super) struct Core {
     pub(super) access_log: RefCell<Option<AccessLogWriter>>,
     pub(super) drafts: Drafts,
     pub(super) connections: RefCell<Slab<Rc<ConnectionState>>>,
+    pub(super) parking: Parking,
     listeners: RefCell<Vec<Rc<ListenerState>>>,
     draining: Cell<bool>,
 }
@@ -76,6 +78,7 @@ impl Core {
             drafts: Drafts::new(spec.access_log.is_some()),
             access_log: RefCell::new(spec.access_log),
             connections: RefCell::default(),
+            parking: Parking::new(spec.ask_for_keys),
             listeners: RefCell::default(),
             draining: Cell::new(false),
         });
@@ -97,6 +100,7 @@ impl Core {
                         let snapshot = Arc::clone(&self.live().snapshot);
                         self.listen(&snapshot, opened);
                     }
+                    Command::KeysChecked { provider } => self.parking.answer(&provider),
                     Command::Drain { within } => return self.drain(within).await,
                 }
             }
@@ -136,6 +140,7 @@ impl Core {
             snapshot,
         };
         self.counters.set(self.cells.generation, live.snapshot.generation.0);
+        self.parking.forget_missed();
         *self.live.borrow_mut() = Rc::new(live);
     }
 
@@ -231,6 +236,7 @@ impl Core {
         }
         let live = self.live();
         self.counters.set(self.cells.head_buffers, live.heads.in_use() as u64);
+        self.counters.set(self.cells.parked, self.parking.parked() as u64);
         self.counters.set(self.cells.body_buffers, self.bodies.in_use() as u64);
     }
 }
