@@ -8,13 +8,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::core::{Core, Live};
-use super::listener::ListenerState;
 use super::parking::Since;
 use super::reason::Reason;
 use super::reply::Written;
 use crate::auth::{Refusal, VerifiedToken};
 use crate::http1::RequestHead;
-use crate::snapshot::ids::{ProviderId, RouteId, UpstreamId};
+use crate::snapshot::ids::{ListenerId, ProviderId, RouteId, UpstreamId};
 use crate::telemetry::access_log::AccessEntry;
 use crate::upstream::EndpointState;
 
@@ -75,6 +74,8 @@ enum Verdict {
 #[derive(Debug)]
 pub(super) struct Record {
     since: Since,
+    /// In the snapshot that the request is judged by.
+    listener: ListenerId,
     draft: Option<Draft>,
     pub(super) route: Option<RouteId>,
     verdict: Option<Verdict>,
@@ -94,9 +95,15 @@ pub(super) struct Record {
 
 impl Record {
     /// The record of a request whose head was understood, or not.
-    pub(super) fn new(core: &Core, head: Option<&RequestHead<'_, '_>>, since: Since) -> Self {
+    pub(super) fn new(
+        core: &Core,
+        listener: ListenerId,
+        head: Option<&RequestHead<'_, '_>>,
+        since: Since,
+    ) -> Self {
         Self {
             since,
+            listener,
             draft: head.and_then(|head| core.drafts.draft(head)),
             route: None,
             verdict: None,
@@ -143,13 +150,7 @@ impl Record {
     }
 
     /// Counts the request and writes its line.
-    pub(super) fn finish(
-        self,
-        core: &Core,
-        live: &Live,
-        listener: &ListenerState,
-        client: SocketAddr,
-    ) {
+    pub(super) fn finish(self, core: &Core, live: &Live, client: SocketAddr) {
         let route = self.route.map(|id| live.snapshot.routes.route(id));
         let cells = route.map_or(&core.cells.no_route, |route| &route.counters);
         let duration = self.since.started.elapsed();
@@ -171,7 +172,7 @@ impl Record {
             time: self.since.time,
             duration,
             client,
-            listener: live.listener(listener).map_or("", |listener| &listener.name),
+            listener: &live.snapshot.listeners[self.listener.index()].name,
             method: draft.map_or("", |d| &d.text[..d.method_end]),
             host: draft.map_or("", |d| &d.text[d.method_end..d.host_end]),
             path: draft.map_or("", |d| &d.text[d.host_end..]),

@@ -65,7 +65,8 @@ pub(super) fn start(
     peer: SocketAddr,
 ) {
     let live = core.live();
-    let Some(of) = live.listener(listener) else { return };
+    let Some(id) = listener.id() else { return };
+    let of = &live.snapshot.listeners[id.index()];
     core.count(of.counters.connections);
     let state = Rc::new(ConnectionState {
         stream,
@@ -77,7 +78,7 @@ pub(super) fn start(
     if core.connections.borrow().len() >= live.snapshot.limits.connections_per_worker {
         core.count(of.counters.connections_refused);
         let client = Client { core: Rc::clone(core), state };
-        tokio_uring::spawn(client.turn_away(live));
+        tokio_uring::spawn(client.turn_away(live, id));
         return;
     }
     core.count(of.counters.connections_open);
@@ -251,7 +252,7 @@ impl Client {
                 let fits = larger.append(buffer.filled()) && larger.receivable() > 0;
                 if !fits {
                     let reason = Reason::Request(RequestError::HeadTooLong);
-                    return (self.refuse_unparsed(live, reason), buffer);
+                    return (self.refuse_unparsed(live, listener, reason), buffer);
                 }
                 buffer = larger;
             }
@@ -261,7 +262,7 @@ impl Client {
                 // Whatever came with it: a client that always has one more byte is late as well.
                 _ if stream.expired() => {
                     let reason = Reason::Gate(Gate::HeadTimeout);
-                    return (self.refuse_unparsed(live, reason), buffer);
+                    return (self.refuse_unparsed(live, listener, reason), buffer);
                 }
                 Ok(received) if received > 0 => {}
                 _ => {
@@ -282,8 +283,8 @@ impl Client {
         }
     }
 
-    fn refuse_unparsed(&self, live: &Live, reason: Reason) -> Verdict {
-        Verdict::Answer(judge::refuse_unparsed(&self.core, live, reason))
+    fn refuse_unparsed(&self, live: &Live, listener: ListenerId, reason: Reason) -> Verdict {
+        Verdict::Answer(judge::refuse_unparsed(&self.core, live, listener, reason))
     }
 
     /// Sends an answer of the gateway's own and decides how the connection goes on.
@@ -299,7 +300,7 @@ impl Client {
         if sent.is_err() {
             answer.record.reason = Some(Reason::Gate(Gate::ClientLost));
         }
-        answer.record.finish(&self.core, &live, &self.state.listener, self.state.peer);
+        answer.record.finish(&self.core, &live, self.state.peer);
         let Some(facts) = answer.facts.filter(|_| sent.is_ok()) else {
             return if sent.is_ok() { Next::Linger } else { Next::Close };
         };
@@ -367,11 +368,11 @@ impl Client {
     }
 
     /// Answers 503 to a connection over the limit.
-    async fn turn_away(self, live: Rc<Live>) {
+    async fn turn_away(self, live: Rc<Live>, listener: ListenerId) {
         let reason = Reason::Gate(Gate::TooManyConnections);
-        let answer = judge::refuse_unparsed(&self.core, &live, reason);
+        let answer = judge::refuse_unparsed(&self.core, &live, listener, reason);
         let (sent, _) = self.state.stream.send_all(answer.out, LINGER).await;
-        answer.record.finish(&self.core, &live, &self.state.listener, self.state.peer);
+        answer.record.finish(&self.core, &live, self.state.peer);
         if sent.is_ok() {
             self.linger().await;
         }

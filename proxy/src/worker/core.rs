@@ -15,7 +15,7 @@ use super::parking::Parking;
 use super::{WorkerCounters, WorkerSpec};
 use crate::auth::{TokenCache, UnixTime};
 use crate::relay::Pools;
-use crate::snapshot::{Listener, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLogWriter;
 use crate::telemetry::counters::{CounterBlock, CounterId};
 use crate::upstream::Upstreams;
@@ -238,13 +238,6 @@ impl Core {
         self.counters.set(self.cells.head_buffers, live.heads.in_use() as u64);
         self.counters.set(self.cells.parked, self.parking.parked() as u64);
         self.counters.set(self.cells.body_buffers, self.bodies.in_use() as u64);
-    }
-}
-
-impl Live {
-    /// The listener as this snapshot has it.
-    pub(super) fn listener(&self, listener: &ListenerState) -> Option<&Listener> {
-        listener.id().map(|id| &self.snapshot.listeners[id.index()])
     }
 }
 

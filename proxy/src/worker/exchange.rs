@@ -443,6 +443,7 @@ impl<'a> Exchange<'a> {
             to: &self.connection.stream,
             progress: self.live.snapshot.timeouts.body_progress,
             bytes_max: u64::MAX,
+            keep_trailer: &|_| true,
             pools: self.core.pools(self.live),
             bytes,
         }
@@ -499,7 +500,7 @@ impl<'a> Exchange<'a> {
     }
 
     pub(super) fn finish(&self, record: Record) {
-        record.finish(self.core, self.live, &self.connection.listener, self.connection.peer);
+        record.finish(self.core, self.live, self.connection.peer);
     }
 }
 

@@ -49,6 +49,8 @@ impl Verdict {
 /// What outlives the head of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Facts {
+    /// In the snapshot that the request is judged by.
+    pub(super) listener: ListenerId,
     /// Bytes of the head; the body follows them.
     pub(super) head_bytes: usize,
     pub(super) body: BodyLength,
@@ -100,7 +102,12 @@ pub(super) fn judge(
         Ok(Progress::Complete(head)) => Case::new(core, live, connection, listener, head, attempt),
         Err(error) => {
             core.count(listener.1.counters.requests);
-            return Verdict::Answer(refuse_unparsed(core, live, Reason::Request(error)));
+            return Verdict::Answer(refuse_unparsed(
+                core,
+                live,
+                listener.0,
+                Reason::Request(error),
+            ));
         }
     };
     let verdict = case.judge();
@@ -111,8 +118,13 @@ pub(super) fn judge(
 }
 
 /// The answer where no head was understood: the connection cannot go on.
-pub(super) fn refuse_unparsed(core: &Core, live: &Live, reason: Reason) -> Answer {
-    let mut record = Record::new(core, None, Since::now());
+pub(super) fn refuse_unparsed(
+    core: &Core,
+    live: &Live,
+    listener: ListenerId,
+    reason: Reason,
+) -> Answer {
+    let mut record = Record::new(core, listener, None, Since::now());
     let mut out = live.heads.take();
     let framing = Framing { head_only: false, close: true, keep_alive_10: false };
     record.answered(reply::refuse(&mut out, reason, None, framing));
@@ -152,6 +164,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         let may_stay = !core.is_draining()
             && connection.served.get() + 1 < live.snapshot.limits.requests_per_connection;
         let facts = Facts {
+            listener: listener.0,
             head_bytes: head.head_bytes,
             body: head.body,
             version: head.version,
@@ -162,7 +175,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             expect_continue: head.expect_continue,
             upgrade: head.upgrade.is_some(),
         };
-        let record = Record::new(core, Some(&head), attempt.since);
+        let record = Record::new(core, listener.0, Some(&head), attempt.since);
         Self { core, live, connection, listener, head, facts, record, may_park: attempt.may_park }
     }
 

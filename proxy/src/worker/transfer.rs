@@ -8,10 +8,13 @@ use std::task::Poll;
 
 use super::access::Record;
 use super::exchange::{Begun, Exchange, Failure, Input, Next, Opening};
+use super::forward;
 use super::judge::head_limits;
 use super::reason::{Gate, Reason};
 use crate::http1::BodyLength;
-use crate::relay::{CopyError, Flow, Sink, Source, copy, trailer_section, tunnel};
+use crate::relay::{
+    CopyError, Flow, Sink, Source, copy, passing_trailers, trailer_section, tunnel,
+};
 use crate::upstream::Lease;
 use crate::uring::{Buffer, Stream};
 
@@ -63,14 +66,15 @@ impl Exchange<'_> {
             begun: 0,
             stale: false,
         })?;
+        let trailers = passing_trailers(step.trailers, |name| self.keeps_trailer(name));
         let bytes = input.len() as u64;
         record.received.set(bytes);
         if bytes > limits.request_body_bytes {
             return Err(Failure::gate(Gate::BodyTooLarge));
         }
-        sink.frame(&mut input, step.done, step.trailers.is_some());
+        sink.frame(&mut input, step.done, trailers.is_some());
         let fits = out.append(input.filled());
-        if step.done && fits && step.trailers.is_none() {
+        if step.done && fits && trailers.is_none() {
             let input = step.leftover.unwrap_or_else(|| {
                 input.clear();
                 input
@@ -84,8 +88,16 @@ impl Exchange<'_> {
             sink,
             done: step.done,
             leftover: step.leftover,
-            trailers: step.trailers,
+            trailers,
         }))
+    }
+
+    /// Whether a request's trailer field may go on: not where, merged into the head by an upstream,
+    /// it would pass for a field that only the gateway sets.
+    fn keeps_trailer(&self, name: &str) -> bool {
+        let snapshot = &self.live.snapshot;
+        let listener = &snapshot.listeners[self.facts.listener.index()];
+        !forward::is_reserved(name, listener, snapshot.forwarding)
     }
 
     /// Streams the request body up while the response comes down.
@@ -210,6 +222,7 @@ impl Exchange<'_> {
                 to: upstream,
                 progress: timeouts.body_progress,
                 bytes_max: self.live.snapshot.limits.request_body_bytes,
+                keep_trailer: &|name| self.keeps_trailer(name),
                 pools: self.core.pools(self.live),
                 bytes: received,
             };
