@@ -21,6 +21,7 @@ mod listener;
 mod mailbox;
 mod parking;
 mod reason;
+mod receive;
 mod reply;
 mod respond;
 mod transfer;

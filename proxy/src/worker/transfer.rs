@@ -104,7 +104,7 @@ impl Exchange<'_> {
     pub(super) async fn run_upload(
         &self,
         begun: BegunUpload,
-        mut record: Record,
+        record: &mut Record,
         mut lease: Lease,
     ) -> Next {
         lease.count_request();
@@ -148,7 +148,7 @@ impl Exchange<'_> {
             };
             (uploaded, downloaded)
         };
-        self.after_upload(uploaded, downloaded, &mut record, lease).await.finish(self, record).await
+        self.after_upload(uploaded, downloaded, record, lease).await
     }
 
     /// What becomes of both connections once both directions have ended.
@@ -158,20 +158,20 @@ impl Exchange<'_> {
         downloaded: Result<Delivered, Failure>,
         record: &mut Record,
         lease: Lease,
-    ) -> AfterUpload {
+    ) -> Next {
         match (uploaded, downloaded) {
             (uploaded, Ok(delivered)) => {
                 lease.endpoint().succeeded();
                 record.status = delivered.status;
-                let Ok(leftover) = uploaded else { return AfterUpload::Done(Next::Linger) };
+                let Ok(leftover) = uploaded else { return Next::Linger };
                 if delivered.keep_upstream {
                     lease.release(self.live.heads.take());
                 }
-                AfterUpload::Done(match leftover {
+                match leftover {
                     _ if !delivered.keep_client => Next::Linger,
                     Some(buffer) => Next::Continue(Input::Buffered(buffer)),
                     None => Next::Continue(Input::Empty),
-                })
+                }
             }
             (Err(error), Err(failure)) if !error.is_sink() => {
                 let reason = match error {
@@ -183,9 +183,14 @@ impl Exchange<'_> {
                     | CopyError::SinkTimedOut
                     | CopyError::Sink(_) => Reason::Gate(Gate::ClientLeft),
                 };
-                AfterUpload::Failed(None, Failure { reason, ..failure })
+                self.fail(record, None, Failure { reason, ..failure }, None).await
             }
-            (_, Err(failure)) => AfterUpload::Failed(Some(lease), failure),
+            (Err(CopyError::SinkTimedOut), Err(failure)) if failure.begun == 0 => {
+                // The send's deadline ended the receive with it.
+                let failure = Failure::gate(Gate::UpstreamTimeout);
+                self.fail(record, Some(lease), failure, None).await
+            }
+            (_, Err(failure)) => self.fail(record, Some(lease), failure, None).await,
         }
     }
 
@@ -281,7 +286,7 @@ impl Exchange<'_> {
         &self,
         input: Buffer,
         opening: Opening,
-        record: Record,
+        record: &mut Record,
         lease: Lease,
     ) -> Next {
         match self.deliver_opening(opening, lease.stream(), &record.sent).await {
@@ -289,7 +294,6 @@ impl Exchange<'_> {
                 if delivered.keep_upstream {
                     lease.release(self.live.heads.take());
                 }
-                self.finish(record);
                 match delivered.keep_client {
                     true if input.is_empty() => Next::Continue(Input::Empty),
                     true => Next::Continue(Input::Buffered(input)),
@@ -305,7 +309,7 @@ impl Exchange<'_> {
         &self,
         input: Buffer,
         out: Buffer,
-        mut record: Record,
+        record: &mut Record,
         mut lease: Lease,
     ) -> Next {
         lease.count_request();
@@ -336,27 +340,8 @@ impl Exchange<'_> {
                     let idle = self.live.snapshot.timeouts.tunnel_idle;
                     tunnel(client, upstream, pools, idle, &record.sent, &record.received).await;
                 }
-                self.finish(record);
                 Next::Close
             }
-        }
-    }
-}
-
-/// How an upload ended.
-enum AfterUpload {
-    Done(Next),
-    Failed(Option<Lease>, Failure),
-}
-
-impl AfterUpload {
-    async fn finish(self, exchange: &Exchange<'_>, record: Record) -> Next {
-        match self {
-            Self::Done(next) => {
-                exchange.finish(record);
-                next
-            }
-            Self::Failed(lease, failure) => exchange.fail(record, lease, failure, None).await,
         }
     }
 }
