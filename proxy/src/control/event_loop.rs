@@ -202,9 +202,9 @@ impl EventLoop {
 
     /// Lets the requests go that waited for a fetch which has ended.
     fn answer_refetches(&mut self) {
-        for provider in self.refetches.answered(&self.sources) {
+        for (provider, looked) in self.refetches.answered(&self.sources) {
             for worker in self.publisher.workers() {
-                worker.keys_checked(&provider);
+                worker.keys_checked(&provider, looked);
             }
         }
     }

@@ -147,6 +147,11 @@ impl Stream {
         let _ = rustix::net::shutdown(&*self.fd.0, Shutdown::Both);
     }
 
+    /// Makes the close that follows a reset: the peer is not to take what it has for the whole.
+    pub fn abort(&self) {
+        let _ = rustix::net::sockopt::set_socket_linger(&*self.fd.0, Some(Duration::ZERO));
+    }
+
     /// Says that nothing more will be sent. The peer may be gone already; that is no error here.
     pub fn shutdown_write(&self) {
         let _ = rustix::net::shutdown(&*self.fd.0, Shutdown::Write);

@@ -37,6 +37,9 @@ const BUFFER_HELD: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
 
+/// Connections over the limit that are told so at once; more are closed without a word.
+const TURNED_AWAY_MAX: usize = 64;
+
 /// One client connection as the worker keeps track of it.
 #[derive(Debug)]
 pub(super) struct ConnectionState {
@@ -77,6 +80,10 @@ pub(super) fn start(
     });
     if core.connections.borrow().len() >= live.snapshot.limits.connections_per_worker {
         core.count(of.counters.connections_refused);
+        if core.turning_away.get() >= TURNED_AWAY_MAX {
+            return;
+        }
+        core.turning_away.set(core.turning_away.get() + 1);
         let client = Client { core: Rc::clone(core), state };
         tokio_uring::spawn(client.turn_away(live, id));
         return;
@@ -213,6 +220,7 @@ impl Client {
     async fn park(&self, mut wait: Wait, buffer: &Buffer) -> (Verdict, Rc<Live>) {
         let (core, parking) = (&self.core, &self.core.parking);
         core.count(core.cells.unknown_kids);
+        let mut again = true;
         loop {
             let waited = parking.wait(&wait).await;
             let live = core.live();
@@ -220,10 +228,11 @@ impl Client {
                 return (Verdict::Incomplete, live);
             };
             // What was looked for on behalf of another may have missed a key by a moment.
-            let may_park = waited == Waited::AnsweredToAnother;
+            let may_park = waited == Waited::AnsweredToAnother && again;
+            again = false;
             let attempt = Attempt { since: wait.since, may_park };
             match self.read_head(&live, listener, buffer, attempt) {
-                Verdict::Park(again) => wait = again,
+                Verdict::Park(once_more) => wait = once_more,
                 verdict => {
                     if waited == Waited::Answered && verdict.lacks_key() {
                         parking.missed(wait);
@@ -306,7 +315,7 @@ impl Client {
         };
         buffer.consume(facts.head_bytes);
         if !facts.keep_alive {
-            let unread = facts.body != BodyLength::None || !buffer.is_empty();
+            let unread = facts.client_stays || facts.body != BodyLength::None || !buffer.is_empty();
             return if unread { Next::Linger } else { Next::Close };
         }
         self.discard_body(&live, facts, buffer).await
@@ -376,5 +385,6 @@ impl Client {
         if sent.is_ok() {
             self.linger().await;
         }
+        self.core.turning_away.set(self.core.turning_away.get() - 1);
     }
 }

@@ -56,6 +56,8 @@ pub(super) struct Core {
     pub(super) drafts: Drafts,
     pub(super) connections: RefCell<Slab<Rc<ConnectionState>>>,
     pub(super) parking: Parking,
+    /// Connections over the limit that are being told so.
+    pub(super) turning_away: Cell<usize>,
     listeners: RefCell<Vec<Rc<ListenerState>>>,
     draining: Cell<bool>,
 }
@@ -79,6 +81,7 @@ impl Core {
             access_log: RefCell::new(spec.access_log),
             connections: RefCell::default(),
             parking: Parking::new(spec.ask_for_keys),
+            turning_away: Cell::new(0),
             listeners: RefCell::default(),
             draining: Cell::new(false),
         });
@@ -100,7 +103,9 @@ impl Core {
                         let snapshot = Arc::clone(&self.live().snapshot);
                         self.listen(&snapshot, opened);
                     }
-                    Command::KeysChecked { provider } => self.parking.answer(&provider),
+                    Command::KeysChecked { provider, looked } => {
+                        self.parking.answer(&provider, looked);
+                    }
                     Command::Drain { within } => return self.drain(within).await,
                 }
             }

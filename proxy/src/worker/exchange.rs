@@ -275,8 +275,15 @@ impl<'a> Exchange<'a> {
         }
         match next {
             Some(next) if sent.is_ok() => Next::Continue(next),
+            None if sent.is_ok() => self.goodbye(),
             _ => Next::Close,
         }
+    }
+
+    /// How a connection ends after its last response. A client that did not ask for it may have
+    /// sent more, and closing on unread bytes would take the response along.
+    pub(super) fn goodbye(&self) -> Next {
+        if self.facts.client_stays { Next::Linger } else { Next::Close }
     }
 
     /// A body on its way to the client.
@@ -325,6 +332,10 @@ impl<'a> Exchange<'a> {
         let lost = matches!(failure.reason, Reason::Gate(Gate::ClientLost | Gate::ClientLeft));
         if failure.begun != 0 || lost {
             record.status = failure.begun;
+            if self.facts.version == Version::Http10 {
+                // An orderly close would say that the part sent is the whole.
+                self.connection.stream.abort();
+            }
             return Next::Close;
         }
         let keep = self.facts.keep_alive && input.is_some();

@@ -55,7 +55,9 @@ pub(super) struct Facts {
     pub(super) head_bytes: usize,
     pub(super) body: BodyLength,
     pub(super) version: Version,
-    /// Whether the client wants the connection kept, and may have it kept.
+    /// Whether the client wants the connection kept.
+    pub(super) client_stays: bool,
+    /// Whether it may have it kept as well.
     pub(super) keep_alive: bool,
     pub(super) is_head: bool,
     pub(super) is_connect_like: bool,
@@ -168,6 +170,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             head_bytes: head.head_bytes,
             body: head.body,
             version: head.version,
+            client_stays: head.keep_alive,
             keep_alive: head.keep_alive && may_stay,
             is_head: head.method == "HEAD",
             is_connect_like: matches!(head.method, "CONNECT" | "TRACE"),

@@ -22,6 +22,8 @@ pub(super) enum Command {
     KeysChecked {
         /// Its name.
         provider: Box<str>,
+        /// False where its source may not be asked now.
+        looked: bool,
     },
     /// Finish.
     Drain {

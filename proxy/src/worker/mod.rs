@@ -123,10 +123,10 @@ impl WorkerHandle {
         self.sender.send(Command::Publish { snapshot, opened });
     }
 
-    /// Tells that the keys of a provider have been looked for, as the worker asked. What came of
-    /// it has been published before.
-    pub fn keys_checked(&self, provider: &str) {
-        self.sender.send(Command::KeysChecked { provider: provider.into() });
+    /// Tells that the keys of a provider have been looked for, as the worker asked, or may not be
+    /// looked for now. What came of it has been published before.
+    pub fn keys_checked(&self, provider: &str, looked: bool) {
+        self.sender.send(Command::KeysChecked { provider: provider.into(), looked });
     }
 
     /// Stops accepting, lets what is in flight finish, and cuts what is left after `within`.

@@ -12,6 +12,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Notify;
@@ -26,6 +27,10 @@ const PARKED_MAX: usize = 1024;
 /// Key names remembered as not found, and for how long. A new snapshot forgets them all.
 const MISSED_MAX: usize = 1024;
 const MISSED_FOR: Duration = Duration::from_secs(10);
+
+/// How long nobody waits for a provider whose source may not be asked: a flood of made-up key
+/// names then costs no more than any other bad token.
+const DENIED_FOR: Duration = Duration::from_secs(1);
 
 /// Asks the control thread to look for new keys of the provider of this name. Must not block.
 pub type AskForKeys = Box<dyn Fn(&str) + Send>;
@@ -79,12 +84,19 @@ pub(super) enum Waited {
     TimedOut,
 }
 
+/// A provider whose keys are being looked for.
+struct Question {
+    provider: Box<str>,
+    answered: Notify,
+}
+
 /// The parked requests of one worker.
 pub(super) struct Parking {
     ask: AskForKeys,
-    /// Providers asked for and not answered yet.
-    asked: RefCell<Vec<Box<str>>>,
-    answered: Notify,
+    /// Not answered yet; at most one a provider.
+    asked: RefCell<Vec<Rc<Question>>>,
+    /// Providers whose source may not be asked, and since when.
+    denied: RefCell<Vec<(Box<str>, Instant)>>,
     parked: Cell<usize>,
     missed: RefCell<HashMap<(ProviderId, Box<str>), Instant>>,
 }
@@ -94,7 +106,7 @@ impl Parking {
         Self {
             ask,
             asked: RefCell::default(),
-            answered: Notify::new(),
+            denied: RefCell::default(),
             parked: Cell::new(0),
             missed: RefCell::default(),
         }
@@ -122,9 +134,12 @@ impl Parking {
         if self.missed.borrow().get(&missed).is_some_and(|at| at.elapsed() < MISSED_FOR) {
             return None;
         }
+        if self.is_denied(&provider.name) {
+            return None;
+        }
         if limit.is_zero() {
             // Nobody waits, but the next request may find the key.
-            self.ask_once(&provider.name);
+            let _ = self.ask_once(&provider.name);
             self.remember(missed);
             return None;
         }
@@ -140,27 +155,34 @@ impl Parking {
 
     /// Waits until the keys have been looked for, or the time is over.
     pub(super) async fn wait(&self, wait: &Wait) -> Waited {
+        let (question, mine) = self.ask_once(&wait.provider);
+        let answered = question.answered.notified();
+        let left = wait.until.saturating_duration_since(Instant::now());
         self.parked.set(self.parked.get() + 1);
-        let mine = self.ask_once(&wait.provider);
-        let ended = loop {
-            let answered = self.answered.notified();
-            if !self.is_asked(&wait.provider) {
-                break if mine { Waited::Answered } else { Waited::AnsweredToAnother };
-            }
-            let left = wait.until.saturating_duration_since(Instant::now());
-            #[expect(clippy::disallowed_methods, reason = "no operation is in flight in a notice")]
-            if tokio::time::timeout(left, answered).await.is_err() {
-                break Waited::TimedOut;
-            }
-        };
+        #[expect(clippy::disallowed_methods, reason = "no operation is in flight in a notice")]
+        let ended = tokio::time::timeout(left, answered).await;
         self.parked.set(self.parked.get() - 1);
-        ended
+        match ended {
+            Err(_) => Waited::TimedOut,
+            Ok(()) if mine => Waited::Answered,
+            Ok(()) => Waited::AnsweredToAnother,
+        }
     }
 
-    /// The keys of a provider have been looked for.
-    pub(super) fn answer(&self, provider: &str) {
-        self.asked.borrow_mut().retain(|asked| **asked != *provider);
-        self.answered.notify_waiters();
+    /// The keys of a provider have been looked for, or may not be now.
+    pub(super) fn answer(&self, provider: &str, looked: bool) {
+        if !looked {
+            let mut denied = self.denied.borrow_mut();
+            denied.retain(|(other, _)| **other != *provider);
+            denied.push((provider.into(), Instant::now()));
+        }
+        self.asked.borrow_mut().retain(|question| {
+            let answered = *question.provider == *provider;
+            if answered {
+                question.answered.notify_waiters();
+            }
+            !answered
+        });
     }
 
     /// The key was looked for and is not there: for a while nobody waits for it again.
@@ -185,17 +207,21 @@ impl Parking {
         }
     }
 
-    fn is_asked(&self, provider: &str) -> bool {
-        self.asked.borrow().iter().any(|asked| **asked == *provider)
+    fn is_denied(&self, provider: &str) -> bool {
+        let denied = self.denied.borrow();
+        denied.iter().any(|(other, at)| **other == *provider && at.elapsed() < DENIED_FOR)
     }
 
     /// Asks unless that has been done and not answered; says whether it asked.
-    fn ask_once(&self, provider: &str) -> bool {
-        let first = !self.is_asked(provider);
-        if first {
-            self.asked.borrow_mut().push(provider.into());
-            (self.ask)(provider);
+    fn ask_once(&self, provider: &str) -> (Rc<Question>, bool) {
+        let mut asked = self.asked.borrow_mut();
+        if let Some(question) = asked.iter().find(|question| *question.provider == *provider) {
+            return (Rc::clone(question), false);
         }
-        first
+        let question = Question { provider: provider.into(), answered: Notify::new() };
+        let question = Rc::new(question);
+        asked.push(Rc::clone(&question));
+        (self.ask)(provider);
+        (question, true)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 use std::task::Poll;
 
@@ -143,7 +144,9 @@ impl Exchange<'_> {
                     // ends now.
                     self.connection.stream.cancel();
                     upstream.shutdown();
-                    upload.await.and(Err(CopyError::SinkTimedOut))
+                    // How it ends is our doing and says nothing about the client.
+                    let _ = upload.await;
+                    Err(CopyError::Sink(io::ErrorKind::ConnectionAborted.into()))
                 }
             };
             (uploaded, downloaded)
@@ -297,7 +300,7 @@ impl Exchange<'_> {
                 match delivered.keep_client {
                     true if input.is_empty() => Next::Continue(Input::Empty),
                     true => Next::Continue(Input::Buffered(input)),
-                    false => Next::Close,
+                    false => self.goodbye(),
                 }
             }
             Err(failure) => self.fail(record, Some(lease), failure, None).await,
@@ -352,7 +355,7 @@ async fn send(to: &Stream, buffer: Buffer, limit: std::time::Duration) -> Result
         return Ok(());
     }
     to.send_all(buffer, limit).await.0.map_err(|error| match error.kind() {
-        std::io::ErrorKind::TimedOut => CopyError::SinkTimedOut,
+        io::ErrorKind::TimedOut => CopyError::SinkTimedOut,
         _ => CopyError::Sink(error),
     })
 }

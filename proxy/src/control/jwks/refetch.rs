@@ -42,15 +42,17 @@ impl Refetches {
         }
     }
 
-    /// The providers whose questions have been dealt with; to be called when what was due has been
-    /// started and what was fetched has been published.
+    /// The providers whose questions have been dealt with, and whether their keys have been looked
+    /// for; to be called when what was due has been started and what was fetched has been
+    /// published.
     #[must_use]
-    pub fn answered(&mut self, sources: &Sources) -> Vec<Box<str>> {
-        let mut answered = std::mem::take(&mut self.denied);
+    pub fn answered(&mut self, sources: &Sources) -> Vec<(Box<str>, bool)> {
+        let mut answered: Vec<_> =
+            std::mem::take(&mut self.denied).into_iter().map(|denied| (denied, false)).collect();
         self.waiting.retain(|(source, provider)| {
             let still = sources.is_in_flight(*source);
             if !still {
-                answered.push(provider.clone());
+                answered.push((provider.clone(), true));
             }
             still
         });
