@@ -346,7 +346,8 @@ fn a_body_for_an_upstream_that_is_not_there_does_not_become_a_request() {
         body.len()
     ));
     assert_eq!(client.response().status(), 502);
-    client.wait_for_end();
+    assert_eq!(client.get("/alive").text(), "yes", "the one answer to the one more request");
+    assert!(client.is_silent());
 }
 
 #[test]

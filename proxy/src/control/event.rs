@@ -20,6 +20,8 @@ pub enum Event {
     UnknownKey {
         /// The provider's name.
         provider: Box<str>,
+        /// Which worker asks, by its place in the list.
+        worker: usize,
     },
     /// A fetch over the network ended.
     Fetched {

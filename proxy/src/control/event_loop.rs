@@ -18,7 +18,7 @@ use super::admin;
 use super::config::{self, Config};
 use super::demand;
 use super::event::Event;
-use super::jwks::refetch::Refetches;
+use super::jwks::refetch::{Question, Refetches};
 use super::jwks::sources::Sources;
 use super::publish::Publisher;
 use super::reload::{Bound, ReloadError, check_changeable, open_listeners};
@@ -173,8 +173,9 @@ impl EventLoop {
                 tracing::info!("stopping at once: interrupted");
                 return Some(Ended::Stopped);
             }
-            Event::UnknownKey { provider } => {
-                self.refetches.ask(provider, &mut self.sources, Instant::now());
+            Event::UnknownKey { provider, worker } => {
+                let question = Question { provider, worker };
+                self.refetches.ask(question, &mut self.sources, Instant::now());
             }
             Event::Fetched { source, outcome } => {
                 if self.sources.fetched(source, outcome, Instant::now()) {
@@ -202,9 +203,9 @@ impl EventLoop {
 
     /// Lets the requests go that waited for a fetch which has ended.
     fn answer_refetches(&mut self) {
-        for (provider, looked) in self.refetches.answered(&self.sources) {
-            for worker in self.publisher.workers() {
-                worker.keys_checked(&provider, looked);
+        for (question, lookup) in self.refetches.answered(&self.sources) {
+            if let Some(worker) = self.publisher.workers().get(question.worker) {
+                worker.keys_checked(&question.provider, lookup);
             }
         }
     }

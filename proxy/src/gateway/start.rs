@@ -105,7 +105,7 @@ impl Crew {
                 counters,
                 cells: cells.clone(),
                 access_log,
-                ask_for_keys: ask_for_keys(events.clone()),
+                ask_for_keys: ask_for_keys(index, events.clone()),
             };
             let handle =
                 worker::spawn(spec).map_err(|source| GatewayError::Worker { index, source })?;
@@ -118,10 +118,10 @@ impl Crew {
 
 /// How a worker reaches the control thread. It asks once a provider until it is answered, so the
 /// queue stays short.
-fn ask_for_keys(events: Sender<Event>) -> AskForKeys {
+fn ask_for_keys(worker: usize, events: Sender<Event>) -> AskForKeys {
     Box::new(move |provider| {
         // The control thread ends after its workers, or the process with it.
-        let _ = events.send(Event::UnknownKey { provider: provider.into() });
+        let _ = events.send(Event::UnknownKey { provider: provider.into(), worker });
     })
 }
 

@@ -143,14 +143,22 @@ async fn pump(
 }
 
 /// Awaits a receive; an end that the framing does not allow is an error.
-async fn receive(flow: &Flow<'_>, source: &Source, receiving: Recv) -> Result<Buffer, CopyError> {
+async fn receive(
+    flow: &Flow<'_>,
+    source: &Source,
+    mut receiving: Recv,
+) -> Result<Buffer, CopyError> {
     flow.from.arm(flow.progress);
-    let (result, buffer) = receiving.await;
-    match result {
-        Ok(0) if !source.ends_at_close() => Err(CopyError::SourceClosed),
-        Ok(_) => Ok(buffer),
-        Err(_) if flow.from.expired() => Err(CopyError::SourceTimedOut),
-        Err(error) => Err(CopyError::Source(error)),
+    loop {
+        match receiving.await {
+            (Ok(0), _) if !source.ends_at_close() => return Err(CopyError::SourceClosed),
+            (Ok(_), buffer) => return Ok(buffer),
+            (Err(_), _) if flow.from.expired() => return Err(CopyError::SourceTimedOut),
+            (Err(error), buffer) if flow.from.is_bystander(&error) => {
+                receiving = flow.from.recv_at_most(buffer, source.receivable());
+            }
+            (Err(error), _) => return Err(CopyError::Source(error)),
+        }
     }
 }
 

@@ -33,10 +33,10 @@ pub async fn tunnel(
     to_left: &Cell<u64>,
     to_right: &Cell<u64>,
 ) -> TunnelEnd {
-    let moved = Cell::new(Instant::now());
-    let mut rightward = pin!(one_way(left, right, pools, idle, &moved, to_right));
-    let mut leftward = pin!(one_way(right, left, pools, idle, &moved, to_left));
-    let mut quiet = pin!(quiet_for(idle, &moved));
+    let moved = &Moved { last: Cell::new(Instant::now()), sending: Cell::new(0) };
+    let mut rightward = pin!(one_way(left, right, pools, idle, moved, to_right));
+    let mut leftward = pin!(one_way(right, left, pools, idle, moved, to_left));
+    let mut quiet = pin!(quiet_for(idle, moved));
     let (mut rightward_end, mut leftward_end) = (None, None);
     let mut cut = None;
     poll_fn(|context| {
@@ -71,10 +71,21 @@ pub async fn tunnel(
     .await
 }
 
+/// When something last moved.
+struct Moved {
+    last: Cell<Instant>,
+    /// Sends in flight: each has a deadline of its own and may be making progress unseen.
+    sending: Cell<u8>,
+}
+
 /// Ends once nothing has moved for `idle`.
-async fn quiet_for(idle: Duration, moved: &Cell<Instant>) {
+async fn quiet_for(idle: Duration, moved: &Moved) {
     loop {
-        let Some(left) = idle.checked_sub(moved.get().elapsed()).filter(|left| !left.is_zero())
+        if moved.sending.get() > 0 {
+            moved.last.set(Instant::now());
+        }
+        let Some(left) =
+            idle.checked_sub(moved.last.get().elapsed()).filter(|left| !left.is_zero())
         else {
             return;
         };
@@ -88,12 +99,15 @@ async fn one_way(
     to: &Stream,
     pools: Pools<'_>,
     idle: Duration,
-    moved: &Cell<Instant>,
+    moved: &Moved,
     bytes: &Cell<u64>,
 ) -> TunnelEnd {
     let mut full = false;
     loop {
-        if !full && from.readable().await.is_err() {
+        if !full && let Err(error) = from.readable().await {
+            if from.is_bystander(&error) {
+                continue;
+            }
             return TunnelEnd::Failed;
         }
         let buffer = pools.take(full);
@@ -105,14 +119,17 @@ async fn one_way(
                 return TunnelEnd::Closed;
             }
             Ok(received) => received,
+            Err(error) if from.is_bystander(&error) => continue,
             Err(_) => return TunnelEnd::Failed,
         };
         full = received == room;
-        moved.set(Instant::now());
-        if to.send_all(buffer, idle).await.0.is_err() {
+        moved.sending.set(moved.sending.get() + 1);
+        let (sent, _) = to.send_all(buffer, idle).await;
+        moved.sending.set(moved.sending.get() - 1);
+        moved.last.set(Instant::now());
+        if sent.is_err() {
             return TunnelEnd::Failed;
         }
         bytes.set(bytes.get() + received as u64);
-        moved.set(Instant::now());
     }
 }

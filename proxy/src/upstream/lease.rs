@@ -113,6 +113,9 @@ impl UpstreamState {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => ConnectError::TimedOut,
                 Err(error) => {
                     tracing::debug!(endpoint = endpoint.label(), %error, "cannot connect");
+                    if is_ours(&error) {
+                        return Err(ConnectError::Refused);
+                    }
                     ConnectError::Refused
                 }
             };
@@ -127,6 +130,14 @@ impl UpstreamState {
             endpoint = Rc::clone(self.pick(&tried, now).ok_or(error)?);
         }
     }
+}
+
+/// Whether a connect failed for want of something here, which says nothing about the endpoint.
+fn is_ours(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EADDRNOTAVAIL)
+    )
 }
 
 impl Lease {

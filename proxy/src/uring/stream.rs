@@ -1,5 +1,6 @@
 //! A connected stream socket with the deadline of whatever is going on on it.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -14,13 +15,15 @@ use super::{Buffer, Recv, Send, SharedFd, cancel_all, poll};
 ///
 /// It has two deadlines, because both directions may be busy at once: one for whatever receives or
 /// waits, set by [`Self::arm`], and one for sends, set by [`Self::send_all`] itself. When either
-/// passes, every operation in flight on the socket ends with `ECANCELED`; whose deadline it was is
-/// told by [`Self::expired`] and by the send's own error.
+/// passes, every operation in flight on the socket ends with `ECANCELED`. Whose deadline it was is
+/// told by [`Self::expired`] and by the send's own error; the other direction's operation is then a
+/// bystander and is to be made again: see [`Self::is_bystander`].
 #[derive(Debug)]
 pub struct Stream {
     fd: SharedFd,
     receiving: Deadline,
     sending: Deadline,
+    stopped: Cell<bool>,
 }
 
 impl Stream {
@@ -30,7 +33,7 @@ impl Stream {
         let fd = SharedFd::new(socket);
         let receiving = Wheel::deadline(wheel, fd.raw());
         let sending = Wheel::deadline(wheel, fd.raw());
-        Self { fd, receiving, sending }
+        Self { fd, receiving, sending, stopped: Cell::new(false) }
     }
 
     pub(super) fn fd(&self) -> &SharedFd {
@@ -88,6 +91,7 @@ impl Stream {
                 Err(_) if self.sending.expired() => {
                     return (Err(io::ErrorKind::TimedOut.into()), buffer);
                 }
+                Err(error) if self.is_bystander(&error) => sending = self.send(buffer),
                 Err(error) => return (Err(error), buffer),
                 Ok(0) if !buffer.is_empty() => {
                     return (Err(io::ErrorKind::WriteZero.into()), buffer);
@@ -145,6 +149,20 @@ impl Stream {
     /// once. Bytes already sent still arrive.
     pub fn shutdown(&self) {
         let _ = rustix::net::shutdown(&*self.fd.0, Shutdown::Both);
+    }
+
+    /// Ends every operation in flight, and those made later by whoever asks
+    /// [`Self::is_bystander`]: nobody wants their outcome any more.
+    pub fn stop(&self) {
+        self.stopped.set(true);
+        self.cancel();
+    }
+
+    /// Whether an operation that ended like this was cancelled only because the deadline of the
+    /// other direction passed. Nothing is lost: it can be made again.
+    #[must_use]
+    pub fn is_bystander(&self, error: &io::Error) -> bool {
+        error.raw_os_error() == Some(libc::ECANCELED) && !self.expired() && !self.stopped.get()
     }
 
     /// Makes the close that follows a reset: the peer is not to take what it has for the whole.

@@ -21,12 +21,13 @@ use super::core::{Core, Live};
 use super::exchange::{Exchange, Input, Next};
 use super::judge::{self, Answer, Facts, Verdict, judge};
 use super::listener::ListenerState;
-use super::parking::{Attempt, Wait, Waited};
+use super::parking::{Attempt, KeyLookup, Wait};
 use super::reason::{Gate, Reason};
 use crate::http1::{BodyLength, RequestError, head_end};
 use crate::relay::Source;
 use crate::snapshot::ids::ListenerId;
 use crate::snapshot::route_table::Action;
+use crate::telemetry::counters::CounterId;
 use crate::uring::{Buffer, Stream};
 
 /// How long an idle connection keeps its buffer.
@@ -92,11 +93,23 @@ pub(super) fn start(
     let (cell, core) = (of.counters.connections_open, Rc::clone(core));
     tokio_uring::spawn(async move {
         let key = core.connections.borrow_mut().insert(Rc::clone(&state));
-        let client = Client { core: Rc::clone(&core), state };
-        client.serve().await;
-        core.connections.borrow_mut().remove(key);
-        core.counters.decrement(cell);
+        let _registered = Registered { core: Rc::clone(&core), key, cell };
+        Client { core, state }.serve().await;
     });
+}
+
+/// A connection's place in the worker's list and in its gauge; gone with it, however it ends.
+struct Registered {
+    core: Rc<Core>,
+    key: usize,
+    cell: CounterId,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.core.connections.borrow_mut().remove(self.key);
+        self.core.counters.decrement(self.cell);
+    }
 }
 
 /// A connection being served.
@@ -139,6 +152,10 @@ impl Client {
                 // Cancelled by the deadline, or to look whether it may stay.
                 Err(_) if self.must_close() => break None,
                 Err(error) if error.raw_os_error() != Some(libc::ECANCELED) => break None,
+                Err(_) if !stream.expired() => {
+                    receiving = stream.recv(buffer);
+                    continue;
+                }
                 Err(_) => drop(buffer),
             }
             if !self.until_readable(limit).await {
@@ -228,13 +245,13 @@ impl Client {
                 return (Verdict::Incomplete, live);
             };
             // What was looked for on behalf of another may have missed a key by a moment.
-            let may_park = waited == Waited::AnsweredToAnother && again;
+            let may_park = waited == Some(KeyLookup::Earlier) && again;
             again = false;
             let attempt = Attempt { since: wait.since, may_park };
             match self.read_head(&live, listener, buffer, attempt) {
                 Verdict::Park(once_more) => wait = once_more,
                 verdict => {
-                    if waited == Waited::Answered && verdict.lacks_key() {
+                    if waited == Some(KeyLookup::Done) && verdict.lacks_key() {
                         parking.missed(wait);
                     }
                     return (verdict, live);

@@ -59,6 +59,8 @@ pub(super) struct Core {
     /// Connections over the limit that are being told so.
     pub(super) turning_away: Cell<usize>,
     listeners: RefCell<Vec<Rc<ListenerState>>>,
+    /// Accept loops that run.
+    pub(super) accepting: Cell<usize>,
     draining: Cell<bool>,
 }
 
@@ -83,6 +85,7 @@ impl Core {
             parking: Parking::new(spec.ask_for_keys),
             turning_away: Cell::new(0),
             listeners: RefCell::default(),
+            accepting: Cell::new(0),
             draining: Cell::new(false),
         });
         let snapshot = Arc::clone(&core.live().snapshot);
@@ -103,8 +106,8 @@ impl Core {
                         let snapshot = Arc::clone(&self.live().snapshot);
                         self.listen(&snapshot, opened);
                     }
-                    Command::KeysChecked { provider, looked } => {
-                        self.parking.answer(&provider, looked);
+                    Command::KeysChecked { provider, lookup } => {
+                        self.parking.answer(&provider, lookup);
                     }
                     Command::Drain { within } => return self.drain(within).await,
                 }
@@ -193,7 +196,8 @@ impl Core {
         }
         self.wake_idle_connections();
         let deadline = Instant::now() + within;
-        while !self.connections.borrow().is_empty() && Instant::now() < deadline {
+        let is_busy = || self.accepting.get() > 0 || !self.connections.borrow().is_empty();
+        while is_busy() && Instant::now() < deadline {
             tokio::time::sleep(TICK).await;
         }
         let cut = self.connections.borrow().len();

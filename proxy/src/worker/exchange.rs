@@ -11,6 +11,7 @@
 //! never takes a part for the whole.
 
 use std::cell::Cell;
+use std::io;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -22,7 +23,7 @@ use super::reason::{Fault, Gate, Reason};
 use super::reply::{self, Framing};
 use super::respond::Plan;
 use super::transfer::Upload;
-use crate::http1::{BodyLength, Version};
+use crate::http1::Version;
 use crate::relay::{CopyError, Flow, Sink};
 use crate::snapshot::ids::UpstreamId;
 use crate::upstream::{ConnectError, Lease};
@@ -159,27 +160,34 @@ impl<'a> Exchange<'a> {
         upstream: UpstreamId,
     ) -> Next {
         let timeouts = &self.live.snapshot.timeouts;
+        let upload = match self.first_of_body(input, out, record) {
+            Ok(upload) => upload,
+            Err(failure) => return Box::pin(self.fail(record, None, failure, None)).await,
+        };
         let upstream = self.live.upstreams.get(upstream);
-        let lease = upstream.lease(&self.core.wheel, timeouts.connect).await;
+        let lease = if self.facts.upgrade {
+            // Not sent again if its connection proves dead, so on one that cannot be stale.
+            upstream.lease_fresh(&self.core.wheel, timeouts.connect).await
+        } else {
+            upstream.lease(&self.core.wheel, timeouts.connect).await
+        };
         let lease = match lease {
             Ok(lease) => lease,
             Err(error) => {
-                // With a body, `input` begins with that: it is no request.
-                let input = (self.facts.body == BodyLength::None).then_some(input);
+                let input = match upload {
+                    Upload::Whole { input, .. } => Some(input),
+                    Upload::Begun(_) => None,
+                };
                 return Box::pin(self.no_lease(record, input, error)).await;
             }
         };
         record.endpoint = Some(Rc::clone(lease.endpoint()));
-        if self.facts.upgrade {
-            return Box::pin(self.run_upgrade(input, out, record, lease)).await;
-        }
-        if self.facts.body == BodyLength::None {
-            return self.run_whole(input, out, record, lease).await;
-        }
-        match self.first_of_body(input, out, record) {
-            Ok(Upload::Whole { out, input }) => self.run_whole(input, out, record, lease).await,
-            Ok(Upload::Begun(begun)) => Box::pin(self.run_upload(begun, record, lease)).await,
-            Err(failure) => Box::pin(self.fail(record, None, failure, None)).await,
+        match upload {
+            Upload::Whole { out, input } if self.facts.upgrade => {
+                Box::pin(self.run_upgrade(input, out, record, lease)).await
+            }
+            Upload::Whole { out, input } => self.run_whole(input, out, record, lease).await,
+            Upload::Begun(begun) => Box::pin(self.run_upload(*begun, record, lease)).await,
         }
     }
 
@@ -199,9 +207,14 @@ impl<'a> Exchange<'a> {
             let response_limit = self.live.snapshot.timeouts.response;
             let (sent, returned) = lease.stream().finish_send(sending, response_limit).await;
             out = returned;
-            // A failed send is no verdict yet: the response may be there already, or the receive
+            if sent.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+                // The receive ended with the send.
+                drop(receiving.await);
+                let failure = Failure::gate(Gate::UpstreamTimeout);
+                return Box::pin(self.fail(record, Some(lease), failure, Some(input))).await;
+            }
+            // Any other error is no verdict yet: the response may be there already, or the receive
             // knows better what went wrong.
-            drop(sent);
             let spare = self.live.heads.take();
             match self.response_head(lease.stream(), receiving, spare, &Cell::new(true)).await {
                 Ok(begun) => break begun,

@@ -13,8 +13,9 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::ids::ListenerId;
 use crate::uring::{Listener, Stream};
 
-/// How long to wait when the process is out of descriptors: accepting again at once would spin.
-const OUT_OF_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(50);
+/// How long to wait when accepting fails, as it does without descriptors: trying again at once
+/// would spin.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// One listener of this worker: what its connections refer to. The socket itself belongs to the
 /// accept loop, so that it closes while connections are still being served.
@@ -62,26 +63,36 @@ impl ListenerState {
 /// connection the kernel has accepted is served.
 pub(super) async fn accept_loop(core: Rc<Core>, listener: Rc<ListenerState>) {
     let Some(socket) = listener.socket.borrow().clone() else { return };
+    core.accepting.set(core.accepting.get() + 1);
     while !listener.is_closed() {
         match socket.accept().await {
             Ok(accepted) => take(&core, &listener, accepted),
-            Err(error) if is_exhaustion(&error) => {
+            Err(error) if is_passing(&error) => {}
+            Err(error) => {
                 tracing::warn!(%error, "cannot accept; trying again");
-                tokio::time::sleep(OUT_OF_DESCRIPTORS_PAUSE).await;
+                tokio::time::sleep(PAUSE).await;
             }
-            // Closed, or a connection that was gone before it was accepted.
-            Err(_) => {}
         }
     }
-    while let Ok(Some(accepted)) = socket.accept_waiting() {
-        take(&core, &listener, accepted);
+    loop {
+        match socket.accept_waiting() {
+            Ok(Some(accepted)) => take(&core, &listener, accepted),
+            Err(error) if is_passing(&error) => {}
+            Ok(None) | Err(_) => break,
+        }
     }
+    core.accepting.set(core.accepting.get() - 1);
 }
 
 fn take(core: &Rc<Core>, listener: &Rc<ListenerState>, (socket, peer): (OwnedFd, SocketAddr)) {
     connection::start(core, listener, Stream::new(socket, &core.wheel), peer);
 }
 
-fn is_exhaustion(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+/// Whether the next accept may well succeed: this one was cancelled by closing the listener, or its
+/// connection was gone before it was accepted.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ECANCELED | libc::ECONNABORTED | libc::EINTR | libc::ENOTCONN)
+    ) || error.kind() == io::ErrorKind::NotConnected
 }

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use super::parking::KeyLookup;
 use crate::snapshot::Snapshot;
 use crate::uring::{Bell, StartError, event};
 
@@ -18,12 +19,12 @@ pub(super) enum Command {
         /// Sockets for the listeners that are new in it.
         opened: Vec<(SocketAddr, TcpListener)>,
     },
-    /// The keys of a provider have been looked for.
+    /// The worker's question after the keys of a provider has been answered.
     KeysChecked {
         /// Its name.
         provider: Box<str>,
-        /// False where its source may not be asked now.
-        looked: bool,
+        /// How.
+        lookup: KeyLookup,
     },
     /// Finish.
     Drain {

@@ -27,7 +27,7 @@ mod respond;
 mod transfer;
 
 pub use bind::bind;
-pub use parking::AskForKeys;
+pub use parking::{AskForKeys, KeyLookup};
 pub use reason::{Reason, WorkerCounters};
 
 use std::net::{SocketAddr, TcpListener};
@@ -123,10 +123,10 @@ impl WorkerHandle {
         self.sender.send(Command::Publish { snapshot, opened });
     }
 
-    /// Tells that the keys of a provider have been looked for, as the worker asked, or may not be
-    /// looked for now. What came of it has been published before.
-    pub fn keys_checked(&self, provider: &str, looked: bool) {
-        self.sender.send(Command::KeysChecked { provider: provider.into(), looked });
+    /// Answers the worker's question after the keys of a provider. What came of it has been
+    /// published before.
+    pub fn keys_checked(&self, provider: &str, lookup: KeyLookup) {
+        self.sender.send(Command::KeysChecked { provider: provider.into(), lookup });
     }
 
     /// Stops accepting, lets what is in flight finish, and cuts what is left after `within`.

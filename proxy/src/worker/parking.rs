@@ -73,20 +73,21 @@ impl Attempt {
     }
 }
 
-/// How a wait ended.
+/// What became of a question after keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Waited {
-    /// The keys have been looked for on behalf of this request.
-    Answered,
-    /// They have been on behalf of an earlier one: perhaps just before the issuer had the key.
-    AnsweredToAnother,
-    /// Not in time.
-    TimedOut,
+pub enum KeyLookup {
+    /// The source has been asked since.
+    Done,
+    /// It was being asked already: perhaps a moment before it had the key.
+    Earlier,
+    /// There is no source, or it may not be asked now.
+    Denied,
 }
 
 /// A provider whose keys are being looked for.
 struct Question {
     provider: Box<str>,
+    lookup: Cell<KeyLookup>,
     answered: Notify,
 }
 
@@ -153,25 +154,26 @@ impl Parking {
         Some(Wait { provider: provider.name.clone(), until, since, missed })
     }
 
-    /// Waits until the keys have been looked for, or the time is over.
-    pub(super) async fn wait(&self, wait: &Wait) -> Waited {
-        let (question, mine) = self.ask_once(&wait.provider);
+    /// Waits until the keys have been looked for; none where the time is over before.
+    pub(super) async fn wait(&self, wait: &Wait) -> Option<KeyLookup> {
+        let (question, first) = self.ask_once(&wait.provider);
         let answered = question.answered.notified();
         let left = wait.until.saturating_duration_since(Instant::now());
         self.parked.set(self.parked.get() + 1);
         #[expect(clippy::disallowed_methods, reason = "no operation is in flight in a notice")]
         let ended = tokio::time::timeout(left, answered).await;
         self.parked.set(self.parked.get() - 1);
-        match ended {
-            Err(_) => Waited::TimedOut,
-            Ok(()) if mine => Waited::Answered,
-            Ok(()) => Waited::AnsweredToAnother,
-        }
+        ended.ok()?;
+        Some(match question.lookup.get() {
+            // On behalf of another request, and so begun before this one came.
+            KeyLookup::Done if !first => KeyLookup::Earlier,
+            lookup => lookup,
+        })
     }
 
-    /// The keys of a provider have been looked for, or may not be now.
-    pub(super) fn answer(&self, provider: &str, looked: bool) {
-        if !looked {
+    /// The question after the keys of a provider has been answered.
+    pub(super) fn answer(&self, provider: &str, lookup: KeyLookup) {
+        if lookup == KeyLookup::Denied {
             let mut denied = self.denied.borrow_mut();
             denied.retain(|(other, _)| **other != *provider);
             denied.push((provider.into(), Instant::now()));
@@ -179,6 +181,7 @@ impl Parking {
         self.asked.borrow_mut().retain(|question| {
             let answered = *question.provider == *provider;
             if answered {
+                question.lookup.set(lookup);
                 question.answered.notify_waiters();
             }
             !answered
@@ -218,8 +221,11 @@ impl Parking {
         if let Some(question) = asked.iter().find(|question| *question.provider == *provider) {
             return (Rc::clone(question), false);
         }
-        let question = Question { provider: provider.into(), answered: Notify::new() };
-        let question = Rc::new(question);
+        let question = Rc::new(Question {
+            provider: provider.into(),
+            lookup: Cell::new(KeyLookup::Done),
+            answered: Notify::new(),
+        });
         asked.push(Rc::clone(&question));
         (self.ask)(provider);
         (question, true)

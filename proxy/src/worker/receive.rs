@@ -5,14 +5,14 @@ use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::exchange::{Begun, Exchange, Failure};
 use super::judge::head_limits;
 use super::reason::{Gate, Reason};
 use super::respond::{self, Plan};
 use crate::http1::{FieldSlots, Progress, ResponseError, ResponseHead, Version, parse_response};
-use crate::uring::{Buffer, Recv, Stream};
+use crate::uring::{Buffer, Recv, Stream, TAIL_ROOM};
 
 /// Interim responses passed on for one request. More is an upstream gone wrong.
 const INTERIM_MAX: u32 = 8;
@@ -39,8 +39,10 @@ impl Exchange<'_> {
         upload_done: &Cell<bool>,
     ) -> Result<Begun, Failure> {
         let mut interim = 0;
+        let mut until = None;
         loop {
-            let (result, mut buffer) = self.received(upstream, receiving, upload_done).await?;
+            let (result, mut buffer) =
+                self.received(upstream, receiving, upload_done, &mut until).await?;
             match result {
                 Ok(received) if received > 0 => {}
                 Err(_) if upstream.expired() => return Err(Failure::gate(Gate::UpstreamTimeout)),
@@ -67,6 +69,13 @@ impl Exchange<'_> {
                 }
             }
             buffer.compact();
+            if buffer.receivable() == 0 {
+                // Of a pool from before a reload that allowed longer heads.
+                let mut larger = self.live.heads.take();
+                let fits = larger.append(buffer.filled());
+                debug_assert!(fits, "what is not larger has been refused");
+                buffer = larger;
+            }
             receiving = upstream.recv(buffer);
         }
     }
@@ -76,14 +85,23 @@ impl Exchange<'_> {
     async fn received(
         &self,
         upstream: &Stream,
-        receiving: Recv,
+        mut receiving: Recv,
         upload_done: &Cell<bool>,
+        until: &mut Option<Instant>,
     ) -> Result<(io::Result<usize>, Buffer), Failure> {
-        if !upload_done.get() {
+        while !upload_done.get() {
             // The upload has its own deadlines, on both connections.
-            return Ok(receiving.await);
+            match receiving.await {
+                (Err(error), buffer) if upstream.is_bystander(&error) => {
+                    receiving = upstream.recv(buffer);
+                }
+                ended => return Ok(ended),
+            }
         }
+        // Set once: an upstream that always has one more byte of head is late as well.
         let limit = self.live.snapshot.timeouts.response;
+        let now = Instant::now();
+        let limit = until.get_or_insert(now + limit).saturating_duration_since(now);
         upstream.arm(limit.min(CLIENT_UNWATCHED));
         let (result, buffer) = receiving.await;
         match limit.checked_sub(CLIENT_UNWATCHED) {
@@ -145,7 +163,7 @@ impl Exchange<'_> {
         let broken = |error| Failure { reason: Reason::Response(error), begun: 0, stale: false };
         let head = match parse_response(buffer.filled(), &mut slots, limits, method) {
             Ok(Progress::Complete(head)) => head,
-            Ok(Progress::Partial) if buffer.receivable() == 0 && buffer.mark().0 == 0 => {
+            Ok(Progress::Partial) if buffer.len() + TAIL_ROOM >= self.live.heads.buffer_bytes() => {
                 return Err(broken(ResponseError::HeadTooLong));
             }
             Ok(Progress::Partial) => return Ok(Response::Partial),

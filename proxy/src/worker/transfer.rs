@@ -26,7 +26,7 @@ pub(super) enum Upload {
     /// It is all in `out`, behind the head; `input` is what follows it.
     Whole { out: Buffer, input: Buffer },
     /// Its first bytes are framed, more are to come.
-    Begun(BegunUpload),
+    Begun(Box<BegunUpload>),
 }
 
 /// A request head and the first bytes of its body, framed for the upstream.
@@ -56,6 +56,9 @@ impl Exchange<'_> {
         mut out: Buffer,
         record: &Record,
     ) -> Result<Upload, Failure> {
+        if self.facts.body == BodyLength::None {
+            return Ok(Upload::Whole { out, input });
+        }
         let limits = &self.live.snapshot.limits;
         let mut source = Source::new(self.facts.body, head_limits(limits));
         let sink = match self.facts.body {
@@ -82,7 +85,7 @@ impl Exchange<'_> {
             });
             return Ok(Upload::Whole { out, input });
         }
-        Ok(Upload::Begun(BegunUpload {
+        Ok(Upload::Begun(Box::new(BegunUpload {
             out,
             rest: (!fits).then_some(input),
             source,
@@ -90,7 +93,7 @@ impl Exchange<'_> {
             done: step.done,
             leftover: step.leftover,
             trailers,
-        }))
+        })))
     }
 
     /// Whether a request's trailer field may go on: not where, merged into the head by an upstream,
@@ -126,9 +129,9 @@ impl Exchange<'_> {
                     && let Poll::Ready(ended) = upload.as_mut().poll(context)
                 {
                     match &ended {
-                        Ok(_) | Err(CopyError::SinkTimedOut) => {}
+                        Ok(_) => {}
                         // The upstream reads no more; it may have said why.
-                        Err(CopyError::Sink(_)) => upstream.arm(timeouts.response),
+                        Err(error) if error.is_sink() => upstream.arm(timeouts.response),
                         // The request will never be whole: no response to it is of use.
                         Err(_) => upstream.shutdown(),
                     }
@@ -142,7 +145,7 @@ impl Exchange<'_> {
                 None => {
                     // Answered before the request was whole. What it waits for, on either side,
                     // ends now.
-                    self.connection.stream.cancel();
+                    self.connection.stream.stop();
                     upstream.shutdown();
                     // How it ends is our doing and says nothing about the client.
                     let _ = upload.await;

@@ -11,54 +11,63 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::sources::{SourceId, Sources};
+use crate::worker::KeyLookup;
 
 /// One fetch out of turn in this time for each source, and how many may come at once.
 const INTERVAL: Duration = Duration::from_secs(10);
 const BURST: u32 = 2;
 
+/// A worker asks for new keys of a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The provider's name.
+    pub provider: Box<str>,
+    /// The worker's place in the list.
+    pub worker: usize,
+}
+
 /// Who waits for which source, and how often each may still be asked.
 #[derive(Debug, Default)]
 pub struct Refetches {
     buckets: HashMap<SourceId, Bucket>,
-    waiting: Vec<(SourceId, Box<str>)>,
-    /// Providers that have no source, or whose source may not be asked now.
-    denied: Vec<Box<str>>,
+    waiting: Vec<(SourceId, Question, KeyLookup)>,
+    denied: Vec<Question>,
 }
 
 impl Refetches {
-    /// Takes a worker's question after new keys of a provider.
-    pub fn ask(&mut self, provider: Box<str>, sources: &mut Sources, now: Instant) {
-        let Some(source) = sources.source_of(&provider) else {
-            self.denied.push(provider);
+    /// Takes a worker's question.
+    pub fn ask(&mut self, question: Question, sources: &mut Sources, now: Instant) {
+        let Some(source) = sources.source_of(&question.provider) else {
+            self.denied.push(question);
             return;
         };
         let bucket = self.buckets.entry(source).or_insert_with(|| Bucket::full(now));
-        if sources.is_in_flight(source) || bucket.take(now) {
+        if sources.is_in_flight(source) {
+            self.waiting.push((source, question, KeyLookup::Earlier));
+        } else if bucket.take(now) {
             sources.hasten(source, now);
-            self.waiting.push((source, provider));
+            self.waiting.push((source, question, KeyLookup::Done));
         } else {
-            tracing::debug!(%provider, "unknown key; its source was asked a moment ago");
-            self.denied.push(provider);
+            tracing::debug!(provider = %question.provider, "unknown key; asked a moment ago");
+            self.denied.push(question);
         }
     }
 
-    /// The providers whose questions have been dealt with, and whether their keys have been looked
-    /// for; to be called when what was due has been started and what was fetched has been
-    /// published.
+    /// The questions that have been dealt with, and how; to be called when what was due has been
+    /// started and what was fetched has been published.
     #[must_use]
-    pub fn answered(&mut self, sources: &Sources) -> Vec<(Box<str>, bool)> {
+    pub fn answered(&mut self, sources: &Sources) -> Vec<(Question, KeyLookup)> {
+        let denied = std::mem::take(&mut self.denied);
         let mut answered: Vec<_> =
-            std::mem::take(&mut self.denied).into_iter().map(|denied| (denied, false)).collect();
-        self.waiting.retain(|(source, provider)| {
+            denied.into_iter().map(|question| (question, KeyLookup::Denied)).collect();
+        self.waiting.retain(|(source, question, lookup)| {
             let still = sources.is_in_flight(*source);
             if !still {
-                answered.push((provider.clone(), true));
+                answered.push((question.clone(), *lookup));
             }
             still
         });
         self.buckets.retain(|source, _| sources.has(*source));
-        answered.sort_unstable();
-        answered.dedup();
         answered
     }
 }
