@@ -1,6 +1,6 @@
 //! Deadlines: one coarse timer wheel a worker instead of one kernel timer an operation.
 //!
-//! A socket has one [`Deadline`]. Arming writes the tick at which it passes into the socket's slot;
+//! A socket has two deadlines, one a direction. Arming writes the tick at which it passes into the socket's slot;
 //! the slot is *scheduled* in a bucket no later than that tick. When the wheel comes to the bucket
 //! it looks at the slot: armed for later means scheduled again, so pushing a deadline out (with
 //! every read, every send) touches no list. Passing marks the slot and cancels what is in flight on

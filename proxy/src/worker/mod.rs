@@ -8,7 +8,7 @@
 //!                              +-- fault ---------------------------------+
 //! ```
 //!
-//! The control thread reaches a worker by its [`mailbox`] alone, and reads its counters.
+//! The control thread reaches a worker by its `mailbox` alone, and reads its counters.
 
 mod access;
 mod bind;
