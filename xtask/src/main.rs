@@ -40,6 +40,8 @@ enum Task {
     },
     /// Measure ringgate beside nginx and haproxy on this machine
     Bench(bench::Options),
+    /// Measure the memory that idle connections cost, in ringgate, nginx and haproxy
+    Idle,
 }
 
 fn main() -> ExitCode {
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Task::Schema { check: false } => schema::write(),
         Task::Schema { check: true } => schema::build_and_check(),
         Task::Bench(options) => bench::run(&options),
+        Task::Idle => bench::idle::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -132,6 +132,31 @@ fn a_deadline_moved_out_does_not_pass_and_one_moved_in_does() {
 }
 
 #[test]
+fn deadlines_of_one_tick_pass_together_but_for_those_moved_or_gone() {
+    let wheel = Wheel::new();
+    block_on(async {
+        let mut streams: Vec<_> = (0..6).map(|_| pair(&wheel)).collect();
+        let expired = |streams: &[(Stream, TcpStream)]| -> Vec<bool> {
+            streams.iter().map(|(stream, _)| stream.expired()).collect()
+        };
+        for (stream, _) in &streams {
+            stream.arm(TICK * 5);
+        }
+        // One at either end of the bucket and one between are moved in; one in the middle goes.
+        for at in [0, 2, 5] {
+            streams[at].0.arm(TICK);
+        }
+        streams.remove(3);
+        (0..2).for_each(|_| wheel.advance());
+        assert_eq!(expired(&streams), [true, false, true, false, true]);
+        streams[0].0.disarm();
+        (0..4).for_each(|_| wheel.advance());
+        assert_eq!(expired(&streams), [false, true, true, true, true]);
+    })
+    .unwrap();
+}
+
+#[test]
 fn a_connect_that_nobody_answers_times_out() {
     let wheel = Wheel::new();
     block_on(async {

@@ -33,11 +33,20 @@ const BUCKETS: u64 = 512;
 /// Never, as a tick.
 const NEVER: u64 = u64::MAX;
 
+/// No slot, as a key.
+const NONE: usize = usize::MAX;
+
 /// The deadlines of one worker.
 pub struct Wheel {
     now: Cell<u64>,
-    slots: RefCell<Slab<Slot>>,
-    buckets: Vec<RefCell<Vec<usize>>>,
+    state: RefCell<State>,
+}
+
+/// The slots, and for each bucket the first of those that it holds. A bucket is a list through its
+/// slots: scheduling takes no memory beyond the slot's own.
+struct State {
+    slots: Slab<Slot>,
+    first: Vec<usize>,
 }
 
 struct Slot {
@@ -46,6 +55,9 @@ struct Slot {
     due: u64,
     /// The tick of the bucket that holds it, or [`NEVER`] where none does.
     scheduled: u64,
+    /// Its neighbours in the bucket, or [`NONE`]; meaningless where none holds it.
+    previous: usize,
+    next: usize,
     expired: bool,
 }
 
@@ -53,57 +65,83 @@ impl Wheel {
     /// A wheel at tick 0. Whoever makes it calls [`Self::advance`] once every [`TICK`].
     #[must_use]
     pub fn new() -> Rc<Self> {
-        let buckets = (0..BUCKETS).map(|_| RefCell::default()).collect();
-        Rc::new(Self { now: Cell::new(0), slots: RefCell::default(), buckets })
+        let state = State { slots: Slab::new(), first: (0..BUCKETS).map(|_| NONE).collect() };
+        Rc::new(Self { now: Cell::new(0), state: RefCell::new(state) })
     }
 
     /// A deadline for the descriptor, disarmed.
     pub(super) fn deadline(wheel: &Rc<Self>, fd: RawFd) -> Deadline {
-        let slot = Slot { fd, due: NEVER, scheduled: NEVER, expired: false };
-        Deadline { key: wheel.slots.borrow_mut().insert(slot), wheel: Rc::clone(wheel) }
+        let slot =
+            Slot { fd, due: NEVER, scheduled: NEVER, previous: NONE, next: NONE, expired: false };
+        Deadline { key: wheel.state.borrow_mut().slots.insert(slot), wheel: Rc::clone(wheel) }
     }
 
     /// Moves on by one tick and expires what is due.
     pub fn advance(&self) {
         let now = self.now.get() + 1;
         self.now.set(now);
-        // Taken out and put back, so that its memory is kept: nothing is scheduled for this very
-        // bucket meanwhile, as scheduling is always at least one tick and less than a turn ahead.
-        let mut bucket = self.bucket(now).take();
-        for key in bucket.drain(..) {
-            self.visit(key, now);
+        let mut state = self.state.borrow_mut();
+        // Nothing is put into this very bucket meanwhile, as scheduling is always at least one tick
+        // and less than a turn ahead.
+        let mut key = std::mem::replace(&mut state.first[bucket(now)], NONE);
+        while key != NONE {
+            let slot = &mut state.slots[key];
+            let next = slot.next;
+            slot.scheduled = NEVER;
+            if slot.due <= now {
+                slot.due = NEVER;
+                slot.expire();
+            } else if slot.due != NEVER {
+                state.schedule(key, now);
+            }
+            key = next;
         }
-        self.bucket(now).replace(bucket);
     }
 
     /// Expires every deadline at once, armed or not: the end of a drain.
     pub fn expire_all(&self) {
-        for (_, slot) in self.slots.borrow_mut().iter_mut() {
+        for (_, slot) in self.state.borrow_mut().slots.iter_mut() {
             slot.expire();
         }
     }
+}
 
-    fn bucket(&self, tick: u64) -> &RefCell<Vec<usize>> {
-        // Less than BUCKETS, which fits any usize.
-        &self.buckets[usize::try_from(tick % BUCKETS).unwrap_or_default()]
-    }
+/// The place of the tick's bucket: less than [`BUCKETS`], which fits any usize.
+fn bucket(tick: u64) -> usize {
+    usize::try_from(tick % BUCKETS).unwrap_or_default()
+}
 
-    fn visit(&self, key: usize, now: u64) {
-        let mut slots = self.slots.borrow_mut();
-        // Gone, or scheduled elsewhere since (an earlier deadline was armed): not this bucket's.
-        let Some(slot) = slots.get_mut(key).filter(|slot| slot.scheduled == now) else { return };
-        slot.scheduled = NEVER;
-        if slot.due <= now {
-            slot.due = NEVER;
-            slot.expire();
-        } else if slot.due != NEVER {
-            self.schedule(slot, key, now);
-        }
-    }
-
-    fn schedule(&self, slot: &mut Slot, key: usize, now: u64) {
+impl State {
+    /// Puts a slot that no bucket holds into the one of the tick when it passes, or into the
+    /// furthest.
+    fn schedule(&mut self, key: usize, now: u64) {
+        let slot = &mut self.slots[key];
         slot.scheduled = slot.due.min(now + BUCKETS - 1);
-        self.bucket(slot.scheduled).borrow_mut().push(key);
+        slot.previous = NONE;
+        let first = &mut self.first[bucket(slot.scheduled)];
+        slot.next = std::mem::replace(first, key);
+        let next = slot.next;
+        if next != NONE {
+            self.slots[next].previous = key;
+        }
+    }
+
+    /// Takes a slot out of the bucket that holds it, if one does.
+    fn unschedule(&mut self, key: usize) {
+        let slot = &mut self.slots[key];
+        if slot.scheduled == NEVER {
+            return;
+        }
+        let place = bucket(slot.scheduled);
+        slot.scheduled = NEVER;
+        let (previous, next) = (slot.previous, slot.next);
+        match previous {
+            NONE => self.first[place] = next,
+            previous => self.slots[previous].next = next,
+        }
+        if next != NONE {
+            self.slots[next].previous = previous;
+        }
     }
 }
 
@@ -116,7 +154,7 @@ impl Slot {
 
 impl fmt::Debug for Wheel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Wheel({} deadlines at tick {})", self.slots.borrow().len(), self.now.get())
+        write!(f, "Wheel({} deadlines at tick {})", self.state.borrow().slots.len(), self.now.get())
     }
 }
 
@@ -133,29 +171,32 @@ impl Deadline {
         let ticks = limit.as_nanos().div_ceil(TICK.as_nanos());
         let ticks = u64::try_from(ticks).unwrap_or(u64::MAX / 2).min(u64::MAX / 2);
         let now = self.wheel.now.get();
-        let mut slots = self.wheel.slots.borrow_mut();
-        let slot = &mut slots[self.key];
+        let mut state = self.wheel.state.borrow_mut();
+        let slot = &mut state.slots[self.key];
         slot.expired = false;
         slot.due = now + ticks + 1;
         if slot.due < slot.scheduled {
-            self.wheel.schedule(slot, self.key, now);
+            state.unschedule(self.key);
+            state.schedule(self.key, now);
         }
     }
 
     pub(super) fn disarm(&self) {
-        let mut slots = self.wheel.slots.borrow_mut();
-        let slot = &mut slots[self.key];
+        let mut state = self.wheel.state.borrow_mut();
+        let slot = &mut state.slots[self.key];
         slot.expired = false;
         slot.due = NEVER;
     }
 
     pub(super) fn expired(&self) -> bool {
-        self.wheel.slots.borrow()[self.key].expired
+        self.wheel.state.borrow().slots[self.key].expired
     }
 }
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        self.wheel.slots.borrow_mut().remove(self.key);
+        let mut state = self.wheel.state.borrow_mut();
+        state.unschedule(self.key);
+        state.slots.remove(self.key);
     }
 }

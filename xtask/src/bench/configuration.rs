@@ -1,5 +1,8 @@
 //! The configuration of each contender: one worker, no logs, upstream connections kept, tokens
 //! checked for signature, issuer, audience and expiry.
+//!
+//! haproxy asks for two descriptors a connection; where the hard limit gives fewer it is told to
+//! start all the same, as idle connections hold one.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,6 +10,9 @@ use std::path::Path;
 use serde_json::json;
 
 use super::tokens::{self, AUDIENCE, ISSUER};
+
+/// Client connections at most: more than any load opens.
+const CONNECTIONS_MAX: u32 = 12_000;
 
 pub(super) fn ringgate(
     address: SocketAddr,
@@ -19,7 +25,7 @@ pub(super) fn ringgate(
         "listeners": [{ "name": "bench", "address": address.to_string() }],
         "upstreams": { "bench": { "endpoints": [upstream.to_string()] } },
         "forwarding": { "x_forwarded": false },
-        "limits": { "requests_per_connection": 1_000_000_000 },
+        "limits": { "connections": CONNECTIONS_MAX, "requests_per_connection": 1_000_000_000 },
         "access_log": { "target": "off" },
         "log": { "level": "warn" },
     });
@@ -43,7 +49,7 @@ pub(super) fn nginx(address: SocketAddr, upstream: SocketAddr, folder: &Path) ->
     format!(
         "daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
 user root;
-events {{ worker_connections 4096; }}
+events {{ worker_connections {CONNECTIONS_MAX}; }}
 http {{
   access_log off;
   keepalive_requests 1000000000;
@@ -75,7 +81,8 @@ pub(super) fn haproxy(
     format!(
         "global
   nbthread 1
-  maxconn 4096
+  maxconn {CONNECTIONS_MAX}
+  no strict-limits
 defaults
   mode http
   option http-keep-alive
