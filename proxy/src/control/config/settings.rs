@@ -58,7 +58,7 @@ pub enum Workers {
 pub struct ListenerConfig {
     /// No other listener has it.
     pub name: Box<str>,
-    /// No other listener has it, unless its port is 0.
+    /// No other listener has it, also where its port is 0: it tells them apart.
     pub address: SocketAddr,
 }
 
