@@ -21,6 +21,7 @@ use signal_hook::iterator::Signals;
 
 use crate::control::admin;
 use crate::control::config::{self, Config, ConfigErrors, LogFormat};
+use crate::control::descriptors;
 use crate::control::event::Event;
 use crate::control::event_loop::{
     Ended, EventLoop, Parts, log_listening, log_warnings, notify_service_manager,
@@ -106,10 +107,11 @@ pub enum GatewayError {
 /// # Errors
 /// When it cannot start, or a worker dies.
 pub fn run(options: &Options) -> Result<(), GatewayError> {
-    let config = config::load(&options.file)?;
+    let mut config = config::load(&options.file)?;
     set_up_logging(&config, options.log_filter.as_deref())?;
     log_warnings(&config);
-    start::raise_descriptor_limit(config.limits.connections);
+    start::raise_descriptor_limit();
+    descriptors::fit(&mut config.limits, descriptors::available());
 
     let crew = Crew::for_config(config.workers);
     let mut registry = Registry::default();
