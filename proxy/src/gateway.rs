@@ -62,8 +62,13 @@ pub enum GatewayError {
     #[error(transparent)]
     Logging(#[from] LogSetupError),
     /// No access log.
-    #[error("access log: {0}")]
-    AccessLog(#[source] io::Error),
+    #[error("access log {target}: {source}")]
+    AccessLog {
+        /// The file's path, or `stdout`.
+        target: String,
+        /// Why.
+        source: io::Error,
+    },
     /// No signals.
     #[error("cannot handle signals: {0}")]
     Signals(#[source] io::Error),
@@ -116,8 +121,7 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
     let crew = Crew::for_config(config.workers);
     let mut registry = Registry::default();
     let cells = WorkerCounters::register(&mut registry)?;
-    let (access_log, writers) =
-        start::access_log(&config.access_log, crew.len()).map_err(GatewayError::AccessLog)?;
+    let (access_log, writers) = start::access_log(&config.access_log, crew.len())?;
     let drops = access_log.as_ref().map(AccessLog::drops);
 
     let (events, received) = channel();

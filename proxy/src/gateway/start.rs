@@ -1,6 +1,5 @@
 //! What a start does once: descriptors, access log, one worker a CPU.
 
-use std::io;
 use std::sync::Arc;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -29,13 +28,14 @@ pub(super) fn raise_descriptor_limit() {
 pub(super) fn access_log(
     target: &AccessLogTarget,
     workers: usize,
-) -> io::Result<(Option<AccessLog>, Vec<Option<AccessLogWriter>>)> {
-    let target = match target {
+) -> Result<(Option<AccessLog>, Vec<Option<AccessLogWriter>>), GatewayError> {
+    let (target, name) = match target {
         AccessLogTarget::Off => return Ok((None, (0..workers).map(|_| None).collect())),
-        AccessLogTarget::Stdout => Target::Stdout,
-        AccessLogTarget::File(path) => Target::File(path.clone()),
+        AccessLogTarget::Stdout => (Target::Stdout, "stdout".to_owned()),
+        AccessLogTarget::File(path) => (Target::File(path.clone()), path.display().to_string()),
     };
-    let (log, writers) = AccessLog::start(&target, workers)?;
+    let (log, writers) = AccessLog::start(&target, workers)
+        .map_err(|source| GatewayError::AccessLog { target: name, source })?;
     Ok((Some(log), writers.into_iter().map(Some).collect()))
 }
 
@@ -116,6 +116,14 @@ mod tests {
         assert_eq!(in_turn(&[], 2), [None, None]);
         assert_eq!(Crew::for_config(Workers::Count(3)).len(), 3);
         assert_eq!(Crew::for_config(Workers::Auto).len(), usable_cpus().len());
+    }
+
+    #[test]
+    fn an_access_log_that_cannot_be_opened_is_named() {
+        let target = AccessLogTarget::File("/dev/null/access.log".into());
+        let error = access_log(&target, 1).err().map(|error| error.to_string());
+        let expected = "access log /dev/null/access.log: Not a directory (os error 20)";
+        assert_eq!(error.as_deref(), Some(expected));
     }
 
     #[test]
