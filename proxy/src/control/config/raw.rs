@@ -111,8 +111,8 @@ pub(super) struct Listener {
     /// Its name in routes, metrics and log lines.
     #[schemars(length(min = 1))]
     pub(super) name: String,
-    /// Address and port, such as `0.0.0.0:8080` or `[::]:8080`. Port 0 takes a
-    /// free one, for one listener of an IP address.
+    /// Address and port, such as `0.0.0.0:8080`, or `[::]:8080` for IPv6 alone. Port 0 takes a free
+    /// one, for one listener of an IP address.
     #[schemars(extend("format" = "socket-address"))]
     pub(super) address: String,
 }
