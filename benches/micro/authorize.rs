@@ -54,6 +54,7 @@ impl Case {
             forward_token: false,
             claim_headers: vec![ClaimHeader { name: "x-user".into(), claim: claim("sub") }],
             checks: TokenChecks::default(),
+            unknown_kid_wait: None,
             keys: Some(Arc::new(parse_set(set.as_bytes()).expect("a good set").keys)),
         };
         let condition = Condition {

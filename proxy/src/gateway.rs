@@ -133,7 +133,7 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
         file: options.file.clone(),
         publisher: Publisher::new(config, registry, crew.len()),
         sources: Sources::new(events.clone()),
-        resolver: Resolver::new(events),
+        resolver: Resolver::new(events.clone()),
         status: status.clone(),
         access_log,
         events: received,
@@ -142,7 +142,7 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
     let (bound, sockets) = open_listeners(&listeners, &[], crew.len())?;
     let admin_listener = admin_address.map(bind_admin).transpose()?;
     let snapshot = control.publisher().next_snapshot()?;
-    let (workers, blocks) = crew.start(&snapshot, sockets, &cells, writers)?;
+    let (workers, blocks) = crew.start(&snapshot, sockets, &cells, writers, &events)?;
     control.publisher().attach(workers);
     bound.iter().for_each(log_listening);
     control.started(bound.clone());

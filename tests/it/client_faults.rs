@@ -4,7 +4,7 @@ use std::sync::mpsc::channel;
 
 use serde_json::json;
 
-use crate::harness::deadline::told;
+use crate::harness::deadline::{pace, told};
 use crate::harness::message::{WireError, read_request_head, read_response_head};
 use crate::harness::upstream::ok;
 use crate::harness::{Baseline, Client, Config, Gateway, Upstream};
@@ -191,4 +191,19 @@ fn pipelining_without_reading_is_bounded() {
     assert!(sent < requests.len(), "requests are read only as answers are taken");
     drop(client);
     before.expect_restored(&gateway, "/alive");
+}
+
+#[test]
+fn a_client_that_only_stops_sending_gets_a_slow_response() {
+    let upstream = Upstream::scripted(|_, mut peer| {
+        peer.request();
+        // Longer than the gateway leaves a waiting client unwatched.
+        pace(std::time::Duration::from_millis(1500));
+        peer.send(ok("late"));
+    });
+    let gateway = Gateway::start(&Config::forwarding_to(&upstream));
+    let mut client = gateway.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.finish_sending();
+    assert_eq!(client.response().text(), "late");
 }

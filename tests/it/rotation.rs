@@ -131,3 +131,51 @@ fn every_worker_gets_the_new_keys() {
         assert_eq!(client.get_as("/", &old_token).status(), 401);
     }
 }
+
+/// A gateway that refreshes its keys by itself too seldom to matter.
+fn seldom_refreshed(upstream: &Upstream, issuer: &Issuer) -> Gateway {
+    let config = Config::protecting_with_url(upstream, issuer)
+        .set("jwt.providers.tests.jwks.refresh_interval", "1h");
+    Gateway::start(&config)
+}
+
+#[test]
+fn the_first_token_of_a_new_key_waits_for_it_and_passes() {
+    let (upstream, old, new) = (Upstream::saying("x"), Key::p256("old"), Key::p256("new"));
+    let issuer = Issuer::serving(&[&old]);
+    let gateway = seldom_refreshed(&upstream, &issuer);
+    wait_for_status(&gateway, &Token::new().sign(&old), 200);
+    let before = issuer.fetches();
+
+    issuer.serve(&[&new]);
+    let (gateway, token) = (&gateway, Token::new().sign(&new));
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..16)
+            .map(|_| scope.spawn(|| gateway.client().get_as("/", &token).status()))
+            .collect();
+        let statuses: Vec<u16> = asking.into_iter().map(|one| one.join().unwrap()).collect();
+        assert_eq!(statuses, [200; 16]);
+    });
+    // One for all of them; a second one where a worker asked just after the first was answered.
+    let fetches = issuer.fetches() - before;
+    assert!((1..=2).contains(&fetches), "{fetches} fetches");
+    let removed = gateway.client().get_as("/", &Token::new().sign(&old));
+    assert_eq!(removed.status(), 401, "the key that went stops at once, cached token or not");
+}
+
+#[test]
+fn made_up_key_names_cost_the_issuer_two_fetches() {
+    let (upstream, key) = (Upstream::saying("x"), Key::p256("k"));
+    let issuer = Issuer::serving(&[&key]);
+    let gateway = seldom_refreshed(&upstream, &issuer);
+    wait_for_status(&gateway, &Token::new().sign(&key), 200);
+    let before = issuer.fetches();
+
+    for n in 0..50 {
+        let stranger = Key::p256(&format!("made-up-{n}"));
+        assert_eq!(gateway.client().get_as("/", &Token::new().sign(&stranger)).status(), 401);
+    }
+    assert_eq!(issuer.fetches() - before, 2, "the burst of the token bucket");
+    assert_eq!(gateway.client().get_as("/", &Token::new().sign(&key)).status(), 200);
+    gateway.wait_for_metric("ringgate_requests_parked", &[], |parked| parked == 0.0);
+}

@@ -334,3 +334,36 @@ fn a_failing_upstream_disturbs_no_other() {
         assert_eq!(client.get("/other").text(), "fine");
     }
 }
+
+#[test]
+fn a_body_for_an_upstream_that_is_not_there_does_not_become_a_request() {
+    let refusing = Refusing::new();
+    let gateway = Gateway::start(&endpoints(&[&refusing.endpoint()], &json!({})));
+    let body = "GET /alive HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut client = gateway.client();
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    assert_eq!(client.response().status(), 502);
+    client.wait_for_end();
+}
+
+#[test]
+fn an_interim_response_does_not_lift_the_deadline_of_the_request_body() {
+    let upstream = Upstream::scripted(|_, mut peer| {
+        peer.request_head();
+        peer.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+        peer.wait_for_end();
+    });
+    let gateway = Gateway::start(&config(&upstream).set("timeouts.body_progress", "200ms"));
+    let before = Baseline::take(&gateway);
+    let mut client = gateway.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab");
+    let hints = crate::harness::message::read_response_head(&mut client, "POST").unwrap();
+    assert_eq!(hints.status(), 103);
+    assert_eq!(client.response_to("POST").status(), 408);
+    client.wait_for_end();
+    drop(client);
+    before.expect_restored(&gateway, "/alive");
+}

@@ -87,6 +87,7 @@ pub(super) fn provider(issuer: &str, keys: Vec<VerificationKey>) -> Provider {
         forward_token: false,
         claim_headers: Vec::new(),
         checks: TokenChecks::default(),
+        unknown_kid_wait: None,
         keys: Some(Arc::new(KeySet::new(keys))),
     }
 }

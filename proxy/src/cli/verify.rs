@@ -115,6 +115,7 @@ impl Verify {
             forward_token: false,
             claim_headers: Vec::new(),
             checks: TokenChecks::default(),
+            unknown_kid_wait: None,
             keys: Some(Arc::new(set.keys)),
         }
     }

@@ -106,6 +106,9 @@ fn claim_header_names(config: &Config, listener: usize) -> Vec<Box<str>> {
     names
 }
 
+/// How long a request waits for a key that its token names and nobody has.
+const UNKNOWN_KID_WAIT: std::time::Duration = std::time::Duration::from_millis(500);
+
 fn provider(raw: &ProviderConfig, inputs: &Inputs<'_>) -> Provider {
     use super::config::JwksSource;
     let keys = match &raw.source {
@@ -123,6 +126,10 @@ fn provider(raw: &ProviderConfig, inputs: &Inputs<'_>) -> Provider {
         forward_token: raw.forward_token,
         claim_headers: raw.claim_headers.clone(),
         checks: raw.checks.clone(),
+        unknown_kid_wait: match raw.source {
+            JwksSource::Inline(_) => None,
+            JwksSource::File(_) | JwksSource::Url { .. } => Some(UNKNOWN_KID_WAIT),
+        },
         keys: keys.cloned(),
     }
 }

@@ -16,6 +16,11 @@ pub enum Event {
     Terminate,
     /// SIGINT.
     Interrupt,
+    /// A worker has a token that names a key which nobody has.
+    UnknownKey {
+        /// The provider's name.
+        provider: Box<str>,
+    },
     /// A fetch over the network ended.
     Fetched {
         /// What was fetched.

@@ -19,6 +19,7 @@ use super::config::{self, Config};
 use super::demand;
 use super::descriptors;
 use super::event::Event;
+use super::jwks::refetch::Refetches;
 use super::jwks::sources::Sources;
 use super::publish::Publisher;
 use super::reload::{Bound, ReloadError, check_changeable, open_listeners};
@@ -52,6 +53,7 @@ pub struct EventLoop {
     file: PathBuf,
     publisher: Publisher,
     sources: Sources,
+    refetches: Refetches,
     resolver: Resolver,
     status: Status,
     access_log: Option<AccessLog>,
@@ -92,6 +94,7 @@ impl EventLoop {
             file,
             publisher,
             sources,
+            refetches: Refetches::default(),
             resolver,
             status,
             access_log,
@@ -126,6 +129,7 @@ impl EventLoop {
             if changed {
                 self.republish();
             }
+            self.answer_refetches();
             if let Some(ended) = self.look_at_workers(now) {
                 break ended;
             }
@@ -170,6 +174,9 @@ impl EventLoop {
                 tracing::info!("stopping at once: interrupted");
                 return Some(Ended::Stopped);
             }
+            Event::UnknownKey { provider } => {
+                self.refetches.ask(provider, &mut self.sources, Instant::now());
+            }
             Event::Fetched { source, outcome } => {
                 if self.sources.fetched(source, outcome, Instant::now()) {
                     self.republish();
@@ -191,6 +198,15 @@ impl EventLoop {
             Ok(generation) => tracing::debug!(generation = generation.0, "snapshot published"),
             // The same configuration compiled before, so its cells are there.
             Err(error) => tracing::error!(%error, "snapshot not published"),
+        }
+    }
+
+    /// Lets the requests go that waited for a fetch which has ended.
+    fn answer_refetches(&mut self) {
+        for (provider, looked) in self.refetches.answered(&self.sources) {
+            for worker in self.publisher.workers() {
+                worker.keys_checked(&provider, looked);
+            }
         }
     }
 

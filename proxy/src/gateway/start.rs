@@ -1,17 +1,19 @@
 //! What a start does once: descriptors, access log, one worker a CPU.
 
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity};
 
 use super::GatewayError;
 use crate::control::config::{AccessLogTarget, Workers};
+use crate::control::event::Event;
 use crate::control::publish::Opened;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{AccessLog, AccessLogWriter, Target};
 use crate::telemetry::counters::CounterBlock;
-use crate::worker::{self, WorkerCounters, WorkerHandle, WorkerSpec};
+use crate::worker::{self, AskForKeys, WorkerCounters, WorkerHandle, WorkerSpec};
 
 /// Raises the soft limit on descriptors to the hard one.
 pub(super) fn raise_descriptor_limit() {
@@ -66,6 +68,7 @@ impl Crew {
         sockets: Vec<Opened>,
         cells: &WorkerCounters,
         writers: Vec<Option<AccessLogWriter>>,
+        events: &Sender<Event>,
     ) -> Result<(Vec<WorkerHandle>, Vec<Arc<CounterBlock>>), GatewayError> {
         let mut handles = Vec::with_capacity(self.len());
         let mut blocks = Vec::with_capacity(self.len());
@@ -81,6 +84,7 @@ impl Crew {
                 counters,
                 cells: cells.clone(),
                 access_log,
+                ask_for_keys: ask_for_keys(events.clone()),
             };
             let handle =
                 worker::spawn(spec).map_err(|source| GatewayError::Worker { index, source })?;
@@ -89,6 +93,15 @@ impl Crew {
         tracing::info!(workers = handles.len(), "workers started");
         Ok((handles, blocks))
     }
+}
+
+/// How a worker reaches the control thread. It asks once a provider until it is answered, so the
+/// queue stays short.
+fn ask_for_keys(events: Sender<Event>) -> AskForKeys {
+    Box::new(move |provider| {
+        // The control thread ends after its workers, or the process with it.
+        let _ = events.send(Event::UnknownKey { provider: provider.into() });
+    })
 }
 
 /// The CPUs of this process's affinity mask, which a container or `taskset` may have narrowed.

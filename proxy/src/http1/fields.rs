@@ -188,11 +188,14 @@ fn is_withheld<'b>(field: &Field<'b>, survey: &mut Survey<'b>) -> Result<bool, C
 }
 
 /// Whether two field names become the same variable in an upstream that follows CGI, where case is
-/// folded and `-` becomes `_`: such an upstream takes `X_User` for `X-User`.
+/// folded and, at many servers, everything but letters and digits becomes `_`: such an upstream
+/// takes `X_User` and `X.User` for `X-User`.
 ///
 /// Whoever removes a client's copy of a field that the gateway vouches for compares with this.
 #[must_use]
 pub fn names_alike(one: &str, other: &str) -> bool {
-    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    let fold = |byte: u8| {
+        if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
+    };
     one.len() == other.len() && one.bytes().zip(other.bytes()).all(|(a, b)| fold(a) == fold(b))
 }

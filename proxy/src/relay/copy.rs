@@ -8,11 +8,11 @@ use std::io;
 use std::time::Duration;
 
 use super::{Pools, Sink, Source};
-use crate::http1::ChunkedError;
+use crate::http1::{ChunkedError, retain_trailers};
 use crate::uring::{Buffer, Recv, Send, Stream};
 
 /// From where to where, within which bounds.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Flow<'a> {
     /// Where the bytes come from.
     pub from: &'a Stream,
@@ -22,6 +22,8 @@ pub struct Flow<'a> {
     pub progress: Duration,
     /// Body bytes at most.
     pub bytes_max: u64,
+    /// Which trailer fields may go on.
+    pub keep_trailer: &'a dyn Fn(&str) -> bool,
     /// Where buffers come from.
     pub pools: Pools<'a>,
     /// Body bytes so far; counted here so that they are known however it ends.
@@ -120,6 +122,7 @@ async fn pump(
         flow.bytes.set(bytes);
         // HTTP/1.0 and lengths know no trailers: they end with the body.
         let trailers = step.trailers.filter(|_| sink == Sink::Chunked);
+        let trailers = passing_trailers(trailers, flow.keep_trailer);
         sink.frame(&mut buffer, done, trailers.is_some());
         if let Some(previous) = sending.take() {
             let (result, returned) = flow.to.finish_send(previous, flow.progress).await;
@@ -162,6 +165,14 @@ async fn send_trailers(
     }
     *sending = Some(flow.to.send(trailer_section(flow.pools, trailers)?));
     Ok(())
+}
+
+/// Those of the trailer lines that may go on; none where none may.
+#[must_use]
+pub fn passing_trailers(trailers: Option<Vec<u8>>, keep: impl Fn(&str) -> bool) -> Option<Vec<u8>> {
+    let mut lines = trailers?;
+    retain_trailers(&mut lines, keep);
+    (!lines.is_empty()).then_some(lines)
 }
 
 /// The trailer section and the empty line that ends the body.

@@ -5,7 +5,7 @@ mod copy;
 mod tunnel;
 
 pub use body::{Sink, Source, Step};
-pub use copy::{CopyError, Flow, copy, trailer_section};
+pub use copy::{CopyError, Flow, copy, passing_trailers, trailer_section};
 pub use tunnel::{TunnelEnd, tunnel};
 
 use std::rc::Rc;

@@ -5,13 +5,12 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::io;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::Pools;
-use crate::uring::{Buffer, Stream};
+use crate::uring::Stream;
 
 /// How a tunnel ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,12 +23,6 @@ pub enum TunnelEnd {
     Failed,
 }
 
-/// Bytes moved each way.
-#[derive(Debug, Default)]
-struct Activity {
-    last: Cell<Option<Instant>>,
-}
-
 /// Copies both ways until both sides are done, one fails, or nothing moves for `idle`. `to_left`
 /// and `to_right` count the bytes.
 pub async fn tunnel(
@@ -40,35 +33,53 @@ pub async fn tunnel(
     to_left: &Cell<u64>,
     to_right: &Cell<u64>,
 ) -> TunnelEnd {
-    let activity = Activity::default();
-    activity.last.set(Some(Instant::now()));
-    let mut rightward = pin!(one_way(left, right, pools, idle, &activity, to_right));
-    let mut leftward = pin!(one_way(right, left, pools, idle, &activity, to_left));
-    let mut ends: [Option<TunnelEnd>; 2] = [None, None];
+    let moved = Cell::new(Instant::now());
+    let mut rightward = pin!(one_way(left, right, pools, idle, &moved, to_right));
+    let mut leftward = pin!(one_way(right, left, pools, idle, &moved, to_left));
+    let mut quiet = pin!(quiet_for(idle, &moved));
+    let (mut rightward_end, mut leftward_end) = (None, None);
+    let mut cut = None;
     poll_fn(|context| {
-        for index in 0..2 {
-            if ends[index].is_some() {
-                continue;
-            }
-            let polled = if index == 0 {
-                rightward.as_mut().poll(context)
+        if rightward_end.is_none()
+            && let Poll::Ready(end) = rightward.as_mut().poll(context)
+        {
+            rightward_end = Some(end);
+        }
+        if leftward_end.is_none()
+            && let Poll::Ready(end) = leftward.as_mut().poll(context)
+        {
+            leftward_end = Some(end);
+        }
+        if cut.is_none() {
+            let failed = [rightward_end, leftward_end].contains(&Some(TunnelEnd::Failed));
+            cut = if failed {
+                Some(TunnelEnd::Failed)
             } else {
-                leftward.as_mut().poll(context)
+                quiet.as_mut().poll(context).is_ready().then_some(TunnelEnd::Idle)
             };
-            let Poll::Ready(end) = polled else { continue };
-            ends[index] = Some(end);
-            if end != TunnelEnd::Closed && ends[1 - index].is_none() {
-                // The other direction has no future: whatever it does next ends at once.
+            if cut.is_some() {
+                // Whatever a direction does or does next, ends at once.
                 left.shutdown();
                 right.shutdown();
             }
         }
-        match ends {
-            [Some(TunnelEnd::Closed), Some(end)] | [Some(end), Some(_)] => Poll::Ready(end),
+        match (rightward_end, leftward_end) {
+            (Some(_), Some(_)) => Poll::Ready(cut.unwrap_or(TunnelEnd::Closed)),
             _ => Poll::Pending,
         }
     })
     .await
+}
+
+/// Ends once nothing has moved for `idle`.
+async fn quiet_for(idle: Duration, moved: &Cell<Instant>) {
+    loop {
+        let Some(left) = idle.checked_sub(moved.get().elapsed()).filter(|left| !left.is_zero())
+        else {
+            return;
+        };
+        tokio::time::sleep(left).await;
+    }
 }
 
 /// One direction until its end of stream, which it passes on.
@@ -77,54 +88,31 @@ async fn one_way(
     to: &Stream,
     pools: Pools<'_>,
     idle: Duration,
-    activity: &Activity,
+    moved: &Cell<Instant>,
     bytes: &Cell<u64>,
 ) -> TunnelEnd {
     let mut full = false;
     loop {
-        if !full && let Err(end) = wait_readable(from, idle, activity).await {
-            return end;
+        if !full && from.readable().await.is_err() {
+            return TunnelEnd::Failed;
         }
         let buffer = pools.take(full);
         let room = buffer.receivable();
-        let (result, buffer): (io::Result<usize>, Buffer) = from.recv(buffer).await;
-        match result {
+        let (result, buffer) = from.recv(buffer).await;
+        let received = match result {
             Ok(0) => {
                 to.shutdown_write();
                 return TunnelEnd::Closed;
             }
-            Ok(received) => {
-                full = received == room;
-                activity.last.set(Some(Instant::now()));
-                if to.send_all(buffer, idle).await.0.is_err() {
-                    return TunnelEnd::Failed;
-                }
-                bytes.set(bytes.get() + received as u64);
-                activity.last.set(Some(Instant::now()));
-            }
-            // The idle time was over just as the bytes came or did not: look again.
-            Err(_) if from.expired() => full = false,
+            Ok(received) => received,
             Err(_) => return TunnelEnd::Failed,
-        }
-    }
-}
-
-/// Waits until `from` has something; the deadline starts anew while the other direction moves.
-async fn wait_readable(
-    from: &Stream,
-    idle: Duration,
-    activity: &Activity,
-) -> Result<(), TunnelEnd> {
-    loop {
-        let quiet = activity.last.get().map_or(Duration::ZERO, |last| last.elapsed());
-        let Some(left) = idle.checked_sub(quiet).filter(|left| !left.is_zero()) else {
-            return Err(TunnelEnd::Idle);
         };
-        from.arm(left);
-        match from.readable().await {
-            Ok(()) => return Ok(()),
-            Err(_) if from.expired() => {}
-            Err(_) => return Err(TunnelEnd::Failed),
+        full = received == room;
+        moved.set(Instant::now());
+        if to.send_all(buffer, idle).await.0.is_err() {
+            return TunnelEnd::Failed;
         }
+        bytes.set(bytes.get() + received as u64);
+        moved.set(Instant::now());
     }
 }

@@ -29,6 +29,9 @@ pub struct Provider {
     pub claim_headers: Vec<ClaimHeader>,
     /// Checks that are off unless asked for.
     pub checks: TokenChecks,
+    /// How long a request waits while a key that its token names is looked for; none where there
+    /// is nowhere to look.
+    pub unknown_kid_wait: Option<Duration>,
     /// The keys, or none before the first load.
     pub keys: Option<Arc<KeySet>>,
 }

@@ -12,12 +12,15 @@ use super::{Buffer, Recv, Send, SharedFd, cancel_all, poll};
 
 /// A connected stream socket. Operations on it take and give back their buffers.
 ///
-/// When its deadline passes every operation in flight ends with `ECANCELED` and
-/// [`Self::expired`] is true until the next [`Self::arm`] or [`Self::disarm`].
+/// It has two deadlines, because both directions may be busy at once: one for whatever receives or
+/// waits, set by [`Self::arm`], and one for sends, set by [`Self::send_all`] itself. When either
+/// passes, every operation in flight on the socket ends with `ECANCELED`; whose deadline it was is
+/// told by [`Self::expired`] and by the send's own error.
 #[derive(Debug)]
 pub struct Stream {
     fd: SharedFd,
-    deadline: Deadline,
+    receiving: Deadline,
+    sending: Deadline,
 }
 
 impl Stream {
@@ -25,8 +28,9 @@ impl Stream {
     #[must_use]
     pub fn new(socket: OwnedFd, wheel: &Rc<Wheel>) -> Self {
         let fd = SharedFd::new(socket);
-        let deadline = Wheel::deadline(wheel, fd.raw());
-        Self { fd, deadline }
+        let receiving = Wheel::deadline(wheel, fd.raw());
+        let sending = Wheel::deadline(wheel, fd.raw());
+        Self { fd, receiving, sending }
     }
 
     pub(super) fn fd(&self) -> &SharedFd {
@@ -78,15 +82,18 @@ impl Stream {
         limit: Duration,
     ) -> (io::Result<()>, Buffer) {
         loop {
-            self.arm(limit);
+            self.sending.arm(limit);
             let (result, buffer) = sending.await;
             match result {
-                Err(error) => return (Err(self.timed_out_or(error)), buffer),
+                Err(_) if self.sending.expired() => {
+                    return (Err(io::ErrorKind::TimedOut.into()), buffer);
+                }
+                Err(error) => return (Err(error), buffer),
                 Ok(0) if !buffer.is_empty() => {
                     return (Err(io::ErrorKind::WriteZero.into()), buffer);
                 }
                 Ok(_) if buffer.is_empty() => {
-                    self.disarm();
+                    self.sending.disarm();
                     return (Ok(()), buffer);
                 }
                 Ok(_) => sending = self.send(buffer),
@@ -103,34 +110,30 @@ impl Stream {
         poll::readable(&self.fd).await.0.map(drop)
     }
 
-    /// Waits until the connection is reset or fails; an orderly close of the peer's is neither.
+    /// Waits until the peer has closed or the connection has failed, and says which: true where it
+    /// was reset or failed, false where the peer only sends no more and may still read.
     ///
     /// # Errors
     /// `ECANCELED` when cancelled.
-    pub async fn reset(&self) -> io::Result<()> {
-        poll::reset(&self.fd).await.0.map(drop)
+    pub async fn hung_up(&self) -> io::Result<bool> {
+        let events = poll::hung_up(&self.fd).await.0?;
+        Ok(poll::is_failure(events))
     }
 
-    /// `TimedOut` where the deadline is what ended the operation, otherwise the error itself.
-    #[must_use]
-    pub fn timed_out_or(&self, error: io::Error) -> io::Error {
-        if self.expired() { io::ErrorKind::TimedOut.into() } else { error }
-    }
-
-    /// Lets the deadline pass after `limit` from now.
+    /// Lets the deadline of what receives or waits pass after `limit` from now.
     pub fn arm(&self, limit: Duration) {
-        self.deadline.arm(limit);
+        self.receiving.arm(limit);
     }
 
-    /// Lets the deadline never pass.
+    /// Lets it never pass.
     pub fn disarm(&self) {
-        self.deadline.disarm();
+        self.receiving.disarm();
     }
 
-    /// Whether the deadline has passed.
+    /// Whether it has passed since it was armed.
     #[must_use]
     pub fn expired(&self) -> bool {
-        self.deadline.expired()
+        self.receiving.expired()
     }
 
     /// Ends every operation in flight with `ECANCELED`.
@@ -142,6 +145,11 @@ impl Stream {
     /// once. Bytes already sent still arrive.
     pub fn shutdown(&self) {
         let _ = rustix::net::shutdown(&*self.fd.0, Shutdown::Both);
+    }
+
+    /// Makes the close that follows a reset: the peer is not to take what it has for the whole.
+    pub fn abort(&self) {
+        let _ = rustix::net::sockopt::set_socket_linger(&*self.fd.0, Some(Duration::ZERO));
     }
 
     /// Says that nothing more will be sent. The peer may be gone already; that is no error here.

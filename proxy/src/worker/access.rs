@@ -6,15 +6,14 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Instant, SystemTime};
 
 use super::core::{Core, Live};
-use super::listener::ListenerState;
+use super::parking::Since;
 use super::reason::Reason;
 use super::reply::Written;
 use crate::auth::{Refusal, VerifiedToken};
 use crate::http1::RequestHead;
-use crate::snapshot::ids::{ProviderId, RouteId, UpstreamId};
+use crate::snapshot::ids::{ListenerId, ProviderId, RouteId, UpstreamId};
 use crate::telemetry::access_log::AccessEntry;
 use crate::upstream::EndpointState;
 
@@ -74,8 +73,9 @@ enum Verdict {
 /// What is known of one request.
 #[derive(Debug)]
 pub(super) struct Record {
-    time: SystemTime,
-    started: Instant,
+    since: Since,
+    /// In the snapshot that the request is judged by.
+    listener: ListenerId,
     draft: Option<Draft>,
     pub(super) route: Option<RouteId>,
     verdict: Option<Verdict>,
@@ -95,10 +95,15 @@ pub(super) struct Record {
 
 impl Record {
     /// The record of a request whose head was understood, or not.
-    pub(super) fn new(core: &Core, head: Option<&RequestHead<'_, '_>>) -> Self {
+    pub(super) fn new(
+        core: &Core,
+        listener: ListenerId,
+        head: Option<&RequestHead<'_, '_>>,
+        since: Since,
+    ) -> Self {
         Self {
-            time: SystemTime::now(),
-            started: Instant::now(),
+            since,
+            listener,
             draft: head.and_then(|head| core.drafts.draft(head)),
             route: None,
             verdict: None,
@@ -114,9 +119,9 @@ impl Record {
         }
     }
 
-    /// When the head was complete, by the wall clock.
-    pub(super) fn time(&self) -> SystemTime {
-        self.time
+    /// When the head was complete.
+    pub(super) fn since(&self) -> Since {
+        self.since
     }
 
     /// An answer of the gateway's own has been written.
@@ -145,16 +150,10 @@ impl Record {
     }
 
     /// Counts the request and writes its line.
-    pub(super) fn finish(
-        self,
-        core: &Core,
-        live: &Live,
-        listener: &ListenerState,
-        client: SocketAddr,
-    ) {
+    pub(super) fn finish(self, core: &Core, live: &Live, client: SocketAddr) {
         let route = self.route.map(|id| live.snapshot.routes.route(id));
         let cells = route.map_or(&core.cells.no_route, |route| &route.counters);
-        let duration = self.started.elapsed();
+        let duration = self.since.started.elapsed();
         if self.status != 0 {
             core.count(cells.responses(self.status));
         }
@@ -170,10 +169,10 @@ impl Record {
         let Some(log) = log.as_mut() else { return };
         let draft = self.draft.as_ref();
         log.record(&AccessEntry {
-            time: self.time,
+            time: self.since.time,
             duration,
             client,
-            listener: live.listener(listener).map_or("", |listener| &listener.name),
+            listener: &live.snapshot.listeners[self.listener.index()].name,
             method: draft.map_or("", |d| &d.text[..d.method_end]),
             host: draft.map_or("", |d| &d.text[d.method_end..d.host_end]),
             path: draft.map_or("", |d| &d.text[d.host_end..]),

@@ -21,6 +21,7 @@ use super::core::{Core, Live};
 use super::exchange::{Exchange, Input, Next};
 use super::judge::{self, Answer, Facts, Verdict, judge};
 use super::listener::ListenerState;
+use super::parking::{Attempt, Wait, Waited};
 use super::reason::{Gate, Reason};
 use crate::http1::{BodyLength, RequestError, head_end};
 use crate::relay::Source;
@@ -35,6 +36,9 @@ const BUFFER_HELD: Duration = Duration::from_secs(1);
 /// with unread bytes would send a reset that overtakes the answer (RFC 9112 section 9.6).
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
+
+/// Connections over the limit that are told so at once; more are closed without a word.
+const TURNED_AWAY_MAX: usize = 64;
 
 /// One client connection as the worker keeps track of it.
 #[derive(Debug)]
@@ -64,7 +68,8 @@ pub(super) fn start(
     peer: SocketAddr,
 ) {
     let live = core.live();
-    let Some(of) = live.listener(listener) else { return };
+    let Some(id) = listener.id() else { return };
+    let of = &live.snapshot.listeners[id.index()];
     core.count(of.counters.connections);
     let state = Rc::new(ConnectionState {
         stream,
@@ -75,8 +80,12 @@ pub(super) fn start(
     });
     if core.connections.borrow().len() >= live.snapshot.limits.connections_per_worker {
         core.count(of.counters.connections_refused);
+        if core.turning_away.get() >= TURNED_AWAY_MAX {
+            return;
+        }
+        core.turning_away.set(core.turning_away.get() + 1);
         let client = Client { core: Rc::clone(core), state };
-        tokio_uring::spawn(client.turn_away(live));
+        tokio_uring::spawn(client.turn_away(live, id));
         return;
     }
     core.count(of.counters.connections_open);
@@ -166,10 +175,10 @@ impl Client {
 
     /// Serves the request that begins in `buffer`.
     async fn request(&self, mut buffer: Buffer) -> Next {
-        let live = self.core.live();
+        let mut live = self.core.live();
         // A listener that a reload has taken out has no routes any more.
         let Some(listener) = self.state.listener.id() else { return Next::Close };
-        let verdict = match self.read_head(&live, listener, &buffer) {
+        let verdict = match self.read_head(&live, listener, &buffer, Attempt::first()) {
             Verdict::Incomplete => {
                 let (verdict, whole) = Box::pin(self.slow_head(&live, listener, buffer)).await;
                 buffer = whole;
@@ -177,8 +186,16 @@ impl Client {
             }
             verdict => verdict,
         };
+        let verdict = match verdict {
+            Verdict::Park(wait) => {
+                let parked = Box::pin(self.park(wait, &buffer)).await;
+                live = parked.1;
+                parked.0
+            }
+            verdict => verdict,
+        };
         match verdict {
-            Verdict::Incomplete => Next::Close,
+            Verdict::Incomplete | Verdict::Park(_) => Next::Close,
             Verdict::Answer(answer) => Box::pin(self.answer(live, buffer, answer)).await,
             Verdict::Forward(forward) => {
                 buffer.consume(forward.facts.head_bytes);
@@ -189,8 +206,41 @@ impl Client {
     }
 
     /// Judges what is in the buffer.
-    fn read_head(&self, live: &Live, listener: ListenerId, buffer: &Buffer) -> Verdict {
-        judge(&self.core, live, &self.state, listener, buffer.filled())
+    fn read_head(
+        &self,
+        live: &Live,
+        listener: ListenerId,
+        buffer: &Buffer,
+        attempt: Attempt,
+    ) -> Verdict {
+        judge(&self.core, live, &self.state, listener, buffer.filled(), attempt)
+    }
+
+    /// Waits for a key and judges again, by the snapshot that there is then.
+    async fn park(&self, mut wait: Wait, buffer: &Buffer) -> (Verdict, Rc<Live>) {
+        let (core, parking) = (&self.core, &self.core.parking);
+        core.count(core.cells.unknown_kids);
+        let mut again = true;
+        loop {
+            let waited = parking.wait(&wait).await;
+            let live = core.live();
+            let Some(listener) = self.state.listener.id() else {
+                return (Verdict::Incomplete, live);
+            };
+            // What was looked for on behalf of another may have missed a key by a moment.
+            let may_park = waited == Waited::AnsweredToAnother && again;
+            again = false;
+            let attempt = Attempt { since: wait.since, may_park };
+            match self.read_head(&live, listener, buffer, attempt) {
+                Verdict::Park(once_more) => wait = once_more,
+                verdict => {
+                    if waited == Waited::Answered && verdict.lacks_key() {
+                        parking.missed(wait);
+                    }
+                    return (verdict, live);
+                }
+            }
+        }
     }
 
     /// Receives until the head is whole. `Incomplete` where the client left instead.
@@ -211,7 +261,7 @@ impl Client {
                 let fits = larger.append(buffer.filled()) && larger.receivable() > 0;
                 if !fits {
                     let reason = Reason::Request(RequestError::HeadTooLong);
-                    return (self.refuse_unparsed(live, reason), buffer);
+                    return (self.refuse_unparsed(live, listener, reason), buffer);
                 }
                 buffer = larger;
             }
@@ -221,7 +271,7 @@ impl Client {
                 // Whatever came with it: a client that always has one more byte is late as well.
                 _ if stream.expired() => {
                     let reason = Reason::Gate(Gate::HeadTimeout);
-                    return (self.refuse_unparsed(live, reason), buffer);
+                    return (self.refuse_unparsed(live, listener, reason), buffer);
                 }
                 Ok(received) if received > 0 => {}
                 _ => {
@@ -231,7 +281,7 @@ impl Client {
             }
             let full = buffer.len() >= live.snapshot.limits.head_bytes;
             if full || head_end(buffer.filled(), seen) {
-                match self.read_head(live, listener, &buffer) {
+                match self.read_head(live, listener, &buffer, Attempt::first()) {
                     Verdict::Incomplete => {}
                     verdict => {
                         stream.disarm();
@@ -242,8 +292,8 @@ impl Client {
         }
     }
 
-    fn refuse_unparsed(&self, live: &Live, reason: Reason) -> Verdict {
-        Verdict::Answer(judge::refuse_unparsed(&self.core, live, reason))
+    fn refuse_unparsed(&self, live: &Live, listener: ListenerId, reason: Reason) -> Verdict {
+        Verdict::Answer(judge::refuse_unparsed(&self.core, live, listener, reason))
     }
 
     /// Sends an answer of the gateway's own and decides how the connection goes on.
@@ -259,13 +309,13 @@ impl Client {
         if sent.is_err() {
             answer.record.reason = Some(Reason::Gate(Gate::ClientLost));
         }
-        answer.record.finish(&self.core, &live, &self.state.listener, self.state.peer);
+        answer.record.finish(&self.core, &live, self.state.peer);
         let Some(facts) = answer.facts.filter(|_| sent.is_ok()) else {
             return if sent.is_ok() { Next::Linger } else { Next::Close };
         };
         buffer.consume(facts.head_bytes);
         if !facts.keep_alive {
-            let unread = facts.body != BodyLength::None || !buffer.is_empty();
+            let unread = facts.client_stays || facts.body != BodyLength::None || !buffer.is_empty();
             return if unread { Next::Linger } else { Next::Close };
         }
         self.discard_body(&live, facts, buffer).await
@@ -327,13 +377,14 @@ impl Client {
     }
 
     /// Answers 503 to a connection over the limit.
-    async fn turn_away(self, live: Rc<Live>) {
+    async fn turn_away(self, live: Rc<Live>, listener: ListenerId) {
         let reason = Reason::Gate(Gate::TooManyConnections);
-        let answer = judge::refuse_unparsed(&self.core, &live, reason);
+        let answer = judge::refuse_unparsed(&self.core, &live, listener, reason);
         let (sent, _) = self.state.stream.send_all(answer.out, LINGER).await;
-        answer.record.finish(&self.core, &live, &self.state.listener, self.state.peer);
+        answer.record.finish(&self.core, &live, self.state.peer);
         if sent.is_ok() {
             self.linger().await;
         }
+        self.core.turning_away.set(self.core.turning_away.get() - 1);
     }
 }

@@ -11,10 +11,11 @@ use super::access::Drafts;
 use super::connection::ConnectionState;
 use super::listener::{ListenerState, accept_loop};
 use super::mailbox::{Command, Mailbox};
+use super::parking::Parking;
 use super::{WorkerCounters, WorkerSpec};
 use crate::auth::{TokenCache, UnixTime};
 use crate::relay::Pools;
-use crate::snapshot::{Listener, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLogWriter;
 use crate::telemetry::counters::{CounterBlock, CounterId};
 use crate::upstream::Upstreams;
@@ -54,6 +55,9 @@ pub(super) struct Core {
     pub(super) access_log: RefCell<Option<AccessLogWriter>>,
     pub(super) drafts: Drafts,
     pub(super) connections: RefCell<Slab<Rc<ConnectionState>>>,
+    pub(super) parking: Parking,
+    /// Connections over the limit that are being told so.
+    pub(super) turning_away: Cell<usize>,
     listeners: RefCell<Vec<Rc<ListenerState>>>,
     draining: Cell<bool>,
 }
@@ -76,6 +80,8 @@ impl Core {
             drafts: Drafts::new(spec.access_log.is_some()),
             access_log: RefCell::new(spec.access_log),
             connections: RefCell::default(),
+            parking: Parking::new(spec.ask_for_keys),
+            turning_away: Cell::new(0),
             listeners: RefCell::default(),
             draining: Cell::new(false),
         });
@@ -96,6 +102,9 @@ impl Core {
                         self.adopt(snapshot);
                         let snapshot = Arc::clone(&self.live().snapshot);
                         self.listen(&snapshot, opened);
+                    }
+                    Command::KeysChecked { provider, looked } => {
+                        self.parking.answer(&provider, looked);
                     }
                     Command::Drain { within } => return self.drain(within).await,
                 }
@@ -136,6 +145,7 @@ impl Core {
             snapshot,
         };
         self.counters.set(self.cells.generation, live.snapshot.generation.0);
+        self.parking.forget_missed();
         *self.live.borrow_mut() = Rc::new(live);
     }
 
@@ -231,14 +241,8 @@ impl Core {
         }
         let live = self.live();
         self.counters.set(self.cells.head_buffers, live.heads.in_use() as u64);
+        self.counters.set(self.cells.parked, self.parking.parked() as u64);
         self.counters.set(self.cells.body_buffers, self.bodies.in_use() as u64);
-    }
-}
-
-impl Live {
-    /// The listener as this snapshot has it.
-    pub(super) fn listener(&self, listener: &ListenerState) -> Option<&Listener> {
-        listener.id().map(|id| &self.snapshot.listeners[id.index()])
     }
 }
 

@@ -11,32 +11,22 @@
 //! never takes a part for the whole.
 
 use std::cell::Cell;
-use std::future::{Future as _, poll_fn};
-use std::io;
-use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::access::Record;
 use super::connection::ConnectionState;
 use super::core::{Core, Live};
-use super::judge::{Facts, Forward, head_limits};
+use super::judge::{Facts, Forward};
 use super::reason::{Fault, Gate, Reason};
 use super::reply::{self, Framing};
-use super::respond::{self, Plan};
+use super::respond::Plan;
 use super::transfer::Upload;
-use crate::http1::{
-    BodyLength, FieldSlots, Progress, ResponseError, ResponseHead, Version, parse_response,
-};
+use crate::http1::{BodyLength, Version};
 use crate::relay::{CopyError, Flow, Sink};
+use crate::snapshot::ids::UpstreamId;
 use crate::upstream::{ConnectError, Lease};
 use crate::uring::{Buffer, Recv, Stream};
-
-/// Interim responses passed on for one request. More is an upstream gone wrong.
-const INTERIM_MAX: u32 = 8;
-
-/// How long a response may take before the client is watched as well.
-const CLIENT_UNWATCHED: Duration = Duration::from_secs(1);
 
 /// What becomes of the client's connection.
 #[derive(Debug)]
@@ -155,12 +145,29 @@ impl<'a> Exchange<'a> {
     /// Runs it to its end. `input` is what was received behind the request's head.
     pub(super) async fn run(self, input: Buffer, forward: Forward) -> Next {
         let Forward { out, mut record, upstream, .. } = forward;
+        let next = self.serve(input, out, &mut record, upstream).await;
+        record.finish(self.core, self.live, self.connection.peer);
+        next
+    }
+
+    /// By the shortest way that the request allows.
+    async fn serve(
+        &self,
+        input: Buffer,
+        out: Buffer,
+        record: &mut Record,
+        upstream: UpstreamId,
+    ) -> Next {
         let timeouts = &self.live.snapshot.timeouts;
         let upstream = self.live.upstreams.get(upstream);
         let lease = upstream.lease(&self.core.wheel, timeouts.connect).await;
         let lease = match lease {
             Ok(lease) => lease,
-            Err(error) => return Box::pin(self.no_lease(record, input, error)).await,
+            Err(error) => {
+                // With a body, `input` begins with that: it is no request.
+                let input = (self.facts.body == BodyLength::None).then_some(input);
+                return Box::pin(self.no_lease(record, input, error)).await;
+            }
         };
         record.endpoint = Some(Rc::clone(lease.endpoint()));
         if self.facts.upgrade {
@@ -169,7 +176,7 @@ impl<'a> Exchange<'a> {
         if self.facts.body == BodyLength::None {
             return self.run_whole(input, out, record, lease).await;
         }
-        match self.first_of_body(input, out, &record) {
+        match self.first_of_body(input, out, record) {
             Ok(Upload::Whole { out, input }) => self.run_whole(input, out, record, lease).await,
             Ok(Upload::Begun(begun)) => Box::pin(self.run_upload(begun, record, lease)).await,
             Err(failure) => Box::pin(self.fail(record, None, failure, None)).await,
@@ -181,7 +188,7 @@ impl<'a> Exchange<'a> {
         &self,
         input: Buffer,
         mut out: Buffer,
-        mut record: Record,
+        record: &mut Record,
         mut lease: Lease,
     ) -> Next {
         let mark = out.mark();
@@ -201,9 +208,11 @@ impl<'a> Exchange<'a> {
                 Err(failure) if failure.stale && lease.is_reused() && self.facts.idempotent => {
                     lease.count_retry();
                     out.rewind(mark);
-                    lease = match Box::pin(self.lease_again(&mut record)).await {
+                    lease = match Box::pin(self.lease_again(record)).await {
                         Ok(lease) => lease,
-                        Err(error) => return Box::pin(self.no_lease(record, input, error)).await,
+                        Err(error) => {
+                            return Box::pin(self.no_lease(record, Some(input), error)).await;
+                        }
                     };
                 }
                 Err(failure) => {
@@ -230,7 +239,7 @@ impl<'a> Exchange<'a> {
         &self,
         input: Buffer,
         begun: Begun,
-        mut record: Record,
+        record: &mut Record,
         lease: Lease,
     ) -> Next {
         lease.endpoint().succeeded();
@@ -264,176 +273,17 @@ impl<'a> Exchange<'a> {
         if sent.is_err() {
             record.reason = Some(Reason::Gate(Gate::ClientLost));
         }
-        self.finish(record);
         match next {
             Some(next) if sent.is_ok() => Next::Continue(next),
+            None if sent.is_ok() => self.goodbye(),
             _ => Next::Close,
         }
     }
 
-    /// Receives up to and including the head of the final response and writes it for the client.
-    /// Interim responses are passed on. `upload_done` says whether the request is whole, and so
-    /// whether the connection may be kept.
-    pub(super) async fn response_head(
-        &self,
-        upstream: &Stream,
-        mut receiving: Recv,
-        mut out: Buffer,
-        upload_done: &Cell<bool>,
-    ) -> Result<Begun, Failure> {
-        let mut interim = 0;
-        loop {
-            let (result, mut buffer) = self.received(upstream, receiving, upload_done).await?;
-            match result {
-                Ok(received) if received > 0 => {}
-                Err(_) if upstream.expired() => return Err(Failure::gate(Gate::UpstreamTimeout)),
-                _ => {
-                    let stale = buffer.is_empty() && interim == 0;
-                    return Err(Failure { stale, ..Failure::gate(Gate::UpstreamClosed) });
-                }
-            }
-            loop {
-                out.clear();
-                match self.read_response(&mut buffer, &mut out, upload_done.get())? {
-                    Response::Partial => break,
-                    Response::Final(plan) => {
-                        upstream.disarm();
-                        return Ok(Begun { out, plan, rest: buffer });
-                    }
-                    Response::Interim => {
-                        interim += 1;
-                        if interim > INTERIM_MAX {
-                            return Err(Failure::gate(Gate::UpstreamInterim));
-                        }
-                        out = self.pass_interim(out).await?;
-                    }
-                }
-            }
-            buffer.compact();
-            receiving = upstream.recv(buffer);
-        }
-    }
-
-    /// Awaits the next bytes of a response. Of a whole request that takes its time, the client is
-    /// watched too: not from the start, because most answers come sooner than that is worth.
-    async fn received(
-        &self,
-        upstream: &Stream,
-        receiving: Recv,
-        upload_done: &Cell<bool>,
-    ) -> Result<(io::Result<usize>, Buffer), Failure> {
-        if !upload_done.get() {
-            // The upload has its own deadlines, on both connections.
-            return Ok(receiving.await);
-        }
-        let limit = self.live.snapshot.timeouts.response;
-        upstream.arm(limit.min(CLIENT_UNWATCHED));
-        let (result, buffer) = receiving.await;
-        match limit.checked_sub(CLIENT_UNWATCHED) {
-            Some(left) if result.is_err() && upstream.expired() => {
-                Box::pin(self.received_or_reset(upstream, buffer, left)).await
-            }
-            _ => Ok((result, buffer)),
-        }
-    }
-
-    /// Awaits the next bytes of a response, or that the client resets its connection.
-    async fn received_or_reset(
-        &self,
-        upstream: &Stream,
-        buffer: Buffer,
-        limit: Duration,
-    ) -> Result<(io::Result<usize>, Buffer), Failure> {
-        let client = &self.connection.stream;
-        upstream.arm(limit);
-        let mut receiving = upstream.recv(buffer);
-        let mut reset = pin!(client.reset());
-        let mut gone = false;
-        let received = poll_fn(|context| {
-            if !gone && reset.as_mut().poll(context).is_ready() {
-                gone = true;
-                upstream.cancel();
-            }
-            Pin::new(&mut receiving).poll(context)
-        })
-        .await;
-        if gone {
-            return Err(Failure::gate(Gate::ClientLost));
-        }
-        client.cancel();
-        // Cancelled, or reset just now: the send will find out.
-        let _ = reset.await;
-        Ok(received)
-    }
-
-    /// Parses one response head off the front of `buffer`.
-    fn read_response(
-        &self,
-        buffer: &mut Buffer,
-        out: &mut Buffer,
-        upload_done: bool,
-    ) -> Result<Response, Failure> {
-        let mut slots = FieldSlots::new();
-        let limits = head_limits(&self.live.snapshot.limits);
-        let method = if self.facts.is_head { "HEAD" } else { "GET" };
-        let broken = |error| Failure { reason: Reason::Response(error), begun: 0, stale: false };
-        let head = match parse_response(buffer.filled(), &mut slots, limits, method) {
-            Ok(Progress::Complete(head)) => head,
-            Ok(Progress::Partial) if buffer.receivable() == 0 && buffer.mark().0 == 0 => {
-                return Err(broken(ResponseError::HeadTooLong));
-            }
-            Ok(Progress::Partial) => return Ok(Response::Partial),
-            Err(error) => return Err(broken(error)),
-        };
-        let bytes = head.head_bytes;
-        let response = self.write_response(&head, out, upload_done)?;
-        buffer.consume(bytes);
-        Ok(response)
-    }
-
-    fn write_response(
-        &self,
-        head: &ResponseHead<'_, '_>,
-        out: &mut Buffer,
-        upload_done: bool,
-    ) -> Result<Response, Failure> {
-        let too_large = |_| Failure {
-            reason: Reason::Response(ResponseError::HeadTooLong),
-            begun: 0,
-            stale: false,
-        };
-        if head.status == 101 {
-            if !self.facts.upgrade {
-                return Err(Failure::gate(Gate::UpstreamSwitched));
-            }
-            return respond::write_switch(out, head).map(Response::Final).map_err(too_large);
-        }
-        if head.is_interim() {
-            if self.facts.version == Version::Http11 && head.status != 100 {
-                respond::write_interim(out, head).map_err(too_large)?;
-            }
-            return Ok(Response::Interim);
-        }
-        let limits = head_limits(&self.live.snapshot.limits);
-        // A drain that began meanwhile is announced, too.
-        let finishing = self.core.is_draining() || self.connection.listener.is_closed();
-        let keep = self.facts.keep_alive && upload_done && !finishing;
-        respond::write_final(out, head, &self.facts, keep, limits)
-            .map(Response::Final)
-            .map_err(too_large)
-    }
-
-    /// Sends an interim response, if there is anything to send; gives the buffer back.
-    async fn pass_interim(&self, out: Buffer) -> Result<Buffer, Failure> {
-        if out.is_empty() {
-            return Ok(out);
-        }
-        let limit = self.live.snapshot.timeouts.body_progress;
-        let (sent, out) = self.connection.stream.send_all(out, limit).await;
-        match sent {
-            Ok(()) => Ok(out),
-            Err(_) => Err(Failure::gate(Gate::ClientLost)),
-        }
+    /// How a connection ends after its last response. A client that did not ask for it may have
+    /// sent more, and closing on unread bytes would take the response along.
+    pub(super) fn goodbye(&self) -> Next {
+        if self.facts.client_stays { Next::Linger } else { Next::Close }
     }
 
     /// A body on its way to the client.
@@ -443,25 +293,31 @@ impl<'a> Exchange<'a> {
             to: &self.connection.stream,
             progress: self.live.snapshot.timeouts.body_progress,
             bytes_max: u64::MAX,
+            keep_trailer: &|_| true,
             pools: self.core.pools(self.live),
             bytes,
         }
     }
 
-    async fn no_lease(&self, record: Record, input: Buffer, error: ConnectError) -> Next {
+    async fn no_lease(
+        &self,
+        record: &mut Record,
+        input: Option<Buffer>,
+        error: ConnectError,
+    ) -> Next {
         let gate = match error {
             ConnectError::NoEndpoint => Gate::NoEndpoint,
             ConnectError::Refused => Gate::ConnectRefused,
             ConnectError::TimedOut => Gate::ConnectTimeout,
         };
-        self.fail(record, None, Failure::gate(gate), Some(input)).await
+        self.fail(record, None, Failure::gate(gate), input).await
     }
 
     /// Ends a request that has no whole response. `input` is there where the request is whole and
     /// the connection could go on.
     pub(super) async fn fail(
         &self,
-        mut record: Record,
+        record: &mut Record,
         lease: Option<Lease>,
         failure: Failure,
         input: Option<Buffer>,
@@ -476,7 +332,10 @@ impl<'a> Exchange<'a> {
         let lost = matches!(failure.reason, Reason::Gate(Gate::ClientLost | Gate::ClientLeft));
         if failure.begun != 0 || lost {
             record.status = failure.begun;
-            self.finish(record);
+            if self.facts.version == Version::Http10 {
+                // An orderly close would say that the part sent is the whole.
+                self.connection.stream.abort();
+            }
             return Next::Close;
         }
         let keep = self.facts.keep_alive && input.is_some();
@@ -489,7 +348,6 @@ impl<'a> Exchange<'a> {
         record.answered(reply::refuse(&mut out, failure.reason, None, framing));
         let limit = self.live.snapshot.timeouts.body_progress;
         let (sent, _) = self.connection.stream.send_all(out, limit).await;
-        self.finish(record);
         match input {
             _ if sent.is_err() => Next::Close,
             Some(input) if keep && input.is_empty() => Next::Continue(Input::Empty),
@@ -497,17 +355,6 @@ impl<'a> Exchange<'a> {
             _ => Next::Linger,
         }
     }
-
-    pub(super) fn finish(&self, record: Record) {
-        record.finish(self.core, self.live, &self.connection.listener, self.connection.peer);
-    }
-}
-
-/// What one response head amounts to.
-enum Response {
-    Partial,
-    Interim,
-    Final(Plan),
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::auth::{Authorization, STATUS_FIELD};
 use crate::http1::{BodyLength, Field, HeadOverflow, HeadWriter, RequestHead, names_alike};
 use crate::snapshot::ids::UpstreamId;
 use crate::snapshot::upstream_set::HostHeader;
-use crate::snapshot::{Listener, Snapshot};
+use crate::snapshot::{Forwarding, Listener, Snapshot};
 
 /// Everything that decides what the upstream's head says.
 pub(super) struct Outgoing<'a, 'h, 'b> {
@@ -77,14 +77,8 @@ impl Outgoing<'_, '_, '_> {
 
     /// Whether a field of the client's stays behind.
     fn is_withheld(&self, field: &Field<'_>, strip_token: bool) -> bool {
-        let name = field.name;
-        let is = |other: &str| name.eq_ignore_ascii_case(other);
-        (strip_token && is("authorization"))
-            || names_alike(name, STATUS_FIELD)
-            || self.listener.claim_header_names.iter().any(|claim| names_alike(name, claim))
-            || (self.snapshot.forwarding.x_forwarded
-                && (is("x-forwarded-for") || is("x-forwarded-proto") || is("x-forwarded-host")))
-            || (self.snapshot.forwarding.forwarded && is("forwarded"))
+        (strip_token && field.name.eq_ignore_ascii_case("authorization"))
+            || is_reserved(field.name, self.listener, self.snapshot.forwarding)
     }
 
     /// Writes the fields that tell about the client, behind what a trusted proxy said before us.
@@ -132,6 +126,17 @@ impl Outgoing<'_, '_, '_> {
         any
     }
 }
+
+/// Whether only the gateway sets a field of this name: a client's own never passes. `_` counts as
+/// `-`, because upstreams behind CGI-like interfaces cannot tell the two apart.
+pub(super) fn is_reserved(name: &str, listener: &Listener, rule: Forwarding) -> bool {
+    names_alike(name, STATUS_FIELD)
+        || listener.claim_header_names.iter().any(|claim| names_alike(name, claim))
+        || (rule.x_forwarded && X_FORWARDED.iter().any(|field| names_alike(name, field)))
+        || (rule.forwarded && names_alike(name, "Forwarded"))
+}
+
+const X_FORWARDED: [&str; 3] = ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"];
 
 /// An address as text, in memory of the caller's.
 fn display(out: &mut [u8; 48], address: IpAddr) -> &[u8] {

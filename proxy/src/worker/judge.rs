@@ -8,6 +8,7 @@ use super::access::Record;
 use super::connection::ConnectionState;
 use super::core::{Core, Live, unix_time};
 use super::forward;
+use super::parking::{Attempt, Since, Wait};
 use super::reason::{Gate, Reason};
 use super::reply::{self, Framing};
 use crate::auth::{self, Authorization, Refusal};
@@ -29,16 +30,34 @@ pub(super) enum Verdict {
     Answer(Answer),
     /// Ask the upstream.
     Forward(Forward),
+    /// Wait for a key, then judge again.
+    Park(Wait),
+}
+
+impl Verdict {
+    /// Whether the request is refused or tolerated for want of a key.
+    pub(super) fn lacks_key(&self) -> bool {
+        let reason = match self {
+            Self::Answer(answer) => answer.record.reason,
+            Self::Forward(forward) => forward.record.reason,
+            Self::Incomplete | Self::Park(_) => None,
+        };
+        reason == Some(Reason::Token(auth::Reason::UnknownKey))
+    }
 }
 
 /// What outlives the head of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Facts {
+    /// In the snapshot that the request is judged by.
+    pub(super) listener: ListenerId,
     /// Bytes of the head; the body follows them.
     pub(super) head_bytes: usize,
     pub(super) body: BodyLength,
     pub(super) version: Version,
-    /// Whether the client wants the connection kept, and may have it kept.
+    /// Whether the client wants the connection kept.
+    pub(super) client_stays: bool,
+    /// Whether it may have it kept as well.
     pub(super) keep_alive: bool,
     pub(super) is_head: bool,
     pub(super) is_connect_like: bool,
@@ -75,25 +94,39 @@ pub(super) fn judge(
     connection: &ConnectionState,
     listener: ListenerId,
     bytes: &[u8],
+    attempt: Attempt,
 ) -> Verdict {
     let listener = (listener, &live.snapshot.listeners[listener.index()]);
     let mut slots = FieldSlots::new();
     let parsed = parse_request(bytes, &mut slots, head_limits(&live.snapshot.limits));
     let case = match parsed {
         Ok(Progress::Partial) => return Verdict::Incomplete,
-        Ok(Progress::Complete(head)) => Case::new(core, live, connection, listener, head),
+        Ok(Progress::Complete(head)) => Case::new(core, live, connection, listener, head, attempt),
         Err(error) => {
             core.count(listener.1.counters.requests);
-            return Verdict::Answer(refuse_unparsed(core, live, Reason::Request(error)));
+            return Verdict::Answer(refuse_unparsed(
+                core,
+                live,
+                listener.0,
+                Reason::Request(error),
+            ));
         }
     };
-    core.count(listener.1.counters.requests);
-    case.judge()
+    let verdict = case.judge();
+    if !matches!(verdict, Verdict::Park(_)) {
+        core.count(listener.1.counters.requests);
+    }
+    verdict
 }
 
 /// The answer where no head was understood: the connection cannot go on.
-pub(super) fn refuse_unparsed(core: &Core, live: &Live, reason: Reason) -> Answer {
-    let mut record = Record::new(core, None);
+pub(super) fn refuse_unparsed(
+    core: &Core,
+    live: &Live,
+    listener: ListenerId,
+    reason: Reason,
+) -> Answer {
+    let mut record = Record::new(core, listener, None, Since::now());
     let mut out = live.heads.take();
     let framing = Framing { head_only: false, close: true, keep_alive_10: false };
     record.answered(reply::refuse(&mut out, reason, None, framing));
@@ -118,6 +151,7 @@ struct Case<'a, 'h, 'b> {
     head: RequestHead<'h, 'b>,
     facts: Facts,
     record: Record,
+    may_park: bool,
 }
 
 impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
@@ -127,13 +161,16 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         connection: &'a ConnectionState,
         listener: (ListenerId, &'a Listener),
         head: RequestHead<'h, 'b>,
+        attempt: Attempt,
     ) -> Self {
         let may_stay = !core.is_draining()
             && connection.served.get() + 1 < live.snapshot.limits.requests_per_connection;
         let facts = Facts {
+            listener: listener.0,
             head_bytes: head.head_bytes,
             body: head.body,
             version: head.version,
+            client_stays: head.keep_alive,
             keep_alive: head.keep_alive && may_stay,
             is_head: head.method == "HEAD",
             is_connect_like: matches!(head.method, "CONNECT" | "TRACE"),
@@ -141,8 +178,8 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             expect_continue: head.expect_continue,
             upgrade: head.upgrade.is_some(),
         };
-        let record = Record::new(core, Some(&head));
-        Self { core, live, connection, listener, head, facts, record }
+        let record = Record::new(core, listener.0, Some(&head), attempt.since);
+        Self { core, live, connection, listener, head, facts, record, may_park: attempt.may_park }
     }
 
     fn judge(mut self) -> Verdict {
@@ -167,9 +204,16 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
                 &live.snapshot.providers,
                 live.snapshot.generation,
                 &mut self.core.tokens.borrow_mut(),
-                unix_time(self.record.time()),
+                unix_time(self.record.since().time),
             ),
         };
+        if let Authorization::Refused(refusal) | Authorization::Tolerated(refusal) = &authorization
+            && self.may_park
+            && let Some(wait) =
+                self.core.parking.admit(&live.snapshot, refusal, self.record.since())
+        {
+            return Verdict::Park(wait);
+        }
         if let Authorization::Refused(refusal) = authorization {
             return self.refuse_token(refusal, route_id);
         }

@@ -18,6 +18,13 @@ pub(super) enum Command {
         /// Sockets for the listeners that are new in it.
         opened: Vec<(SocketAddr, TcpListener)>,
     },
+    /// The keys of a provider have been looked for.
+    KeysChecked {
+        /// Its name.
+        provider: Box<str>,
+        /// False where its source may not be asked now.
+        looked: bool,
+    },
     /// Finish.
     Drain {
         /// When to cut what has not finished by itself.

@@ -19,12 +19,15 @@ mod forward;
 mod judge;
 mod listener;
 mod mailbox;
+mod parking;
 mod reason;
+mod receive;
 mod reply;
 mod respond;
 mod transfer;
 
 pub use bind::bind;
+pub use parking::AskForKeys;
 pub use reason::{Reason, WorkerCounters};
 
 use std::net::{SocketAddr, TcpListener};
@@ -55,6 +58,8 @@ pub struct WorkerSpec {
     pub cells: WorkerCounters,
     /// Where its access log lines go, if anywhere.
     pub access_log: Option<AccessLogWriter>,
+    /// How it asks for a key that a token names and nobody has.
+    pub ask_for_keys: AskForKeys,
 }
 
 /// The control side of a running worker.
@@ -116,6 +121,12 @@ impl WorkerHandle {
     /// are gone from it stop accepting; no connection is dropped.
     pub fn publish(&self, snapshot: Arc<Snapshot>, opened: Vec<(SocketAddr, TcpListener)>) {
         self.sender.send(Command::Publish { snapshot, opened });
+    }
+
+    /// Tells that the keys of a provider have been looked for, as the worker asked, or may not be
+    /// looked for now. What came of it has been published before.
+    pub fn keys_checked(&self, provider: &str, looked: bool) {
+        self.sender.send(Command::KeysChecked { provider: provider.into(), looked });
     }
 
     /// Stops accepting, lets what is in flight finish, and cuts what is left after `within`.

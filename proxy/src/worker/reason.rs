@@ -212,6 +212,18 @@ static BUFFERS: Family = Family {
     kind: Kind::Gauge,
     labels: &["pool"],
 };
+static PARKED: Family = Family {
+    name: "ringgate_requests_parked",
+    help: "Requests that wait now while a key that their token names is looked for.",
+    kind: Kind::Gauge,
+    labels: &[],
+};
+static UNKNOWN_KIDS: Family = Family {
+    name: "ringgate_unknown_kid",
+    help: "Requests that were parked because nobody had the key that their token names.",
+    kind: Kind::Counter,
+    labels: &[],
+};
 static TOKENS: Family = Family {
     name: "ringgate_tokens",
     help: "Tokens judged: good, tolerated by a permissive route, or refused.",
@@ -226,6 +238,8 @@ pub struct WorkerCounters {
     pub(super) generation: CounterId,
     pub(super) head_buffers: CounterId,
     pub(super) body_buffers: CounterId,
+    pub(super) parked: CounterId,
+    pub(super) unknown_kids: CounterId,
     pub(super) tokens_good: CounterId,
     pub(super) tokens_tolerated: CounterId,
     pub(super) tokens_refused: CounterId,
@@ -248,6 +262,8 @@ impl WorkerCounters {
             generation: registry.cell(&GENERATION, &[])?,
             head_buffers: registry.cell(&BUFFERS, &["head"])?,
             body_buffers: registry.cell(&BUFFERS, &["body"])?,
+            parked: registry.cell(&PARKED, &[])?,
+            unknown_kids: registry.cell(&UNKNOWN_KIDS, &[])?,
             tokens_good: registry.cell(&TOKENS, &["good"])?,
             tokens_tolerated: registry.cell(&TOKENS, &["tolerated"])?,
             tokens_refused: registry.cell(&TOKENS, &["refused"])?,

@@ -43,7 +43,8 @@ pub(super) fn write_final(
         }
         // A length that tells of a body not sent (HEAD, 304) is passed on.
         (BodyLength::None, _) => {
-            if let Some(length) = head.declared_length {
+            // RFC 9110 section 8.6: never on a 204.
+            if let Some(length) = head.declared_length.filter(|_| head.status != 204) {
                 writer.number_field("Content-Length", length);
             }
         }

@@ -3,15 +3,19 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 use std::task::Poll;
 
 use super::access::Record;
 use super::exchange::{Begun, Exchange, Failure, Input, Next, Opening};
+use super::forward;
 use super::judge::head_limits;
 use super::reason::{Gate, Reason};
 use crate::http1::BodyLength;
-use crate::relay::{CopyError, Flow, Sink, Source, copy, trailer_section, tunnel};
+use crate::relay::{
+    CopyError, Flow, Sink, Source, copy, passing_trailers, trailer_section, tunnel,
+};
 use crate::upstream::Lease;
 use crate::uring::{Buffer, Stream};
 
@@ -63,14 +67,15 @@ impl Exchange<'_> {
             begun: 0,
             stale: false,
         })?;
+        let trailers = passing_trailers(step.trailers, |name| self.keeps_trailer(name));
         let bytes = input.len() as u64;
         record.received.set(bytes);
         if bytes > limits.request_body_bytes {
             return Err(Failure::gate(Gate::BodyTooLarge));
         }
-        sink.frame(&mut input, step.done, step.trailers.is_some());
+        sink.frame(&mut input, step.done, trailers.is_some());
         let fits = out.append(input.filled());
-        if step.done && fits && step.trailers.is_none() {
+        if step.done && fits && trailers.is_none() {
             let input = step.leftover.unwrap_or_else(|| {
                 input.clear();
                 input
@@ -84,15 +89,23 @@ impl Exchange<'_> {
             sink,
             done: step.done,
             leftover: step.leftover,
-            trailers: step.trailers,
+            trailers,
         }))
+    }
+
+    /// Whether a request's trailer field may go on: not where, merged into the head by an upstream,
+    /// it would pass for a field that only the gateway sets.
+    fn keeps_trailer(&self, name: &str) -> bool {
+        let snapshot = &self.live.snapshot;
+        let listener = &snapshot.listeners[self.facts.listener.index()];
+        !forward::is_reserved(name, listener, snapshot.forwarding)
     }
 
     /// Streams the request body up while the response comes down.
     pub(super) async fn run_upload(
         &self,
         begun: BegunUpload,
-        mut record: Record,
+        record: &mut Record,
         mut lease: Lease,
     ) -> Next {
         lease.count_request();
@@ -131,12 +144,14 @@ impl Exchange<'_> {
                     // ends now.
                     self.connection.stream.cancel();
                     upstream.shutdown();
-                    upload.await.and(Err(CopyError::SinkTimedOut))
+                    // How it ends is our doing and says nothing about the client.
+                    let _ = upload.await;
+                    Err(CopyError::Sink(io::ErrorKind::ConnectionAborted.into()))
                 }
             };
             (uploaded, downloaded)
         };
-        self.after_upload(uploaded, downloaded, &mut record, lease).await.finish(self, record).await
+        self.after_upload(uploaded, downloaded, record, lease).await
     }
 
     /// What becomes of both connections once both directions have ended.
@@ -146,20 +161,20 @@ impl Exchange<'_> {
         downloaded: Result<Delivered, Failure>,
         record: &mut Record,
         lease: Lease,
-    ) -> AfterUpload {
+    ) -> Next {
         match (uploaded, downloaded) {
             (uploaded, Ok(delivered)) => {
                 lease.endpoint().succeeded();
                 record.status = delivered.status;
-                let Ok(leftover) = uploaded else { return AfterUpload::Done(Next::Linger) };
+                let Ok(leftover) = uploaded else { return Next::Linger };
                 if delivered.keep_upstream {
                     lease.release(self.live.heads.take());
                 }
-                AfterUpload::Done(match leftover {
+                match leftover {
                     _ if !delivered.keep_client => Next::Linger,
                     Some(buffer) => Next::Continue(Input::Buffered(buffer)),
                     None => Next::Continue(Input::Empty),
-                })
+                }
             }
             (Err(error), Err(failure)) if !error.is_sink() => {
                 let reason = match error {
@@ -171,9 +186,14 @@ impl Exchange<'_> {
                     | CopyError::SinkTimedOut
                     | CopyError::Sink(_) => Reason::Gate(Gate::ClientLeft),
                 };
-                AfterUpload::Failed(None, Failure { reason, ..failure })
+                self.fail(record, None, Failure { reason, ..failure }, None).await
             }
-            (_, Err(failure)) => AfterUpload::Failed(Some(lease), failure),
+            (Err(CopyError::SinkTimedOut), Err(failure)) if failure.begun == 0 => {
+                // The send's deadline ended the receive with it.
+                let failure = Failure::gate(Gate::UpstreamTimeout);
+                self.fail(record, Some(lease), failure, None).await
+            }
+            (_, Err(failure)) => self.fail(record, Some(lease), failure, None).await,
         }
     }
 
@@ -210,6 +230,7 @@ impl Exchange<'_> {
                 to: upstream,
                 progress: timeouts.body_progress,
                 bytes_max: self.live.snapshot.limits.request_body_bytes,
+                keep_trailer: &|name| self.keeps_trailer(name),
                 pools: self.core.pools(self.live),
                 bytes: received,
             };
@@ -268,7 +289,7 @@ impl Exchange<'_> {
         &self,
         input: Buffer,
         opening: Opening,
-        record: Record,
+        record: &mut Record,
         lease: Lease,
     ) -> Next {
         match self.deliver_opening(opening, lease.stream(), &record.sent).await {
@@ -276,11 +297,10 @@ impl Exchange<'_> {
                 if delivered.keep_upstream {
                     lease.release(self.live.heads.take());
                 }
-                self.finish(record);
                 match delivered.keep_client {
                     true if input.is_empty() => Next::Continue(Input::Empty),
                     true => Next::Continue(Input::Buffered(input)),
-                    false => Next::Close,
+                    false => self.goodbye(),
                 }
             }
             Err(failure) => self.fail(record, Some(lease), failure, None).await,
@@ -292,7 +312,7 @@ impl Exchange<'_> {
         &self,
         input: Buffer,
         out: Buffer,
-        mut record: Record,
+        record: &mut Record,
         mut lease: Lease,
     ) -> Next {
         lease.count_request();
@@ -323,27 +343,8 @@ impl Exchange<'_> {
                     let idle = self.live.snapshot.timeouts.tunnel_idle;
                     tunnel(client, upstream, pools, idle, &record.sent, &record.received).await;
                 }
-                self.finish(record);
                 Next::Close
             }
-        }
-    }
-}
-
-/// How an upload ended.
-enum AfterUpload {
-    Done(Next),
-    Failed(Option<Lease>, Failure),
-}
-
-impl AfterUpload {
-    async fn finish(self, exchange: &Exchange<'_>, record: Record) -> Next {
-        match self {
-            Self::Done(next) => {
-                exchange.finish(record);
-                next
-            }
-            Self::Failed(lease, failure) => exchange.fail(record, lease, failure, None).await,
         }
     }
 }
@@ -354,7 +355,7 @@ async fn send(to: &Stream, buffer: Buffer, limit: std::time::Duration) -> Result
         return Ok(());
     }
     to.send_all(buffer, limit).await.0.map_err(|error| match error.kind() {
-        std::io::ErrorKind::TimedOut => CopyError::SinkTimedOut,
+        io::ErrorKind::TimedOut => CopyError::SinkTimedOut,
         _ => CopyError::Sink(error),
     })
 }

@@ -68,6 +68,7 @@ fn provider(keys: &Arc<KeySet>) -> Provider {
         forward_token: false,
         claim_headers: vec![header("x-user", "sub"), header("x-team", "org.team")],
         checks: TokenChecks::default(),
+        unknown_kid_wait: None,
         keys: Some(Arc::clone(keys)),
     }
 }

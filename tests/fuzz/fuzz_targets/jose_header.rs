@@ -45,6 +45,7 @@ fn keyless() -> Provider {
         forward_token: false,
         claim_headers: Vec::new(),
         checks: TokenChecks::default(),
+        unknown_kid_wait: None,
         keys: None,
     }
 }

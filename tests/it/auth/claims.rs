@@ -246,3 +246,21 @@ fn the_token_is_stripped_unless_it_is_to_be_forwarded() {
         assert_eq!(guarded.upstream.request().all("Authorization").len(), expected, "{forward}");
     }
 }
+
+#[test]
+fn a_trailer_cannot_pass_for_a_claim() {
+    let guarded = Guarded::with(|config| {
+        config.set("jwt.providers.tests.claim_headers", json!({ "x-user": "sub" }))
+    });
+    let token = Token::new().sign(&guarded.key);
+    let mut client = guarded.gateway.client();
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\
+         Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\
+         X_User: mallory\r\nX-Forwarded-For: 203.0.113.9\r\nX-Sum: 2\r\n\r\n"
+    ));
+    assert_eq!(client.response().status(), 200);
+    let request = guarded.upstream.request();
+    assert_eq!(request.field("x-user"), Some("alice"));
+    assert_eq!(request.trailers, [("X-Sum".to_owned(), "2".to_owned())]);
+}

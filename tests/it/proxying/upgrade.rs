@@ -124,3 +124,22 @@ fn a_protected_route_refuses_before_it_upgrades() {
     assert_eq!(client.response().status(), 401);
     upstream.expect_no_request();
 }
+
+#[test]
+fn a_tunnel_that_is_half_closed_ends_when_it_is_idle() {
+    let upstream = Upstream::scripted(|_, mut peer| {
+        peer.request();
+        peer.send(format!("{SWITCHING}bye"));
+        peer.finish_sending();
+        peer.wait_for_end();
+    });
+    let config = Config::forwarding_to(&upstream).set("timeouts.tunnel_idle", "200ms");
+    let gateway = Gateway::start(&config.respond(serde_json::json!({ "path": "/alive" }), "yes"));
+    let before = Baseline::take(&gateway);
+    let mut client = upgraded(&gateway);
+    // The client neither speaks nor closes.
+    assert_eq!(client.read_to_end().unwrap(), b"bye");
+    gateway.wait_for_metric("ringgate_connections_open", &[], |open| open == 0.0);
+    drop(client);
+    before.expect_restored(&gateway, "/alive");
+}

@@ -297,6 +297,7 @@ mod tests {
             forward_token: false,
             claim_headers: Vec::new(),
             checks: TokenChecks::default(),
+            unknown_kid_wait: None,
             keys: Some(parse_set(set.to_string().as_bytes()).unwrap().keys.into()),
         };
         let token = key.sign(&json!({ "sub": "alice" }));

@@ -5,5 +5,6 @@ mod fingerprint;
 pub mod freshness;
 pub mod location;
 pub mod parse;
+pub mod refetch;
 pub mod schedule;
 pub mod sources;

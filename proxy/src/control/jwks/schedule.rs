@@ -92,6 +92,12 @@ impl Schedule {
         }
     }
 
+    /// Whether a fetch is in flight.
+    #[must_use]
+    pub fn is_in_flight(&self) -> bool {
+        self.state == State::InFlight
+    }
+
     /// Failures since the last success.
     #[must_use]
     pub fn failures(&self) -> u32 {

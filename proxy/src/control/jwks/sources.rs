@@ -44,7 +44,7 @@ pub struct Wanted {
 }
 
 /// One source; a forgotten one's id never comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SourceId(u64);
 
 /// Every source of the configuration, each fetched once however many providers use it.
@@ -178,6 +178,31 @@ impl Sources {
                 source.failed(&error.to_string(), now, draw);
                 false
             }
+        }
+    }
+
+    /// The source of a provider; none where its keys are inline.
+    #[must_use]
+    pub fn source_of(&self, provider: &str) -> Option<SourceId> {
+        self.of_provider.get(provider).copied()
+    }
+
+    /// Whether the configuration still names this source.
+    #[must_use]
+    pub fn has(&self, id: SourceId) -> bool {
+        self.list.iter().any(|source| source.id == id)
+    }
+
+    /// Whether a fetch of it has been started and has not ended.
+    #[must_use]
+    pub fn is_in_flight(&self, id: SourceId) -> bool {
+        self.list.iter().any(|source| source.id == id && source.schedule.is_in_flight())
+    }
+
+    /// Makes a source due at once, unless a fetch of it is in flight.
+    pub fn hasten(&mut self, id: SourceId, now: Instant) {
+        for source in self.list.iter_mut().filter(|source| source.id == id) {
+            source.schedule.hasten(now);
         }
     }
 
