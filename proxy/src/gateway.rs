@@ -21,6 +21,7 @@ use signal_hook::iterator::Signals;
 
 use crate::control::admin;
 use crate::control::config::{self, Config, ConfigErrors, LogFormat};
+use crate::control::descriptors;
 use crate::control::event::Event;
 use crate::control::event_loop::{
     Ended, EventLoop, Parts, log_listening, log_warnings, notify_service_manager,
@@ -61,8 +62,13 @@ pub enum GatewayError {
     #[error(transparent)]
     Logging(#[from] LogSetupError),
     /// No access log.
-    #[error("access log: {0}")]
-    AccessLog(#[source] io::Error),
+    #[error("access log {target}: {source}")]
+    AccessLog {
+        /// The file's path, or `stdout`.
+        target: String,
+        /// Why.
+        source: io::Error,
+    },
     /// No signals.
     #[error("cannot handle signals: {0}")]
     Signals(#[source] io::Error),
@@ -106,16 +112,16 @@ pub enum GatewayError {
 /// # Errors
 /// When it cannot start, or a worker dies.
 pub fn run(options: &Options) -> Result<(), GatewayError> {
-    let config = config::load(&options.file)?;
+    let mut config = config::load(&options.file)?;
     set_up_logging(&config, options.log_filter.as_deref())?;
     log_warnings(&config);
-    start::raise_descriptor_limit(config.limits.connections);
+    start::raise_descriptor_limit();
+    descriptors::fit(&mut config.limits, descriptors::available());
 
     let crew = Crew::for_config(config.workers);
     let mut registry = Registry::default();
     let cells = WorkerCounters::register(&mut registry)?;
-    let (access_log, writers) =
-        start::access_log(&config.access_log, crew.len()).map_err(GatewayError::AccessLog)?;
+    let (access_log, writers) = start::access_log(&config.access_log, crew.len())?;
     let drops = access_log.as_ref().map(AccessLog::drops);
 
     let (events, received) = channel();

@@ -55,6 +55,21 @@ fn bad_usage_is_64() {
 }
 
 #[test]
+fn a_value_that_is_not_understood_is_64_and_is_named() {
+    for (arguments, value) in [
+        (&["run", "a.json", "--log", "verbose"][..], "verbose"),
+        (&["run", "a.json", "--log", "ringgate=loud"], "loud"),
+        (&["token", "keygen", "--alg", "HS256"], "HS256"),
+        (&["token", "sign", "--key", "k", "--claims", "[1]"], "[1]"),
+        (&["verify", "--jwks", "k", "--leeway", "6m", "t"], "6m"),
+    ] {
+        let text = expect_code(&ringgate(arguments), 64);
+        assert!(text.contains(value), "{arguments:?}: {text}");
+    }
+    expect_code(&ringgate(&["verify", "--jwks", "/nonexistent/k", "t"]), 64);
+}
+
+#[test]
 fn help_and_version_are_0() {
     let help = expect_code(&ringgate(&["--help"]), 0);
     for subcommand in ["run", "check", "demo", "schema", "verify", "token", "probe"] {

@@ -125,6 +125,7 @@ fn its_ports_can_be_chosen_and_one_in_use_is_named() {
     for flag in ["--port", "--issuer-port", "--upstream-port"] {
         let output = Command::new(BINARY).args(["demo", flag, &port]).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{flag}");
-        assert!(!output.stderr.is_empty(), "{flag} says why");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{flag}: {told}");
     }
 }

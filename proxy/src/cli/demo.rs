@@ -131,7 +131,6 @@ impl Demo {
                 { "name": "open", "match": { "path_prefix": "/" }, "upstream": "demo" },
             ],
             "admin": { "address": SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) },
-            "limits": { "connections": 1000 },
             "log": { "level": "warn" },
         })
     }

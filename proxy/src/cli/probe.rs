@@ -12,6 +12,8 @@ use std::process::ExitCode;
 use rustix::process::{Resource, getrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::control::descriptors::carried_by;
+
 /// Descriptors below which a gateway is of little use.
 const DESCRIPTORS_MIN: u64 = 1024;
 
@@ -128,11 +130,11 @@ fn descriptors() -> Finding {
     let outcome = match getrlimit(Resource::Nofile).maximum {
         None => Outcome::Available("unlimited".to_owned()),
         Some(hard) if hard >= DESCRIPTORS_MIN => {
-            Outcome::Available(format!("{hard}, about {} connections", hard / 2))
+            Outcome::Available(format!("{hard}, enough for {} connections", carried_by(hard)))
         }
         Some(hard) => Outcome::Missing(format!(
-            "{hard}, only about {} connections; raise RLIMIT_NOFILE (LimitNOFILE=)",
-            hard / 2
+            "{hard}, enough for {} connections only; raise RLIMIT_NOFILE (LimitNOFILE=)",
+            carried_by(hard)
         )),
     };
     Finding::optional("descriptor limit", outcome)

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::BAD_CONFIG;
 use crate::gateway::{self, GatewayError, Options};
+use crate::telemetry::logging;
 
 /// Run the gateway in the foreground.
 #[derive(Debug, clap::Args)]
@@ -16,7 +17,7 @@ pub struct Run {
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
     /// What to log, instead of the configuration's `log.level`: a level or target=level,...
-    #[arg(long, value_name = "FILTER")]
+    #[arg(long, value_name = "FILTER", value_parser = filter)]
     log: Option<String>,
 }
 
@@ -34,4 +35,9 @@ impl Run {
             _ => ExitCode::FAILURE,
         }
     }
+}
+
+/// A filter that is not understood is bad usage, told before the configuration is read.
+fn filter(text: &str) -> Result<String, String> {
+    logging::check(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
 }

@@ -19,7 +19,8 @@ const BAD_USAGE: u8 = 64;
 /// What any provider may allow at most.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
-/// Verify a token and show each check; exit 0 where it is accepted, 1 where not.
+/// Verify a token and show each check; exit 0 where it is accepted, 1 where not, 64 where there is
+/// nothing to judge: no key set or no token could be read.
 #[derive(Debug, clap::Args)]
 pub struct Verify {
     /// A file with the key set of the issuer.
@@ -41,7 +42,7 @@ pub struct Verify {
     #[arg(long)]
     now: Option<i64>,
     /// Judge the signature only: for a payload that is no claims set.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["issuer", "audience", "leeway", "now"])]
     signature_only: bool,
     /// The token, or - to read it from standard input.
     token: String,

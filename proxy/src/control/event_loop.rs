@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use super::admin;
 use super::config::{self, Config};
 use super::demand;
+use super::descriptors;
 use super::event::Event;
 use super::jwks::refetch::{Question, Refetches};
 use super::jwks::sources::Sources;
@@ -242,12 +243,13 @@ impl EventLoop {
         if self.drain_deadline.is_some() {
             return Err(ReloadError::Draining);
         }
-        let new = config::load(&self.file)?;
+        let mut new = config::load(&self.file)?;
         check_changeable(self.publisher.config(), &new)?;
         let workers = self.publisher.workers().len();
         let (bound, opened) = open_listeners(&new.listeners, &self.bound, workers)?;
         self.publisher.try_out(&new)?;
         log_warnings(&new);
+        descriptors::fit(&mut new.limits, descriptors::available());
         for old in &self.bound {
             if !bound.iter().any(|kept| kept.address == old.address) {
                 tracing::info!(listener = %old.listener.name, address = %old.address, "closing");

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod compile;
 pub mod config;
 pub mod demand;
+pub mod descriptors;
 pub mod event;
 pub mod event_loop;
 pub mod jwks;

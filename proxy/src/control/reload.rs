@@ -52,7 +52,8 @@ pub struct Bound {
     pub address: SocketAddr,
 }
 
-/// Opens one socket a worker for each listener that is not bound yet: all or none. Returns what
+/// Opens one socket a worker for each listener that is not bound yet: all or none. One with the
+/// configured address of another before goes on with its socket, whatever its name. Returns what
 /// will be bound and the new sockets of each worker.
 ///
 /// # Errors
@@ -65,7 +66,7 @@ pub fn open_listeners(
     let mut after = Vec::with_capacity(listeners.len());
     let mut opened: Vec<Opened> = (0..workers).map(|_| Vec::new()).collect();
     for listener in listeners {
-        if let Some(there) = bound.iter().find(|there| same_socket(&there.listener, listener)) {
+        if let Some(there) = bound.iter().find(|there| there.listener.address == listener.address) {
             after.push(Bound { listener: listener.clone(), address: there.address });
             continue;
         }
@@ -80,12 +81,6 @@ pub fn open_listeners(
         }
     }
     Ok((after, opened))
-}
-
-/// Whether a listener goes on with the socket it has. With port 0 the address says nothing, so
-/// the name decides.
-fn same_socket(there: &ListenerConfig, wanted: &ListenerConfig) -> bool {
-    there.address == wanted.address && (wanted.address.port() != 0 || there.name == wanted.name)
 }
 
 /// Settings that only a start can change, of those that differ.
@@ -140,7 +135,7 @@ mod tests {
         let (bound, opened) = open_listeners(std::slice::from_ref(&first), &[], 2).unwrap();
         assert_ne!(bound[0].address.port(), 0);
         assert_eq!(opened.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
-        let both = [first.clone(), listener("b", "127.0.0.1:0")];
+        let both = [first.clone(), listener("b", "127.0.0.2:0")];
         let (after, more) = open_listeners(&both, &bound, 2).unwrap();
         assert_eq!(after[0], bound[0], "the first keeps its socket");
         assert_ne!(after[1].address, after[0].address);
@@ -151,13 +146,13 @@ mod tests {
 
     #[test]
     fn a_renamed_listener_keeps_its_socket() {
-        let bound = [Bound {
-            listener: listener("old", "127.0.0.1:1"),
-            address: "127.0.0.1:1".parse().unwrap(),
-        }];
-        let (after, opened) = open_listeners(&[listener("new", "127.0.0.1:1")], &bound, 1).unwrap();
-        assert_eq!(&*after[0].listener.name, "new");
-        assert!(opened[0].is_empty());
+        for address in ["127.0.0.1:1", "127.0.0.1:0"] {
+            let at = "127.0.0.1:1".parse().unwrap();
+            let bound = [Bound { listener: listener("old", address), address: at }];
+            let (after, opened) = open_listeners(&[listener("new", address)], &bound, 1).unwrap();
+            assert_eq!((&*after[0].listener.name, after[0].address), ("new", at));
+            assert!(opened[0].is_empty());
+        }
     }
 
     #[test]

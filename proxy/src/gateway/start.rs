@@ -1,6 +1,5 @@
 //! What a start does once: descriptors, access log, one worker a CPU.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -16,13 +15,8 @@ use crate::telemetry::access_log::{AccessLog, AccessLogWriter, Target};
 use crate::telemetry::counters::CounterBlock;
 use crate::worker::{self, AskForKeys, WorkerCounters, WorkerHandle, WorkerSpec};
 
-/// Descriptors beside those of connections: rings, listeners, logs, fetches, admin.
-const OWN_DESCRIPTORS: u64 = 256;
-/// A client connection and, while it has a request, one to an upstream.
-const DESCRIPTORS_PER_CONNECTION: u64 = 2;
-
-/// Raises the soft limit on descriptors to the hard one and warns where that is not enough.
-pub(super) fn raise_descriptor_limit(connections: usize) {
+/// Raises the soft limit on descriptors to the hard one.
+pub(super) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if limit.current != limit.maximum
@@ -30,35 +24,20 @@ pub(super) fn raise_descriptor_limit(connections: usize) {
     {
         tracing::warn!(%error, soft = limit.current, "cannot raise the limit on descriptors");
     }
-    // None is without limit.
-    let available = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let wanted = descriptors_for(connections);
-    if available < wanted {
-        tracing::warn!(
-            available,
-            wanted,
-            "limits.connections is {connections}, which may need more descriptors than this process \
-             may have; raise RLIMIT_NOFILE (LimitNOFILE= in a systemd unit) or lower limits.connections"
-        );
-    }
-}
-
-/// What `limits.connections` may need.
-pub(super) fn descriptors_for(connections: usize) -> u64 {
-    (connections as u64).saturating_mul(DESCRIPTORS_PER_CONNECTION).saturating_add(OWN_DESCRIPTORS)
 }
 
 /// The access log and one writer a worker, or nothing of both.
 pub(super) fn access_log(
     target: &AccessLogTarget,
     workers: usize,
-) -> io::Result<(Option<AccessLog>, Vec<Option<AccessLogWriter>>)> {
-    let target = match target {
+) -> Result<(Option<AccessLog>, Vec<Option<AccessLogWriter>>), GatewayError> {
+    let (target, name) = match target {
         AccessLogTarget::Off => return Ok((None, (0..workers).map(|_| None).collect())),
-        AccessLogTarget::Stdout => Target::Stdout,
-        AccessLogTarget::File(path) => Target::File(path.clone()),
+        AccessLogTarget::Stdout => (Target::Stdout, "stdout".to_owned()),
+        AccessLogTarget::File(path) => (Target::File(path.clone()), path.display().to_string()),
     };
-    let (log, writers) = AccessLog::start(&target, workers)?;
+    let (log, writers) = AccessLog::start(&target, workers)
+        .map_err(|source| GatewayError::AccessLog { target: name, source })?;
     Ok((Some(log), writers.into_iter().map(Some).collect()))
 }
 
@@ -153,14 +132,16 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_may_need_two_descriptors() {
-        assert_eq!(descriptors_for(1000), 2256);
-        assert_eq!(descriptors_for(usize::MAX), u64::MAX);
+    fn an_access_log_that_cannot_be_opened_is_named() {
+        let target = AccessLogTarget::File("/dev/null/access.log".into());
+        let error = access_log(&target, 1).err().map(|error| error.to_string());
+        let expected = "access log /dev/null/access.log: Not a directory (os error 20)";
+        assert_eq!(error.as_deref(), Some(expected));
     }
 
     #[test]
     fn the_soft_limit_becomes_the_hard_one() {
-        raise_descriptor_limit(1);
+        raise_descriptor_limit();
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(limit.current, limit.maximum);
     }

@@ -26,7 +26,8 @@ impl Limits {
     pub const HEAD_BYTES_MAX: usize = 64 * 1024;
     /// What the parser's field table holds; `head_fields` cannot be more.
     pub const HEAD_FIELDS_MAX: usize = 128;
-    /// Client connections open at once on all workers together where none is configured.
+    /// Client connections open at once on all workers together where none is configured and there
+    /// are descriptors for so many.
     pub const CONNECTIONS_DEFAULT: usize = 64 * 1024;
 }
 

@@ -34,7 +34,10 @@ pub(super) struct Answer {
 
 /// Listens on loopback; port 0 takes a free one.
 pub(super) fn bind(port: u16) -> io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpListener::bind(address).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+    })
 }
 
 /// Serves for good, on a thread for each connection.

@@ -50,7 +50,7 @@ struct Keygen {
 /// Print the set of the public halves of private keys.
 #[derive(Debug, clap::Args)]
 struct Jwks {
-    /// Files with a private JWK or a PKCS#8 PEM.
+    /// Files with a private JWK or a PKCS#8 PEM; an RSA key that names no `alg` is given RS256.
     #[arg(required = true)]
     keys: Vec<PathBuf>,
 }
@@ -86,8 +86,6 @@ enum TokenError {
     NewKey(#[from] SigningKeyError),
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: std::io::Error },
-    #[error("--claims is no JSON object: {0}")]
-    Claims(serde_json::Error),
 }
 
 impl Keygen {

@@ -21,8 +21,8 @@ pub struct Sign {
     #[arg(long, value_parser = algorithm)]
     alg: Option<Algorithm>,
     /// Claims, as a JSON object; the flags below win over it.
-    #[arg(long, default_value = "{}")]
-    claims: String,
+    #[arg(long, default_value = "{}", value_parser = claims)]
+    claims: Map<String, Value>,
     /// `iss`.
     #[arg(long)]
     issuer: Option<String>,
@@ -42,8 +42,7 @@ pub struct Sign {
 
 impl Sign {
     pub(super) fn token(self) -> Result<String, TokenError> {
-        let mut claims: Map<String, Value> =
-            serde_json::from_str(&self.claims).map_err(TokenError::Claims)?;
+        let mut claims = self.claims;
         let mut set = |name: &str, value: Option<Value>| {
             if let Some(value) = value {
                 claims.insert(name.into(), value);
@@ -70,4 +69,9 @@ impl Sign {
             Err(source) => Err(TokenError::Key { path: self.key, source }),
         }
     }
+}
+
+/// What is no object is bad usage.
+fn claims(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("no JSON object: {error}"))
 }

@@ -11,7 +11,7 @@ const JWKS: &str = r#"{"keys":[
 const ES256: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
 const EDDSA: &str = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
 
-#[derive(clap::Parser)]
+#[derive(Debug, clap::Parser)]
 struct Arguments {
     #[command(flatten)]
     verify: Verify,
@@ -97,4 +97,14 @@ fn leeway_counts_and_has_its_limit() {
     assert!(printed(&[&["--leeway", "30s"], &late[..]].concat()).ends_with("\naccepted\n"));
     let beyond = Arguments::try_parse_from(["verify", "--jwks", "x", "--leeway", "301s", ES256]);
     assert!(beyond.is_err());
+}
+
+#[test]
+fn what_a_signature_does_not_depend_on_is_no_argument_beside_it() {
+    for more in [["--issuer", "joe"], ["--audience", "a"], ["--leeway", "1s"], ["--now", "1"]] {
+        let front = ["verify", "--jwks", "f", "--signature-only"];
+        let line = front.iter().chain(&more).chain(&[ES256]);
+        let error = Arguments::try_parse_from(line).unwrap_err();
+        assert_eq!(error.kind(), clap::error::ErrorKind::ArgumentConflict, "{more:?}");
+    }
 }

@@ -41,7 +41,7 @@ pub fn describe(config: &Config, bound: &[Bound]) -> Value {
             "head_fields": limits.head_fields,
             "target_bytes": limits.target_bytes,
             "request_body_bytes": limits.request_body_bytes,
-            "connections": limits.connections,
+            "connections": limits.connections.count(),
             "requests_per_connection": limits.requests_per_connection,
             "token_cache_entries": limits.token_cache_entries,
         },

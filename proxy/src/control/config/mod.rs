@@ -22,8 +22,8 @@ pub use error::{ConfigErrors, Problem, Problems};
 pub use locate::Position;
 pub use schema::{schema, schema_text};
 pub use settings::{
-    AccessLogTarget, Config, EndpointConfig, JwksSource, LimitsConfig, ListenerConfig, LogConfig,
-    LogFormat, ProviderConfig, RouteConfig, UpstreamConfig, Workers,
+    AccessLogTarget, Config, Connections, EndpointConfig, JwksSource, LimitsConfig, ListenerConfig,
+    LogConfig, LogFormat, ProviderConfig, RouteConfig, UpstreamConfig, Workers,
 };
 
 /// Reads the configuration in a file.
@@ -43,6 +43,11 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
 /// # Errors
 /// Every problem of the text.
 pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
+    // RFC 8259, section 8.1. Editors do not show it, so "expected value" would puzzle.
+    if text.starts_with('\u{feff}') {
+        let what = "begins with a byte order mark; allowed: UTF-8 without one".to_owned();
+        return Err(sole_problem(path, Some(Position { line: 1, column: 1 }), what));
+    }
     let value: serde_json::Value = serde_json::from_str(text).map_err(|error| {
         let position = position_of(&error, text);
         let full = error.to_string();

@@ -111,7 +111,8 @@ pub(super) struct Listener {
     /// Its name in routes, metrics and log lines.
     #[schemars(length(min = 1))]
     pub(super) name: String,
-    /// Address and port, such as `0.0.0.0:8080` or `[::]:8080`. Port 0 takes a free one.
+    /// Address and port, such as `0.0.0.0:8080`, or `[::]:8080` for IPv6 alone. Port 0 takes a free
+    /// one, for one listener of an IP address.
     #[schemars(extend("format" = "socket-address"))]
     pub(super) address: String,
 }
@@ -129,9 +130,11 @@ pub(super) struct Limits {
     pub(super) target_bytes: Size,
     /// A request body without its framing (413 when over), up to 1024GiB.
     pub(super) request_body_bytes: Size,
-    /// Client connections open at once, on all workers together (503 when over).
+    /// Client connections open at once, on all workers together (503 when over). Absent: 65536, or
+    /// as many as the process's limit on descriptors carries, at two for each.
     #[schemars(range(min = 1, max = 10_000_000))]
-    pub(super) connections: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) connections: Option<usize>,
     /// Requests served on one client connection before it is closed.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub(super) requests_per_connection: u64,
@@ -148,7 +151,7 @@ impl Default for Limits {
             head_fields: limits.head_fields,
             target_bytes: Size(limits.target_bytes as u64),
             request_body_bytes: Size(limits.request_body_bytes),
-            connections: defaults::Limits::CONNECTIONS_DEFAULT,
+            connections: None,
             requests_per_connection: limits.requests_per_connection,
             token_cache_entries: limits.token_cache_entries,
         }

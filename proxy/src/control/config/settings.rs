@@ -58,7 +58,7 @@ pub enum Workers {
 pub struct ListenerConfig {
     /// No other listener has it.
     pub name: Box<str>,
-    /// No other listener has it, unless its port is 0.
+    /// No other listener has it, also where its port is 0: it tells them apart.
     pub address: SocketAddr,
 }
 
@@ -164,11 +164,30 @@ pub struct LimitsConfig {
     /// [`Limits::request_body_bytes`].
     pub request_body_bytes: u64,
     /// Client connections open at once on all workers together.
-    pub connections: usize,
+    pub connections: Connections,
     /// [`Limits::requests_per_connection`].
     pub requests_per_connection: u64,
     /// [`Limits::token_cache_entries`].
     pub token_cache_entries: usize,
+}
+
+/// How many client connections may be open at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connections {
+    /// As many as the file says.
+    Given(usize),
+    /// The file does not say: the default, or fewer where descriptors are few.
+    Fitted(usize),
+}
+
+impl Connections {
+    /// The number.
+    #[must_use]
+    pub fn count(self) -> usize {
+        match self {
+            Self::Given(count) | Self::Fitted(count) => count,
+        }
+    }
 }
 
 impl LimitsConfig {
@@ -181,7 +200,7 @@ impl LimitsConfig {
             head_fields: self.head_fields,
             target_bytes: self.target_bytes,
             request_body_bytes: self.request_body_bytes,
-            connections_per_worker: (self.connections / workers.max(1)).max(1),
+            connections_per_worker: (self.connections.count() / workers.max(1)).max(1),
             requests_per_connection: self.requests_per_connection,
             token_cache_entries: self.token_cache_entries,
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{JsonPath, Reader};
 use crate::control::config::quantity::{Size, Span};
 use crate::control::config::raw;
-use crate::control::config::settings::{LimitsConfig, Workers};
+use crate::control::config::settings::{Connections, LimitsConfig, Workers};
 use crate::snapshot::limits::{Limits, Timeouts};
 
 /// Shorter waits would end requests on a busy machine that do nothing wrong.
@@ -26,10 +26,10 @@ pub(super) fn limits(reader: &mut Reader<'_>, workers: Workers) -> LimitsConfig 
     let body_max = Size(1 << 40);
     reader.in_range(&at("request_body_bytes"), &raw.request_body_bytes, &Size(0), &body_max);
     if let Workers::Count(count) = workers
-        && raw.connections < count
+        && let Some(connections) = raw.connections
+        && connections < count
     {
-        let what =
-            format!("{} is fewer than the workers; allowed: {count} or more", raw.connections);
+        let what = format!("{connections} is fewer than the workers; allowed: {count} or more");
         reader.problem(&at("connections"), what);
     }
     LimitsConfig {
@@ -37,7 +37,9 @@ pub(super) fn limits(reader: &mut Reader<'_>, workers: Workers) -> LimitsConfig 
         head_fields: raw.head_fields,
         target_bytes: bytes(raw.target_bytes.min(raw.head_bytes)),
         request_body_bytes: raw.request_body_bytes.0,
-        connections: raw.connections,
+        connections: raw
+            .connections
+            .map_or(Connections::Fitted(Limits::CONNECTIONS_DEFAULT), Connections::Given),
         requests_per_connection: raw.requests_per_connection,
         token_cache_entries: raw.token_cache_entries,
     }

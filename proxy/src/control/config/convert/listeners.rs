@@ -21,6 +21,7 @@ pub(super) fn listeners(reader: &mut Reader<'_>) -> Vec<(JsonPath, ListenerConfi
         }
         let Some(address) = address(reader, &raw.address, &path.join("address")) else { continue };
         used_once(reader, address, &path.join("address"), &listeners);
+        told_apart(reader, address, &path.join("address"), &listeners);
         listeners.push((path, ListenerConfig { name: raw.name.into(), address }));
     }
     if listeners.len() > ListenerId::MAX {
@@ -75,6 +76,23 @@ fn address(reader: &mut Reader<'_>, text: &str, path: &JsonPath) -> Option<Socke
         reader.problem(path, format!("{text:?} is not an address and port"));
     }
     parsed
+}
+
+/// Notes a free port of an IP that has one already: what a connection came in by is told by the
+/// configured address, which both would have.
+fn told_apart(
+    reader: &mut Reader<'_>,
+    address: SocketAddr,
+    path: &JsonPath,
+    others: &[(JsonPath, ListenerConfig)],
+) {
+    if address.port() != 0 {
+        return;
+    }
+    if let Some((other, _)) = others.iter().find(|(_, other)| other.address == address) {
+        let what = format!("{address} is that of {other}; allowed: one port 0 for each IP address");
+        reader.problem(path, what);
+    }
 }
 
 /// Notes an address that another listener has; the kernel would share its connections out.
