@@ -353,6 +353,7 @@ impl<'a> Exchange<'a> {
         }
         let keep = self.facts.keep_alive && input.is_some();
         let framing = Framing {
+            time: record.since().time,
             head_only: self.facts.is_head,
             close: !keep,
             keep_alive_10: self.facts.version == Version::Http10,

@@ -128,7 +128,8 @@ pub(super) fn refuse_unparsed(
 ) -> Answer {
     let mut record = Record::new(core, listener, None, Since::now());
     let mut out = live.heads.take();
-    let framing = Framing { head_only: false, close: true, keep_alive_10: false };
+    let time = record.since().time;
+    let framing = Framing { time, head_only: false, close: true, keep_alive_10: false };
     record.answered(reply::refuse(&mut out, reason, None, framing));
     record.reason = Some(reason);
     Answer { out, record, facts: None, rest: None }
@@ -316,6 +317,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
     fn framing(&mut self) -> Framing {
         self.facts.keep_alive &= self.facts.can_discard_body();
         Framing {
+            time: self.record.since().time,
             head_only: self.facts.is_head,
             close: !self.facts.keep_alive,
             keep_alive_10: self.facts.version == Version::Http10,

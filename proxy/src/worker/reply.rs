@@ -1,5 +1,10 @@
 //! The gateway's own answers: the one place where a reason becomes a status, fields and a body.
 
+use std::io::Write as _;
+use std::time::SystemTime;
+
+use httpdate::HttpDate;
+
 use super::reason::{Gate, Reason};
 use crate::auth;
 use crate::http1::{HeadOverflow, HeadWriter, reason_phrase};
@@ -13,6 +18,8 @@ const RETRY_AFTER: &str = "5";
 /// What ends a reply and what it may carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Framing {
+    /// Of the request, for `Date`.
+    pub(super) time: SystemTime,
     /// The request was HEAD: the head tells of a body that does not follow.
     pub(super) head_only: bool,
     /// The connection closes after it.
@@ -125,12 +132,21 @@ pub(super) fn respond(
     Ok(())
 }
 
+/// Bytes of an IMF-fixdate (RFC 9110 section 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
+const DATE_BYTES: usize = 29;
+
 /// Writes the fields that end every head of ours.
 fn finish(
     mut writer: HeadWriter<'_>,
     length: Option<usize>,
     framing: Framing,
 ) -> Result<usize, HeadOverflow> {
+    // RFC 9110 section 6.6.1: whoever makes a response and has a clock says when.
+    let mut date = [0; DATE_BYTES];
+    let mut rest = &mut date[..];
+    let written = write!(rest, "{}", HttpDate::from(framing.time));
+    debug_assert!(written.is_ok() && rest.is_empty(), "an IMF-fixdate is of one length");
+    writer.field("Date", &date);
     if let Some(length) = length {
         writer.number_field("Content-Length", length as u64);
     }

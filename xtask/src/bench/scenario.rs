@@ -11,6 +11,7 @@ pub(crate) enum Scenario {
     /// A new connection for each request
     Connect,
     /// 16 keep-alive connections, 1 MiB responses
+    #[value(name = "body_1m")]
     Body1m,
 }
 
