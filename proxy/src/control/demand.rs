@@ -2,7 +2,8 @@
 
 use super::config::{Config, EndpointConfig, JwksSource};
 use super::jwks::location::Location;
-use super::jwks::sources::{Sources, Wanted, kids};
+use super::jwks::source::kids;
+use super::jwks::sources::{Sources, Wanted};
 use super::publish::ProviderKeys;
 use super::resolve::HostPort;
 use super::status::ProviderStatus;

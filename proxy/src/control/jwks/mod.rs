@@ -6,4 +6,5 @@ pub mod freshness;
 pub mod location;
 pub mod parse;
 pub mod schedule;
+pub mod source;
 pub mod sources;

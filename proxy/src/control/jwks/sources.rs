@@ -8,28 +8,23 @@
 use std::collections::HashMap;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::fetch::{self, FetchError, Fetched, Validators};
-use super::fingerprint::Fingerprint;
 use super::location::Location;
-use super::parse::{IgnoredKey, ParsedSet, parse_set};
-use super::schedule::{Draw, Schedule};
+use super::schedule::Draw;
+use super::source::{Source, kids};
 use crate::control::event::Event;
-use crate::control::status::{FetchCounts, ProviderStatus};
+use crate::control::status::ProviderStatus;
 use crate::snapshot::key_set::KeySet;
 
 #[cfg(test)]
 mod tests;
-
-/// How often a file is looked at; it is read only when its metadata has changed.
-const FILE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A source that a provider asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,21 +50,6 @@ pub struct Sources {
     next_id: u64,
     events: Sender<Event>,
     random: SystemRandom,
-}
-
-struct Source {
-    id: SourceId,
-    location: Location,
-    refresh_interval: Option<Duration>,
-    schedule: Schedule,
-    validators: Validators,
-    fingerprint: Option<Fingerprint>,
-    keys: Option<Arc<KeySet>>,
-    ignored: Vec<(Option<String>, String)>,
-    generation: u64,
-    confirmed: Option<(Instant, SystemTime)>,
-    last_error: Option<String>,
-    counts: FetchCounts,
 }
 
 impl Sources {
@@ -217,158 +197,6 @@ impl Sources {
             fetches: source.counts,
         })
     }
-}
-
-/// The names of the keys; a key without one is `-`.
-#[must_use]
-pub fn kids(keys: &KeySet) -> Vec<String> {
-    keys.iter().map(|key| key.kid().unwrap_or("-").to_owned()).collect()
-}
-
-impl Source {
-    fn new(id: SourceId, location: Location, now: Instant) -> Self {
-        Self {
-            id,
-            location,
-            refresh_interval: None,
-            schedule: Schedule::new(now),
-            validators: Validators::default(),
-            fingerprint: None,
-            keys: None,
-            ignored: Vec::new(),
-            generation: 0,
-            confirmed: None,
-            last_error: None,
-            counts: FetchCounts::default(),
-        }
-    }
-
-    /// Reads the file if it is another one than the last good one; true where the keys changed.
-    fn read_file(&mut self, path: &Path, now: Instant, draw: Draw) -> bool {
-        // Taken before reading: a write in between makes the next look differ.
-        let fingerprint = match Fingerprint::of(path) {
-            Ok(fingerprint) => fingerprint,
-            Err(error) => {
-                self.failed(&error.to_string(), now, draw);
-                return false;
-            }
-        };
-        if self.fingerprint.as_ref() == Some(&fingerprint) {
-            self.confirmed_at(now);
-            self.schedule.succeeded(now, FILE_INTERVAL, draw);
-            return false;
-        }
-        match fetch::from_file(path) {
-            Ok(body) => {
-                let changed =
-                    self.take_text(&body, Validators::default(), FILE_INTERVAL, now, draw);
-                self.fingerprint = self.last_error.is_none().then_some(fingerprint);
-                changed
-            }
-            Err(error) => {
-                self.failed(&error.to_string(), now, draw);
-                false
-            }
-        }
-    }
-
-    /// Takes a text if it holds a usable key; true where the keys are others than before.
-    fn take_text(
-        &mut self,
-        body: &[u8],
-        validators: Validators,
-        life: Duration,
-        now: Instant,
-        draw: Draw,
-    ) -> bool {
-        let ParsedSet { keys, ignored } = match parse_set(body) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                self.failed(&error.to_string(), now, draw);
-                return false;
-            }
-        };
-        let ignored: Vec<_> = ignored.iter().map(described).collect();
-        if keys.is_empty() {
-            let reasons = reasons(&ignored);
-            self.failed(&format!("no usable key; ignored: {reasons}"), now, draw);
-            return false;
-        }
-        // A validator of a text that was refused must not turn the next answer into a 304.
-        self.validators = validators;
-        if self.keys.as_deref() == Some(&keys) {
-            self.ignored = ignored;
-            self.confirmed(life, now, draw);
-            return false;
-        }
-        self.log_change(&keys, &ignored);
-        self.generation += 1;
-        self.counts.changed += 1;
-        self.keys = Some(Arc::new(keys));
-        self.ignored = ignored;
-        self.recovered(life, now, draw);
-        true
-    }
-
-    /// The keys are still the issuer's.
-    fn confirmed(&mut self, life: Duration, now: Instant, draw: Draw) {
-        self.counts.unchanged += 1;
-        self.recovered(life, now, draw);
-    }
-
-    fn recovered(&mut self, life: Duration, now: Instant, draw: Draw) {
-        if self.last_error.take().is_some() {
-            tracing::info!(source = %self.location.redacted(), "key set available again");
-        }
-        self.confirmed_at(now);
-        let life = match self.location {
-            Location::File(_) => FILE_INTERVAL,
-            Location::Url(_) => self.refresh_interval.unwrap_or(life),
-        };
-        self.schedule.succeeded(now, life, draw);
-    }
-
-    fn confirmed_at(&mut self, now: Instant) {
-        self.confirmed = Some((now, SystemTime::now()));
-    }
-
-    /// Keeps what there is; one line for each new reason.
-    fn failed(&mut self, error: &str, now: Instant, draw: Draw) {
-        self.counts.failed += 1;
-        let retry_in = self.schedule.failed(now, draw);
-        if self.last_error.as_deref() != Some(error) {
-            let kept = self.keys.as_ref().map_or(0, |keys| keys.len());
-            let source = self.location.redacted();
-            tracing::warn!(%source, %error, kept, ?retry_in, "key set not fetched; keys kept");
-        }
-        self.last_error = Some(error.to_owned());
-    }
-
-    fn log_change(&self, keys: &KeySet, ignored: &[(Option<String>, String)]) {
-        let before = self.keys.as_deref().map(kids).unwrap_or_default();
-        let after = kids(keys);
-        let added: Vec<_> = after.iter().filter(|kid| !before.contains(kid)).collect();
-        let removed: Vec<_> = before.iter().filter(|kid| !after.contains(kid)).collect();
-        tracing::info!(
-            source = %self.location.redacted(),
-            generation = self.generation + 1,
-            keys = after.len(),
-            ?added,
-            ?removed,
-            ignored = %reasons(ignored),
-            "key set changed"
-        );
-    }
-}
-
-fn described(key: &IgnoredKey) -> (Option<String>, String) {
-    (key.kid.as_deref().map(str::to_owned), key.reason.to_string())
-}
-
-fn reasons(ignored: &[(Option<String>, String)]) -> String {
-    let each =
-        ignored.iter().map(|(kid, why)| format!("{:?}: {why}", kid.as_deref().unwrap_or("-")));
-    each.collect::<Vec<_>>().join(", ")
 }
 
 /// One fetch on a thread of its own: a slow issuer delays nothing else.

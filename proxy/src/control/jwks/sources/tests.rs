@@ -2,7 +2,9 @@
 
 use std::sync::mpsc::{Receiver, channel};
 
+use super::super::source::FILE_INTERVAL;
 use super::*;
+use crate::control::status::FetchCounts;
 
 /// RFC 8037 appendix A.2, under a kid of the test's choice.
 fn set(kids: &[&str]) -> String {
