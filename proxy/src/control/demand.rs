@@ -1,5 +1,7 @@
 //! What a configuration needs from outside: key sets and addresses; and what came of it.
 
+use std::time::Instant;
+
 use super::config::{Config, EndpointConfig, JwksSource};
 use super::jwks::location::Location;
 use super::jwks::source::kids;
@@ -19,7 +21,12 @@ pub fn sources(config: &Config) -> Vec<Wanted> {
                 (Location::Url(url.clone()), *refresh_interval)
             }
         };
-        Some(Wanted { provider: provider.name.clone(), location, refresh_interval })
+        Some(Wanted {
+            provider: provider.name.clone(),
+            location,
+            refresh_interval,
+            max_stale: provider.max_stale,
+        })
     });
     wanted.collect()
 }
@@ -35,13 +42,13 @@ pub fn names(config: &Config) -> impl Iterator<Item = HostPort> {
 
 /// The keys fetched so far; inline ones are in the configuration.
 #[must_use]
-pub fn keys(sources: &Sources) -> ProviderKeys {
-    sources.keys().map(|(name, keys)| (name.into(), keys.clone())).collect()
+pub fn keys(sources: &Sources, now: Instant) -> ProviderKeys {
+    sources.keys(now).map(|(name, keys)| (name.into(), keys.clone())).collect()
 }
 
 /// What there is to tell about each provider.
 #[must_use]
-pub fn provider_statuses(config: &Config, sources: &Sources) -> Vec<ProviderStatus> {
+pub fn provider_statuses(config: &Config, sources: &Sources, now: Instant) -> Vec<ProviderStatus> {
     let each = config.providers.iter().enumerate().map(|(index, provider)| {
         let status = match &provider.source {
             JwksSource::Inline(keys) => ProviderStatus {
@@ -52,7 +59,7 @@ pub fn provider_statuses(config: &Config, sources: &Sources) -> Vec<ProviderStat
                 ..ProviderStatus::default()
             },
             JwksSource::File(_) | JwksSource::Url { .. } => {
-                sources.status(&provider.name).unwrap_or_default()
+                sources.status(&provider.name, now).unwrap_or_default()
             }
         };
         let needed = config
@@ -92,6 +99,7 @@ mod tests {
             provider: "remote".into(),
             location: Location::Url("https://b.example/jwks".into()),
             refresh_interval: Some(Duration::from_secs(300)),
+            max_stale: Some(Duration::from_secs(24 * 3600)),
         };
         assert_eq!(sources(&config), [remote]);
         assert_eq!(names(&config).collect::<Vec<_>>(), [("name.example".into(), 81)]);
@@ -100,7 +108,7 @@ mod tests {
     #[test]
     fn a_provider_is_needed_when_a_route_asks_for_it() {
         let config = parse(TEXT, Path::new("test.json")).unwrap();
-        let statuses = provider_statuses(&config, &Sources::new(channel().0));
+        let statuses = provider_statuses(&config, &Sources::new(channel().0), Instant::now());
         let told: Vec<_> =
             statuses.iter().map(|status| (&*status.name, status.needed, status.keys)).collect();
         assert_eq!(told, [("inline", false, 1), ("remote", true, 0)]);

@@ -92,6 +92,8 @@ pub struct ProviderStatus {
     pub confirmed: Option<(Instant, SystemTime)>,
     /// Why the last fetch failed, where it did.
     pub last_error: Option<String>,
+    /// Whether keys were there and are too old to be used.
+    pub expired: bool,
     /// How fetches ended.
     pub fetches: FetchCounts,
 }

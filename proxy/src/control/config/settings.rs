@@ -87,6 +87,8 @@ pub struct ProviderConfig {
     pub checks: TokenChecks,
     /// Where its keys come from.
     pub source: JwksSource,
+    /// How long keys are used that could not be confirmed; none: for ever.
+    pub max_stale: Option<Duration>,
 }
 
 /// Where a provider's keys come from.

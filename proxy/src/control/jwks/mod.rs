@@ -1,5 +1,6 @@
 //! Key sets: fetched, parsed, scheduled.
 
+mod age;
 pub mod fetch;
 mod fingerprint;
 pub mod freshness;

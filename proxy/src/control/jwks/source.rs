@@ -21,6 +21,8 @@ pub(super) struct Source {
     pub(super) id: SourceId,
     pub(super) location: Location,
     pub(super) refresh_interval: Option<Duration>,
+    /// Half of the shortest `max_stale`: keys that can be refreshed never come to age.
+    pub(super) life_max: Option<Duration>,
     pub(super) schedule: Schedule,
     pub(super) validators: Validators,
     pub(super) fingerprint: Option<Fingerprint>,
@@ -44,6 +46,7 @@ impl Source {
             id,
             location,
             refresh_interval: None,
+            life_max: None,
             schedule: Schedule::new(now),
             validators: Validators::default(),
             fingerprint: None,
@@ -138,7 +141,13 @@ impl Source {
             Location::File(_) => FILE_INTERVAL,
             Location::Url(_) => self.refresh_interval.unwrap_or(life),
         };
+        let life = self.life_max.map_or(life, |most| life.min(most));
         self.schedule.succeeded(now, life, draw);
+    }
+
+    /// When the keys were last known to be the issuer's; none without keys.
+    pub(super) fn confirmed_at_last(&self) -> Option<Instant> {
+        self.confirmed.map(|(instant, _)| instant)
     }
 
     pub(super) fn confirmed_at(&mut self, now: Instant) {

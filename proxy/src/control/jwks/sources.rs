@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
+use super::age::Age;
 use super::fetch::{self, FetchError, Fetched, Validators};
 use super::location::Location;
 use super::schedule::Draw;
@@ -36,6 +37,8 @@ pub struct Wanted {
     /// How often to fetch, whatever the response says; of two providers with one location, the
     /// shorter counts.
     pub refresh_interval: Option<Duration>,
+    /// How long keys are used that could not be confirmed; none: for ever.
+    pub max_stale: Option<Duration>,
 }
 
 /// One source; a forgotten one's id never comes back.
@@ -45,11 +48,18 @@ pub struct SourceId(u64);
 /// Every source of the configuration, each fetched once however many providers use it.
 pub struct Sources {
     list: Vec<Source>,
-    /// Which source a provider has.
-    of_provider: HashMap<Box<str>, SourceId>,
+    of_provider: HashMap<Box<str>, Member>,
     next_id: u64,
     events: Sender<Event>,
     random: SystemRandom,
+}
+
+/// What a provider has of its source.
+struct Member {
+    source: SourceId,
+    max_stale: Option<Duration>,
+    /// As it was told last.
+    age: Age,
 }
 
 impl Sources {
@@ -70,7 +80,7 @@ impl Sources {
     pub fn want(&mut self, wanted: &[Wanted], now: Instant) {
         let mut old = std::mem::take(&mut self.list);
         let intervals: Vec<_> =
-            old.iter().map(|source| (source.id, source.refresh_interval)).collect();
+            old.iter().map(|s| (s.id, (s.refresh_interval, s.life_max))).collect();
         self.of_provider.clear();
         for want in wanted {
             let there = self.list.iter().position(|source| source.location == want.location);
@@ -82,26 +92,28 @@ impl Sources {
                 );
                 self.next_id += u64::from(known.is_none());
                 source.refresh_interval = None;
+                source.life_max = None;
                 self.list.push(source);
                 self.list.len() - 1
             });
             let source = &mut self.list[index];
-            source.refresh_interval = match (source.refresh_interval, want.refresh_interval) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
-            self.of_provider.insert(want.provider.clone(), source.id);
+            source.refresh_interval = shorter(source.refresh_interval, want.refresh_interval);
+            source.life_max = shorter(source.life_max, want.max_stale.map(|span| span / 2));
+            let age = Age::of(source.confirmed_at_last(), want.max_stale, now);
+            let member = Member { source: source.id, max_stale: want.max_stale, age };
+            self.of_provider.insert(want.provider.clone(), member);
         }
         // What is due by the old interval may be hours away.
         for source in &mut self.list {
             let before = intervals.iter().find(|(id, _)| *id == source.id);
-            if before.is_some_and(|(_, interval)| *interval != source.refresh_interval) {
+            let after = (source.refresh_interval, source.life_max);
+            if before.is_some_and(|(_, before)| *before != after) {
                 source.schedule.hasten(now);
             }
         }
     }
 
-    /// Starts what is due; true where a file has brought other keys.
+    /// Starts what is due; true where a file has brought other keys or keys have become too old.
     #[must_use]
     pub fn start_due(&mut self, now: Instant) -> bool {
         let mut changed = false;
@@ -124,13 +136,38 @@ impl Sources {
                 }
             }
         }
+        self.look_at_ages(now) || changed
+    }
+
+    /// When the next fetch is due, or keys come to another age.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Instant> {
+        let fetches = self.list.iter().filter_map(|source| source.schedule.due());
+        let ages = self.of_provider.values().filter_map(|member| {
+            member.age.ends(self.source(member.source)?.confirmed_at_last(), member.max_stale)
+        });
+        fetches.chain(ages).min()
+    }
+
+    /// Tells which keys have come to another age; true where some are too old now, or no more.
+    fn look_at_ages(&mut self, now: Instant) -> bool {
+        let mut changed = false;
+        for (provider, member) in &mut self.of_provider {
+            let Some(source) = self.list.iter().find(|source| source.id == member.source) else {
+                continue;
+            };
+            let age = Age::of(source.confirmed_at_last(), member.max_stale, now);
+            if age != member.age {
+                age.log(provider, &source.location.redacted());
+                changed |= (age == Age::Expired) != (member.age == Age::Expired);
+                member.age = age;
+            }
+        }
         changed
     }
 
-    /// When the next fetch is due.
-    #[must_use]
-    pub fn next_due(&self) -> Option<Instant> {
-        self.list.iter().filter_map(|source| source.schedule.due()).min()
+    fn source(&self, id: SourceId) -> Option<&Source> {
+        self.list.iter().find(|source| source.id == id)
     }
 
     /// Takes the end of a fetch; true where the keys have changed.
@@ -146,7 +183,7 @@ impl Sources {
         let Some(source) = self.list.iter_mut().find(|source| source.id == id) else {
             return false;
         };
-        match outcome {
+        let changed = match outcome {
             Ok(Fetched::Text { body, validators, life }) => {
                 source.take_text(&body, validators, life, now, draw)
             }
@@ -158,7 +195,8 @@ impl Sources {
                 source.failed(&error.to_string(), now, draw);
                 false
             }
-        }
+        };
+        self.look_at_ages(now) || changed
     }
 
     /// Makes files due at once, read whatever their metadata says.
@@ -171,31 +209,42 @@ impl Sources {
         }
     }
 
-    /// The keys of each provider that has some.
-    pub fn keys(&self) -> impl Iterator<Item = (&str, &Arc<KeySet>)> {
-        self.of_provider.iter().filter_map(|(provider, id)| {
-            let source = self.list.iter().find(|source| source.id == *id)?;
-            Some((&**provider, source.keys.as_ref()?))
+    /// The keys of each provider that has some which are not too old.
+    pub fn keys(&self, now: Instant) -> impl Iterator<Item = (&str, &Arc<KeySet>)> {
+        self.of_provider.iter().filter_map(move |(provider, member)| {
+            let source = self.source(member.source)?;
+            let age = Age::of(source.confirmed_at_last(), member.max_stale, now);
+            (age != Age::Expired).then_some((&**provider, source.keys.as_ref()?))
         })
     }
 
     /// What there is to tell about a provider's source; nothing where its keys are inline.
     #[must_use]
-    pub fn status(&self, provider: &str) -> Option<ProviderStatus> {
-        let id = self.of_provider.get(provider)?;
-        let source = self.list.iter().find(|source| source.id == *id)?;
+    pub fn status(&self, provider: &str, now: Instant) -> Option<ProviderStatus> {
+        let member = self.of_provider.get(provider)?;
+        let source = self.source(member.source)?;
+        let age = Age::of(source.confirmed_at_last(), member.max_stale, now);
+        let keys = source.keys.as_deref().filter(|_| age != Age::Expired);
         Some(ProviderStatus {
             name: provider.to_owned(),
             needed: false,
             source: source.location.redacted(),
             generation: source.generation,
-            keys: source.keys.as_ref().map_or(0, |keys| keys.len()),
-            kids: source.keys.as_deref().map(kids).unwrap_or_default(),
+            keys: keys.map_or(0, KeySet::len),
+            kids: keys.map(kids).unwrap_or_default(),
             ignored: source.ignored.clone(),
             confirmed: source.confirmed,
             last_error: source.last_error.clone(),
+            expired: age == Age::Expired,
             fetches: source.counts,
         })
+    }
+}
+
+fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
     }
 }
 

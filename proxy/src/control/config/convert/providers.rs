@@ -10,7 +10,7 @@ use super::{JsonPath, Reader};
 use crate::auth::STATUS_FIELD;
 use crate::control::config::quantity::{Size, Span};
 use crate::control::config::raw::jwt::{
-    Audiences as RawAudiences, InlineJwks, Jwks, Profile, Provider,
+    Audiences as RawAudiences, InlineJwks, Jwks, MaxStale, Profile, Provider,
 };
 use crate::control::config::settings::{JwksSource, ProviderConfig};
 use crate::control::jwks::parse::{SET_BYTES_MAX, parse_set};
@@ -90,6 +90,7 @@ fn provider(
     }
     let claim_headers = claim_headers(reader, path, &raw);
     let checks = checks(reader, path, &raw);
+    let max_stale = max_stale(reader, path, raw.max_stale);
     let source = source(reader, &path.join("jwks"), &raw.jwks);
     Some(ProviderConfig {
         name: name.into(),
@@ -106,7 +107,14 @@ fn provider(
         claim_headers,
         checks,
         source: source?,
+        max_stale,
     })
+}
+
+fn max_stale(reader: &mut Reader<'_>, path: &JsonPath, raw: MaxStale) -> Option<Duration> {
+    let MaxStale::Span(span) = raw else { return None };
+    reader.in_range(&path.join("max_stale"), &span, &Span(Duration::from_secs(1)), &AGE_MAX);
+    Some(span.0)
 }
 
 fn checks(reader: &mut Reader<'_>, path: &JsonPath, raw: &Provider) -> TokenChecks {

@@ -8,7 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::control::config::quantity::{Size, Span};
+use crate::control::config::quantity::{DURATION_FORMAT, Size, Span};
 use crate::snapshot::key_set::Algorithm;
 
 /// Whose tokens are believed.
@@ -79,6 +79,10 @@ pub(in crate::control::config) struct Provider {
     pub(in crate::control::config) max_age: Option<Span>,
     /// Refuse tokens that have longer to live, or that do not say how long; 1s to 10years.
     pub(in crate::control::config) max_lifetime: Option<Span>,
+    /// Keys that could not be confirmed for this long are dropped, and the provider's routes answer
+    /// 503; 1s to 10years, or `forever`.
+    #[serde(default)]
+    pub(in crate::control::config) max_stale: MaxStale,
 }
 
 /// A profile of tokens.
@@ -205,6 +209,45 @@ impl<'de> Deserialize<'de> for Audiences {
             Value::Array(list) => strings(list).map(Self::List),
             _ => Ok(Self::Any),
         }
+    }
+}
+
+/// `forever`, or how long.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::control::config) enum MaxStale {
+    Forever,
+    Span(Span),
+}
+
+inline_schema!(MaxStale, {
+    "anyOf": [
+        { "const": "forever" },
+        { "type": "string", "format": DURATION_FORMAT, "examples": ["24h"] }
+    ]
+});
+
+impl Default for MaxStale {
+    fn default() -> Self {
+        Self::Span(Span(std::time::Duration::from_secs(24 * 3600)))
+    }
+}
+
+impl Serialize for MaxStale {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Forever => serializer.serialize_str("forever"),
+            Self::Span(span) => span.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for MaxStale {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "forever" {
+            return Ok(Self::Forever);
+        }
+        text.parse().map(Self::Span).map_err(D::Error::custom)
     }
 }
 
