@@ -1,5 +1,6 @@
 //! What a configuration needs from outside: key sets and addresses; and what came of it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::config::{Config, EndpointConfig, JwksSource};
@@ -14,16 +15,17 @@ use super::status::ProviderStatus;
 #[must_use]
 pub fn sources(config: &Config) -> Vec<Wanted> {
     let wanted = config.providers.iter().filter_map(|provider| {
-        let (location, refresh_interval) = match &provider.source {
+        let (location, refresh_interval, transport) = match &provider.source {
             JwksSource::Inline(_) => return None,
-            JwksSource::File(path) => (Location::File(path.clone()), None),
-            JwksSource::Url { url, refresh_interval } => {
-                (Location::Url(url.clone()), *refresh_interval)
+            JwksSource::File(path) => (Location::File(path.clone()), None, Arc::default()),
+            JwksSource::Url { url, refresh_interval, transport } => {
+                (Location::Url(url.clone()), *refresh_interval, transport.clone())
             }
         };
         Some(Wanted {
             provider: provider.name.clone(),
             location,
+            transport,
             refresh_interval,
             max_stale: provider.max_stale,
         })
@@ -98,6 +100,7 @@ mod tests {
         let remote = Wanted {
             provider: "remote".into(),
             location: Location::Url("https://b.example/jwks".into()),
+            transport: Arc::default(),
             refresh_interval: Some(Duration::from_secs(300)),
             max_stale: Some(Duration::from_secs(24 * 3600)),
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::Problems;
+use crate::control::jwks::transport::Transport;
 use crate::snapshot::Forwarding;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::key_set::{Algorithm, KeySet};
@@ -105,6 +106,8 @@ pub enum JwksSource {
         url: Box<str>,
         /// How often to fetch, whatever the response's caching fields say.
         refresh_interval: Option<Duration>,
+        /// How it is reached.
+        transport: Arc<Transport>,
     },
 }
 

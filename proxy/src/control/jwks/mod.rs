@@ -1,5 +1,6 @@
 //! Key sets: fetched, parsed, scheduled.
 
+pub mod address_guard;
 mod age;
 pub mod fetch;
 mod fingerprint;
@@ -9,3 +10,4 @@ pub mod parse;
 pub mod schedule;
 pub mod source;
 pub mod sources;
+pub mod transport;

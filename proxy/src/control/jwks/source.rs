@@ -9,7 +9,8 @@ use super::fingerprint::Fingerprint;
 use super::location::Location;
 use super::parse::{IgnoredKey, ParsedSet, parse_set};
 use super::schedule::{Draw, Schedule};
-use super::sources::SourceId;
+use super::sources::{SourceId, Wanted};
+use super::transport::Transport;
 use crate::control::status::FetchCounts;
 use crate::snapshot::key_set::KeySet;
 
@@ -20,6 +21,7 @@ pub(super) const FILE_INTERVAL: Duration = Duration::from_secs(2);
 pub(super) struct Source {
     pub(super) id: SourceId,
     pub(super) location: Location,
+    pub(super) transport: Arc<Transport>,
     pub(super) refresh_interval: Option<Duration>,
     /// Half of the shortest `max_stale`: keys that can be refreshed never come to age.
     pub(super) life_max: Option<Duration>,
@@ -41,10 +43,11 @@ pub fn kids(keys: &KeySet) -> Vec<String> {
 }
 
 impl Source {
-    pub(super) fn new(id: SourceId, location: Location, now: Instant) -> Self {
+    pub(super) fn new(id: SourceId, want: &Wanted, now: Instant) -> Self {
         Self {
             id,
-            location,
+            location: want.location.clone(),
+            transport: want.transport.clone(),
             refresh_interval: None,
             life_max: None,
             schedule: Schedule::new(now),

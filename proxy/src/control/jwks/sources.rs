@@ -20,6 +20,7 @@ use super::fetch::{self, FetchError, Fetched, Validators};
 use super::location::Location;
 use super::schedule::Draw;
 use super::source::{Source, kids};
+use super::transport::Transport;
 use crate::control::event::Event;
 use crate::control::status::ProviderStatus;
 use crate::snapshot::key_set::KeySet;
@@ -28,12 +29,14 @@ use crate::snapshot::key_set::KeySet;
 mod tests;
 
 /// A source that a provider asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
     /// The provider's name.
     pub provider: Box<str>,
     /// Where its keys are.
     pub location: Location,
+    /// How it is reached.
+    pub transport: Arc<Transport>,
     /// How often to fetch, whatever the response says; of two providers with one location, the
     /// shorter counts.
     pub refresh_interval: Option<Duration>,
@@ -83,13 +86,18 @@ impl Sources {
             old.iter().map(|s| (s.id, (s.refresh_interval, s.life_max))).collect();
         self.of_provider.clear();
         for want in wanted {
-            let there = self.list.iter().position(|source| source.location == want.location);
-            let index = there.unwrap_or_else(|| {
-                let known = old.iter().position(|source| source.location == want.location);
+            let same_place = |source: &Source| source.location == want.location;
+            let same = |source: &Source| same_place(source) && source.transport == want.transport;
+            let index = self.list.iter().position(same).unwrap_or_else(|| {
+                let known = old.iter().position(same).or_else(|| old.iter().position(same_place));
                 let mut source = known.map_or_else(
-                    || Source::new(SourceId(self.next_id), want.location.clone(), now),
+                    || Source::new(SourceId(self.next_id), want, now),
                     |position| old.swap_remove(position),
                 );
+                if source.transport != want.transport {
+                    source.transport = want.transport.clone();
+                    source.schedule.hasten(now);
+                }
                 self.next_id += u64::from(known.is_none());
                 source.refresh_interval = None;
                 source.life_max = None;
@@ -129,8 +137,9 @@ impl Sources {
                 }
                 Location::Url(url) => {
                     let (id, known) = (source.id, source.validators.clone());
-                    if let Err(error) = fetch_from_url(id, url.clone(), known, self.events.clone())
-                    {
+                    let (transport, events) = (source.transport.clone(), self.events.clone());
+                    let spawned = fetch_from_url(id, transport, url.clone(), known, events);
+                    if let Err(error) = spawned {
                         source.failed(&format!("no thread for the fetch: {error}"), now, draw);
                     }
                 }
@@ -251,13 +260,13 @@ fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
 /// One fetch on a thread of its own: a slow issuer delays nothing else.
 fn fetch_from_url(
     source: SourceId,
+    transport: Arc<Transport>,
     url: Box<str>,
     known: Validators,
     events: Sender<Event>,
 ) -> io::Result<()> {
     thread::Builder::new().name("jwks-fetch".into()).spawn(move || {
-        let allow_http = url.starts_with("http://");
-        let fetch = || fetch::from_url(&fetch::client(allow_http), &url, &known);
+        let fetch = || fetch::from_url(&transport, &url, &known);
         // An outcome must come, or the source stays in flight for ever.
         let outcome =
             panic::catch_unwind(AssertUnwindSafe(fetch)).unwrap_or(Err(FetchError::Panicked));

@@ -126,6 +126,27 @@ pub(in crate::control::config) struct Jwks {
     /// then replace the keys.
     #[serde(default)]
     pub(in crate::control::config) allow_http: bool,
+    /// With url: connect to private and loopback addresses as well. A URL whose host is itself a
+    /// loopback address or `localhost` may be loopback without. Link-local addresses, where clouds
+    /// keep their metadata, never.
+    #[serde(default)]
+    pub(in crate::control::config) allow_private: bool,
+    /// With url: a PEM file of certificates that are trusted instead of the system's.
+    pub(in crate::control::config) ca_file: Option<String>,
+    /// With url: a PEM file of the certificate that is shown to the server, and of its chain.
+    pub(in crate::control::config) client_certificate: Option<String>,
+    /// With client_certificate: a PEM file of its private key.
+    pub(in crate::control::config) client_key: Option<String>,
+    /// With url: fields that are sent with each request.
+    #[serde(default)]
+    pub(in crate::control::config) headers: BTreeMap<String, String>,
+    /// With url: an HTTP proxy that is asked to CONNECT, as http://host:port. It looks up the name
+    /// and decides what it connects to. Proxies that the environment names are not used.
+    pub(in crate::control::config) proxy: Option<String>,
+    /// With url: redirects that are followed, to the same host over https.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 3))]
+    pub(in crate::control::config) redirects: u32,
 }
 
 /// A signature algorithm by its registered name.

@@ -28,6 +28,7 @@ fn url(provider: &str, interval: Option<u64>) -> Wanted {
     Wanted {
         provider: provider.into(),
         location: Location::Url("https://issuer.invalid/jwks".into()),
+        transport: Arc::default(),
         refresh_interval: interval.map(Duration::from_secs),
         max_stale: Some(Duration::from_secs(3600)),
     }
@@ -133,7 +134,13 @@ fn a_file_is_read_again_when_it_changes_and_kept_when_it_is_bad() {
     std::fs::write(&path, set(&["k1"])).unwrap();
     let mut now = Instant::now();
     let location = Location::File(path.clone());
-    let wanted = Wanted { provider: "a".into(), location, refresh_interval: None, max_stale: None };
+    let wanted = Wanted {
+        provider: "a".into(),
+        location,
+        transport: Arc::default(),
+        refresh_interval: None,
+        max_stale: None,
+    };
     let (mut sources, _events) = sources(&[wanted], now);
     let mut look = |sources: &mut Sources| {
         let changed = sources.start_due(now);
@@ -162,7 +169,13 @@ fn one_fetch_at_a_time_and_it_ends_as_an_event() {
     drop(listener);
     let now = Instant::now();
     let location = Location::Url(address.into());
-    let wanted = Wanted { provider: "a".into(), location, refresh_interval: None, max_stale: None };
+    let wanted = Wanted {
+        provider: "a".into(),
+        location,
+        transport: Arc::default(),
+        refresh_interval: None,
+        max_stale: None,
+    };
     let (mut sources, events) = sources(&[wanted], now);
     assert!(!sources.start_due(now));
     assert_eq!(sources.next_due(), None, "in flight");
@@ -203,4 +216,16 @@ fn the_end_of_max_stale_is_due_by_itself() {
     assert!(!sources.start_due(now + Duration::from_secs(1800)));
     assert_eq!(sources.next_due(), Some(now + Duration::from_secs(3600)));
     assert!(sources.start_due(now + Duration::from_secs(3600)));
+}
+
+#[test]
+fn a_reload_with_another_transport_keeps_the_keys_and_fetches_at_once() {
+    let now = Instant::now();
+    let (mut sources, _events) = sources(&[url("a", Some(3600))], now);
+    let id = sources.list[0].id;
+    assert!(sources.fetched(id, text(&["k1"]), now));
+    let transport = Arc::new(Transport { redirects_max: 1, ..Transport::default() });
+    sources.want(&[Wanted { transport, ..url("a", Some(3600)) }], now);
+    assert_eq!(kids_of(&sources, "a"), ["k1"]);
+    assert_eq!(sources.next_due(), Some(now));
 }
