@@ -91,6 +91,21 @@ fn keys_that_nobody_confirms_are_dropped_after_max_stale() {
 }
 
 #[test]
+fn a_second_place_stands_in_until_the_first_has_keys() {
+    let upstream = Upstream::saying("x");
+    let (main, spare) = (Key::p256("main"), Key::p256("spare"));
+    let (issuer, mirror) = (Issuer::failing(503), Issuer::serving(&[&spare]));
+    let place = |issuer: &Issuer| json!({ "url": issuer.url(), "refresh_interval": "1s" });
+    let config = Config::protecting(&upstream, &[])
+        .set("jwt.providers.tests.jwks", json!([place(&issuer), place(&mirror)]));
+    let gateway = Gateway::start(&config);
+    wait_for_status(&gateway, &Token::new().sign(&spare), 200);
+    issuer.serve(&[&main]);
+    wait_for_status(&gateway, &Token::new().sign(&main), 200);
+    wait_for_status(&gateway, &Token::new().sign(&spare), 401);
+}
+
+#[test]
 fn keys_that_come_late_make_the_gateway_ready() {
     let (upstream, key) = (Upstream::saying("x"), Key::p256("k"));
     let issuer = Issuer::failing(503);

@@ -108,3 +108,15 @@ pub struct FetchCounts {
     /// Badly; the keys before were kept.
     pub failed: u64,
 }
+
+impl FetchCounts {
+    /// Of two sources together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            changed: self.changed + other.changed,
+            unchanged: self.unchanged + other.unchanged,
+            failed: self.failed + other.failed,
+        }
+    }
+}

@@ -86,8 +86,8 @@ pub struct ProviderConfig {
     pub claim_headers: Vec<ClaimHeader>,
     /// Checks that are off unless asked for.
     pub checks: TokenChecks,
-    /// Where its keys come from.
-    pub source: JwksSource,
+    /// Where its keys come from, the first that has some; never empty. Inline keys stand last.
+    pub sources: Vec<JwksSource>,
     /// How long keys are used that could not be confirmed; none: for ever.
     pub max_stale: Option<Duration>,
 }

@@ -9,7 +9,7 @@ use super::fingerprint::Fingerprint;
 use super::location::Location;
 use super::parse::{IgnoredKey, ParsedSet, parse_set};
 use super::schedule::{Draw, Schedule};
-use super::sources::{SourceId, Wanted};
+use super::sources::{Place, SourceId};
 use super::transport::Transport;
 use crate::control::status::FetchCounts;
 use crate::snapshot::key_set::KeySet;
@@ -43,11 +43,11 @@ pub fn kids(keys: &KeySet) -> Vec<String> {
 }
 
 impl Source {
-    pub(super) fn new(id: SourceId, want: &Wanted, now: Instant) -> Self {
+    pub(super) fn new(id: SourceId, place: &Place, now: Instant) -> Self {
         Self {
             id,
-            location: want.location.clone(),
-            transport: want.transport.clone(),
+            location: place.location.clone(),
+            transport: place.transport.clone(),
             refresh_interval: None,
             life_max: None,
             schedule: Schedule::new(now),

@@ -22,26 +22,33 @@ use super::schedule::Draw;
 use super::source::{Source, kids};
 use super::transport::Transport;
 use crate::control::event::Event;
-use crate::control::status::ProviderStatus;
+use crate::control::status::{FetchCounts, ProviderStatus};
 use crate::snapshot::key_set::KeySet;
 
 #[cfg(test)]
 mod tests;
 
-/// A source that a provider asks for.
+/// The sources that a provider asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
     /// The provider's name.
     pub provider: Box<str>,
-    /// Where its keys are.
+    /// Where its keys are: those of the first place that has some.
+    pub places: Vec<Place>,
+    /// How long keys are used that could not be confirmed; none: for ever.
+    pub max_stale: Option<Duration>,
+}
+
+/// One place of keys.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// Where the keys are.
     pub location: Location,
     /// How it is reached.
     pub transport: Arc<Transport>,
     /// How often to fetch, whatever the response says; of two providers with one location, the
     /// shorter counts.
     pub refresh_interval: Option<Duration>,
-    /// How long keys are used that could not be confirmed; none: for ever.
-    pub max_stale: Option<Duration>,
 }
 
 /// One source; a forgotten one's id never comes back.
@@ -57,11 +64,13 @@ pub struct Sources {
     random: SystemRandom,
 }
 
-/// What a provider has of its source.
+/// What a provider has of its sources.
 struct Member {
-    source: SourceId,
+    /// In order.
+    sources: Vec<SourceId>,
     max_stale: Option<Duration>,
-    /// As it was told last.
+    /// The source whose keys it has, and their age, as told last.
+    active: Option<SourceId>,
     age: Age,
 }
 
@@ -86,31 +95,14 @@ impl Sources {
             old.iter().map(|s| (s.id, (s.refresh_interval, s.life_max))).collect();
         self.of_provider.clear();
         for want in wanted {
-            let same_place = |source: &Source| source.location == want.location;
-            let same = |source: &Source| same_place(source) && source.transport == want.transport;
-            let index = self.list.iter().position(same).unwrap_or_else(|| {
-                let known = old.iter().position(same).or_else(|| old.iter().position(same_place));
-                let mut source = known.map_or_else(
-                    || Source::new(SourceId(self.next_id), want, now),
-                    |position| old.swap_remove(position),
-                );
-                if source.transport != want.transport {
-                    source.transport = want.transport.clone();
-                    source.schedule.hasten(now);
-                }
-                self.next_id += u64::from(known.is_none());
-                source.refresh_interval = None;
-                source.life_max = None;
-                self.list.push(source);
-                self.list.len() - 1
-            });
-            let source = &mut self.list[index];
-            source.refresh_interval = shorter(source.refresh_interval, want.refresh_interval);
-            source.life_max = shorter(source.life_max, want.max_stale.map(|span| span / 2));
-            let age = Age::of(source.confirmed_at_last(), want.max_stale, now);
-            let member = Member { source: source.id, max_stale: want.max_stale, age };
+            let sources = want.places.iter();
+            let sources =
+                sources.map(|place| self.keep_or_add(&mut old, place, want.max_stale, now));
+            let (sources, max_stale) = (sources.collect(), want.max_stale);
+            let member = Member { sources, max_stale, active: None, age: Age::Fresh };
             self.of_provider.insert(want.provider.clone(), member);
         }
+        let _ = self.look_at_ages(now);
         // What is due by the old interval may be hours away.
         for source in &mut self.list {
             let before = intervals.iter().find(|(id, _)| *id == source.id);
@@ -119,6 +111,39 @@ impl Sources {
                 source.schedule.hasten(now);
             }
         }
+    }
+
+    /// The source of a place: one that another provider has as well, one that was there before the
+    /// reload, or a new one.
+    fn keep_or_add(
+        &mut self,
+        old: &mut Vec<Source>,
+        place: &Place,
+        max_stale: Option<Duration>,
+        now: Instant,
+    ) -> SourceId {
+        let same_place = |source: &Source| source.location == place.location;
+        let same = |source: &Source| same_place(source) && source.transport == place.transport;
+        let index = self.list.iter().position(same).unwrap_or_else(|| {
+            let known = old.iter().position(same).or_else(|| old.iter().position(same_place));
+            let mut source = known.map_or_else(
+                || Source::new(SourceId(self.next_id), place, now),
+                |position| old.swap_remove(position),
+            );
+            if source.transport != place.transport {
+                source.transport = place.transport.clone();
+                source.schedule.hasten(now);
+            }
+            self.next_id += u64::from(known.is_none());
+            source.refresh_interval = None;
+            source.life_max = None;
+            self.list.push(source);
+            self.list.len() - 1
+        });
+        let source = &mut self.list[index];
+        source.refresh_interval = shorter(source.refresh_interval, place.refresh_interval);
+        source.life_max = shorter(source.life_max, max_stale.map(|span| span / 2));
+        source.id
     }
 
     /// Starts what is due; true where a file has brought other keys or keys have become too old.
@@ -153,24 +178,24 @@ impl Sources {
     pub fn next_due(&self) -> Option<Instant> {
         let fetches = self.list.iter().filter_map(|source| source.schedule.due());
         let ages = self.of_provider.values().filter_map(|member| {
-            member.age.ends(self.source(member.source)?.confirmed_at_last(), member.max_stale)
+            let active = self.source(member.active?)?;
+            member.age.ends(active.confirmed_at_last(), member.max_stale)
         });
         fetches.chain(ages).min()
     }
 
-    /// Tells which keys have come to another age; true where some are too old now, or no more.
+    /// Tells which keys have come to another age; true where a provider has those of another
+    /// source now, or none any more.
     fn look_at_ages(&mut self, now: Instant) -> bool {
         let mut changed = false;
         for (provider, member) in &mut self.of_provider {
-            let Some(source) = self.list.iter().find(|source| source.id == member.source) else {
-                continue;
-            };
-            let age = Age::of(source.confirmed_at_last(), member.max_stale, now);
-            if age != member.age {
+            let (source, age) = pick(&self.list, member, now);
+            let active = source.filter(|_| age != Age::Expired).map(|source| source.id);
+            if let (Some(source), true) = (source, age != member.age) {
                 age.log(provider, &source.location.redacted());
-                changed |= (age == Age::Expired) != (member.age == Age::Expired);
-                member.age = age;
             }
+            changed |= active != member.active;
+            (member.active, member.age) = (active, age);
         }
         changed
     }
@@ -205,7 +230,9 @@ impl Sources {
                 false
             }
         };
-        self.look_at_ages(now) || changed
+        let switched = self.look_at_ages(now);
+        let used = self.of_provider.values().any(|member| member.active == Some(id));
+        switched || (changed && used)
     }
 
     /// Makes files due at once, read whatever their metadata says.
@@ -221,18 +248,18 @@ impl Sources {
     /// The keys of each provider that has some which are not too old.
     pub fn keys(&self, now: Instant) -> impl Iterator<Item = (&str, &Arc<KeySet>)> {
         self.of_provider.iter().filter_map(move |(provider, member)| {
-            let source = self.source(member.source)?;
-            let age = Age::of(source.confirmed_at_last(), member.max_stale, now);
-            (age != Age::Expired).then_some((&**provider, source.keys.as_ref()?))
+            let (source, age) = pick(&self.list, member, now);
+            (age != Age::Expired).then_some((&**provider, source?.keys.as_ref()?))
         })
     }
 
-    /// What there is to tell about a provider's source; nothing where its keys are inline.
+    /// What there is to tell about a provider's sources; nothing where its keys are inline.
     #[must_use]
     pub fn status(&self, provider: &str, now: Instant) -> Option<ProviderStatus> {
         let member = self.of_provider.get(provider)?;
-        let source = self.source(member.source)?;
-        let age = Age::of(source.confirmed_at_last(), member.max_stale, now);
+        let (picked, age) = pick(&self.list, member, now);
+        let all = || member.sources.iter().filter_map(|id| self.source(*id));
+        let source = picked.or_else(|| all().next())?;
         let keys = source.keys.as_deref().filter(|_| age != Age::Expired);
         Some(ProviderStatus {
             name: provider.to_owned(),
@@ -243,11 +270,20 @@ impl Sources {
             kids: keys.map(kids).unwrap_or_default(),
             ignored: source.ignored.clone(),
             confirmed: source.confirmed,
-            last_error: source.last_error.clone(),
+            last_error: all().find_map(|source| source.last_error.clone()),
             expired: age == Age::Expired,
-            fetches: source.counts,
+            fetches: all().fold(FetchCounts::default(), |sum, source| sum.plus(source.counts)),
         })
     }
+}
+
+/// The first source in order with keys that are not too old; if none has such, the first with keys.
+fn pick<'s>(list: &'s [Source], member: &Member, now: Instant) -> (Option<&'s Source>, Age) {
+    let source = |id: &SourceId| list.iter().find(|source| source.id == *id);
+    let age = |source: &Source| Age::of(source.confirmed_at_last(), member.max_stale, now);
+    let with_keys = || member.sources.iter().filter_map(source).filter(|one| one.keys.is_some());
+    let picked = with_keys().find(|one| age(one) != Age::Expired).or_else(|| with_keys().next());
+    (picked, picked.map_or(Age::Fresh, age))
 }
 
 fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {

@@ -9,7 +9,7 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use super::limits::DAY;
 use super::{JsonPath, Reader};
 use crate::control::config::quantity::Span;
-use crate::control::config::raw::jwt::{InlineJwks, Jwks};
+use crate::control::config::raw::jwt::{InlineJwks, Jwks, Places};
 use crate::control::config::settings::JwksSource;
 use crate::control::jwks::address_guard::{Reach, is_loopback_host, literal};
 use crate::control::jwks::parse::{SET_BYTES_MAX, parse_set};
@@ -33,8 +33,36 @@ const RESERVED_HEADERS: [&str; 11] = [
     "user-agent",
 ];
 
+/// More are a mistake: each is fetched all the time.
+const PLACES_MAX: usize = 8;
+
 /// Where the keys come from; `path` is that of `jwks`.
-pub(super) fn source(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Option<JwksSource> {
+pub(super) fn sources(
+    reader: &mut Reader<'_>,
+    path: &JsonPath,
+    raw: &Places,
+) -> Option<Vec<JwksSource>> {
+    let list = match raw {
+        Places::One(one) => return source(reader, path, one).map(|source| vec![source]),
+        Places::InOrder(list) => list,
+    };
+    if list.len() > PLACES_MAX {
+        reader.problem(path, format!("more places than {PLACES_MAX}"));
+    }
+    let mut sources = Vec::with_capacity(list.len());
+    for (index, raw) in list.iter().enumerate() {
+        let path = path.join(index);
+        let source = source(reader, &path, raw);
+        if matches!(source, Some(JwksSource::Inline(_))) && index + 1 < list.len() {
+            let what = "inline keys are always there, so what follows is never used; allowed: last";
+            reader.problem(&path, what);
+        }
+        sources.push(source);
+    }
+    sources.into_iter().collect()
+}
+
+fn source(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Option<JwksSource> {
     if raw.url.is_none() {
         for key in keys_beside_url(raw) {
             reader.problem(&path.join(key), "says nothing without url; allowed: beside url");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::claims::claim;
-use super::key_sources::source;
+use super::key_sources::sources;
 use super::limits::bytes;
 use super::{JsonPath, Reader};
 use crate::auth::STATUS_FIELD;
@@ -85,7 +85,7 @@ fn provider(
     let claim_headers = claim_headers(reader, path, &raw);
     let checks = checks(reader, path, &raw);
     let max_stale = max_stale(reader, path, raw.max_stale);
-    let source = source(reader, &path.join("jwks"), &raw.jwks);
+    let sources = sources(reader, &path.join("jwks"), &raw.jwks);
     Some(ProviderConfig {
         name: name.into(),
         issuer: if raw.issuer == "any" { Issuer::Any } else { Issuer::Exact(raw.issuer.into()) },
@@ -100,7 +100,7 @@ fn provider(
         forward_token: raw.forward,
         claim_headers,
         checks,
-        source: source?,
+        sources: sources?,
         max_stale,
     })
 }

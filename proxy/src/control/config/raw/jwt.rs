@@ -38,8 +38,9 @@ pub(in crate::control::config) struct Provider {
     pub(in crate::control::config) issuer: String,
     /// The `aud` values of which a token must have one, or `any` to accept every audience.
     pub(in crate::control::config) audiences: Audiences,
-    /// Where its keys come from.
-    pub(in crate::control::config) jwks: Jwks,
+    /// Where its keys come from: one place, or several in order. The keys are those of the first
+    /// place that has some.
+    pub(in crate::control::config) jwks: Places,
     /// The signature algorithms that its tokens may use.
     #[serde(default = "default_algorithms")]
     #[schemars(length(min = 1))]
@@ -229,6 +230,40 @@ impl<'de> Deserialize<'de> for Audiences {
         match Value::deserialize(deserializer)? {
             Value::Array(list) => strings(list).map(Self::List),
             _ => Ok(Self::Any),
+        }
+    }
+}
+
+/// One place of keys, or several in order.
+#[derive(Debug)]
+pub(in crate::control::config) enum Places {
+    One(Box<Jwks>),
+    InOrder(Vec<Jwks>),
+}
+
+impl JsonSchema for Places {
+    fn schema_name() -> Cow<'static, str> {
+        "Places".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<Jwks>();
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+    }
+}
+
+impl<'de> Deserialize<'de> for Places {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let one = |value| serde_json::from_value(value).map_err(D::Error::custom);
+        match Value::deserialize(deserializer)? {
+            Value::Array(list) => {
+                list.into_iter().map(one).collect::<Result<_, _>>().map(Self::InOrder)
+            }
+            value => one(value).map(|place| Self::One(Box::new(place))),
         }
     }
 }

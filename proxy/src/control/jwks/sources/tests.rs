@@ -27,11 +27,17 @@ fn text(kids: &[&str]) -> Result<Fetched, FetchError> {
 fn url(provider: &str, interval: Option<u64>) -> Wanted {
     Wanted {
         provider: provider.into(),
-        location: Location::Url("https://issuer.invalid/jwks".into()),
-        transport: Arc::default(),
-        refresh_interval: interval.map(Duration::from_secs),
+        places: vec![Place {
+            location: Location::Url("https://issuer.invalid/jwks".into()),
+            transport: Arc::default(),
+            refresh_interval: interval.map(Duration::from_secs),
+        }],
         max_stale: Some(Duration::from_secs(3600)),
     }
+}
+
+fn at(location: Location) -> Place {
+    Place { location, transport: Arc::default(), refresh_interval: None }
 }
 
 fn sources(wanted: &[Wanted], now: Instant) -> (Sources, Receiver<Event>) {
@@ -134,13 +140,7 @@ fn a_file_is_read_again_when_it_changes_and_kept_when_it_is_bad() {
     std::fs::write(&path, set(&["k1"])).unwrap();
     let mut now = Instant::now();
     let location = Location::File(path.clone());
-    let wanted = Wanted {
-        provider: "a".into(),
-        location,
-        transport: Arc::default(),
-        refresh_interval: None,
-        max_stale: None,
-    };
+    let wanted = Wanted { provider: "a".into(), places: vec![at(location)], max_stale: None };
     let (mut sources, _events) = sources(&[wanted], now);
     let mut look = |sources: &mut Sources| {
         let changed = sources.start_due(now);
@@ -169,13 +169,7 @@ fn one_fetch_at_a_time_and_it_ends_as_an_event() {
     drop(listener);
     let now = Instant::now();
     let location = Location::Url(address.into());
-    let wanted = Wanted {
-        provider: "a".into(),
-        location,
-        transport: Arc::default(),
-        refresh_interval: None,
-        max_stale: None,
-    };
+    let wanted = Wanted { provider: "a".into(), places: vec![at(location)], max_stale: None };
     let (mut sources, events) = sources(&[wanted], now);
     assert!(!sources.start_due(now));
     assert_eq!(sources.next_due(), None, "in flight");
@@ -224,8 +218,32 @@ fn a_reload_with_another_transport_keeps_the_keys_and_fetches_at_once() {
     let (mut sources, _events) = sources(&[url("a", Some(3600))], now);
     let id = sources.list[0].id;
     assert!(sources.fetched(id, text(&["k1"]), now));
-    let transport = Arc::new(Transport { redirects_max: 1, ..Transport::default() });
-    sources.want(&[Wanted { transport, ..url("a", Some(3600)) }], now);
+    let mut wanted = url("a", Some(3600));
+    let transport = Transport { redirects_max: 1, ..Transport::default() };
+    wanted.places[0].transport = Arc::new(transport);
+    sources.want(&[wanted], now);
     assert_eq!(kids_of(&sources, "a"), ["k1"]);
     assert_eq!(sources.next_due(), Some(now));
+}
+
+#[test]
+fn of_several_sources_the_first_with_keys_counts() {
+    let now = Instant::now();
+    let mut wanted = url("a", Some(60));
+    wanted.places.push(at(Location::Url("https://other.invalid/jwks".into())));
+    let (mut sources, _events) = sources(&[wanted], now);
+    let (first, second) = (sources.list[0].id, sources.list[1].id);
+    assert!(!sources.fetched(first, Err(FetchError::HostNotFound), now));
+    assert!(sources.fetched(second, text(&["s"]), now), "the second stands in");
+    assert_eq!(kids_of(&sources, "a"), ["s"]);
+    assert!(sources.fetched(first, text(&["f"]), now), "until the first has keys");
+    assert_eq!(kids_of(&sources, "a"), ["f"]);
+    assert!(!sources.fetched(second, text(&["s2"]), now), "which nobody uses");
+    let end = now + Duration::from_secs(3600);
+    let later = end - Duration::from_secs(60);
+    assert!(!sources.fetched(second, text(&["s3"]), later));
+    assert!(sources.fetched(first, Err(FetchError::HostNotFound), end), "too old by now");
+    let status = sources.status("a", end).unwrap();
+    assert_eq!((status.kids, status.expired), (vec!["s3".to_owned()], false));
+    assert_eq!(status.fetches, FetchCounts { changed: 4, unchanged: 0, failed: 2 });
 }
