@@ -75,6 +75,37 @@ fn an_issuer_that_fails_leaves_the_last_good_keys() {
 }
 
 #[test]
+fn keys_that_nobody_confirms_are_dropped_after_max_stale() {
+    let (upstream, key) = (Upstream::saying("x"), Key::p256("k"));
+    let issuer = Issuer::serving(&[&key]);
+    let config =
+        Config::protecting_with_url(&upstream, &issuer).set("jwt.providers.tests.max_stale", "2s");
+    let gateway = Gateway::start(&config);
+    let token = Token::new().sign(&key);
+    wait_for_status(&gateway, &token, 200);
+    issuer.answer_with(503, b"");
+    wait_for_status(&gateway, &token, 503);
+    assert_eq!(gateway.admin("/readyz").status(), 503);
+    issuer.serve(&[&key]);
+    wait_for_status(&gateway, &token, 200);
+}
+
+#[test]
+fn a_second_place_stands_in_until_the_first_has_keys() {
+    let upstream = Upstream::saying("x");
+    let (main, spare) = (Key::p256("main"), Key::p256("spare"));
+    let (issuer, mirror) = (Issuer::failing(503), Issuer::serving(&[&spare]));
+    let place = |issuer: &Issuer| json!({ "url": issuer.url(), "refresh_interval": "1s" });
+    let config = Config::protecting(&upstream, &[])
+        .set("jwt.providers.tests.jwks", json!([place(&issuer), place(&mirror)]));
+    let gateway = Gateway::start(&config);
+    wait_for_status(&gateway, &Token::new().sign(&spare), 200);
+    issuer.serve(&[&main]);
+    wait_for_status(&gateway, &Token::new().sign(&main), 200);
+    wait_for_status(&gateway, &Token::new().sign(&spare), 401);
+}
+
+#[test]
 fn keys_that_come_late_make_the_gateway_ready() {
     let (upstream, key) = (Upstream::saying("x"), Key::p256("k"));
     let issuer = Issuer::failing(503);

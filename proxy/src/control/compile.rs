@@ -111,10 +111,12 @@ const UNKNOWN_KID_WAIT: std::time::Duration = std::time::Duration::from_millis(5
 
 fn provider(raw: &ProviderConfig, inputs: &Inputs<'_>) -> Provider {
     use super::config::JwksSource;
-    let keys = match &raw.source {
+    let inline = raw.sources.iter().find_map(|source| match source {
         JwksSource::Inline(keys) => Some(keys),
-        JwksSource::File(_) | JwksSource::Url { .. } => inputs.keys.get(&raw.name),
-    };
+        JwksSource::File(_) | JwksSource::Url { .. } => None,
+    });
+    // Inline keys stand last.
+    let keys = inputs.keys.get(&raw.name).or(inline);
     Provider {
         name: raw.name.clone(),
         issuer: raw.issuer.clone(),

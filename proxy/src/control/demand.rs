@@ -1,8 +1,12 @@
 //! What a configuration needs from outside: key sets and addresses; and what came of it.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use super::config::{Config, EndpointConfig, JwksSource};
 use super::jwks::location::Location;
-use super::jwks::sources::{Sources, Wanted, kids};
+use super::jwks::source::kids;
+use super::jwks::sources::{Place, Sources, Wanted};
 use super::publish::ProviderKeys;
 use super::resolve::HostPort;
 use super::status::ProviderStatus;
@@ -10,17 +14,28 @@ use super::status::ProviderStatus;
 /// The sources of keys; inline keys need none.
 #[must_use]
 pub fn sources(config: &Config) -> Vec<Wanted> {
-    let wanted = config.providers.iter().filter_map(|provider| {
-        let (location, refresh_interval) = match &provider.source {
-            JwksSource::Inline(_) => return None,
-            JwksSource::File(path) => (Location::File(path.clone()), None),
-            JwksSource::Url { url, refresh_interval } => {
-                (Location::Url(url.clone()), *refresh_interval)
-            }
-        };
-        Some(Wanted { provider: provider.name.clone(), location, refresh_interval })
+    let wanted = config.providers.iter().map(|provider| Wanted {
+        provider: provider.name.clone(),
+        places: provider.sources.iter().filter_map(place).collect(),
+        max_stale: provider.max_stale,
     });
-    wanted.collect()
+    wanted.filter(|wanted| !wanted.places.is_empty()).collect()
+}
+
+fn place(source: &JwksSource) -> Option<Place> {
+    match source {
+        JwksSource::Inline(_) => None,
+        JwksSource::File(path) => Some(Place {
+            location: Location::File(path.clone()),
+            transport: Arc::default(),
+            refresh_interval: None,
+        }),
+        JwksSource::Url { url, refresh_interval, transport } => Some(Place {
+            location: Location::Url(url.clone()),
+            transport: transport.clone(),
+            refresh_interval: *refresh_interval,
+        }),
+    }
 }
 
 /// The names of upstream endpoints.
@@ -34,25 +49,29 @@ pub fn names(config: &Config) -> impl Iterator<Item = HostPort> {
 
 /// The keys fetched so far; inline ones are in the configuration.
 #[must_use]
-pub fn keys(sources: &Sources) -> ProviderKeys {
-    sources.keys().map(|(name, keys)| (name.into(), keys.clone())).collect()
+pub fn keys(sources: &Sources, now: Instant) -> ProviderKeys {
+    sources.keys(now).map(|(name, keys)| (name.into(), keys.clone())).collect()
 }
 
 /// What there is to tell about each provider.
 #[must_use]
-pub fn provider_statuses(config: &Config, sources: &Sources) -> Vec<ProviderStatus> {
+pub fn provider_statuses(config: &Config, sources: &Sources, now: Instant) -> Vec<ProviderStatus> {
     let each = config.providers.iter().enumerate().map(|(index, provider)| {
-        let status = match &provider.source {
-            JwksSource::Inline(keys) => ProviderStatus {
+        let inline = provider.sources.iter().find_map(|source| match source {
+            JwksSource::Inline(keys) => Some(keys),
+            JwksSource::File(_) | JwksSource::Url { .. } => None,
+        });
+        let status = sources.status(&provider.name, now);
+        let status = match (status, inline) {
+            (Some(status), _) if status.keys > 0 => status,
+            (_, Some(keys)) => ProviderStatus {
                 source: "inline".to_owned(),
                 generation: 1,
                 keys: keys.len(),
                 kids: kids(keys),
                 ..ProviderStatus::default()
             },
-            JwksSource::File(_) | JwksSource::Url { .. } => {
-                sources.status(&provider.name).unwrap_or_default()
-            }
+            (status, None) => status.unwrap_or_default(),
         };
         let needed = config
             .routes
@@ -89,8 +108,12 @@ mod tests {
         let config = parse(TEXT, Path::new("test.json")).unwrap();
         let remote = Wanted {
             provider: "remote".into(),
-            location: Location::Url("https://b.example/jwks".into()),
-            refresh_interval: Some(Duration::from_secs(300)),
+            places: vec![Place {
+                location: Location::Url("https://b.example/jwks".into()),
+                transport: Arc::default(),
+                refresh_interval: Some(Duration::from_secs(300)),
+            }],
+            max_stale: Some(Duration::from_secs(24 * 3600)),
         };
         assert_eq!(sources(&config), [remote]);
         assert_eq!(names(&config).collect::<Vec<_>>(), [("name.example".into(), 81)]);
@@ -99,7 +122,7 @@ mod tests {
     #[test]
     fn a_provider_is_needed_when_a_route_asks_for_it() {
         let config = parse(TEXT, Path::new("test.json")).unwrap();
-        let statuses = provider_statuses(&config, &Sources::new(channel().0));
+        let statuses = provider_statuses(&config, &Sources::new(channel().0), Instant::now());
         let told: Vec<_> =
             statuses.iter().map(|status| (&*status.name, status.needed, status.keys)).collect();
         assert_eq!(told, [("inline", false, 1), ("remote", true, 0)]);

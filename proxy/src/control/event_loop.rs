@@ -193,7 +193,7 @@ impl EventLoop {
     }
 
     fn republish(&mut self) {
-        let keys = demand::keys(&self.sources);
+        let keys = demand::keys(&self.sources, Instant::now());
         self.publisher.set_inputs(keys, self.resolver.addresses());
         match self.publisher.republish() {
             Ok(generation) => tracing::debug!(generation = generation.0, "snapshot published"),
@@ -262,7 +262,7 @@ impl EventLoop {
         }
         self.bound = bound;
         self.want(&new);
-        let keys = demand::keys(&self.sources);
+        let keys = demand::keys(&self.sources, Instant::now());
         self.publisher.set_inputs(keys, self.resolver.addresses());
         Ok(self.publisher.replace(new, opened)?)
     }
@@ -271,7 +271,7 @@ impl EventLoop {
     fn load_inputs(&mut self) {
         let config = self.publisher.config().clone();
         self.want(&config);
-        let keys = demand::keys(&self.sources);
+        let keys = demand::keys(&self.sources, Instant::now());
         self.publisher.set_inputs(keys, self.resolver.addresses());
     }
 
@@ -345,7 +345,8 @@ impl EventLoop {
             self.settled = published;
             tracing::info!(generation = published.0, "every worker runs the snapshot");
         }
-        let providers = demand::provider_statuses(self.publisher.config(), &self.sources);
+        let providers =
+            demand::provider_statuses(self.publisher.config(), &self.sources, Instant::now());
         let mut running = self.status.lock();
         let was_missing = running.missing_providers().next().is_some();
         running.published = published;

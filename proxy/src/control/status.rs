@@ -92,6 +92,8 @@ pub struct ProviderStatus {
     pub confirmed: Option<(Instant, SystemTime)>,
     /// Why the last fetch failed, where it did.
     pub last_error: Option<String>,
+    /// Whether keys were there and are too old to be used.
+    pub expired: bool,
     /// How fetches ended.
     pub fetches: FetchCounts,
 }
@@ -105,4 +107,16 @@ pub struct FetchCounts {
     pub unchanged: u64,
     /// Badly; the keys before were kept.
     pub failed: u64,
+}
+
+impl FetchCounts {
+    /// Of two sources together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            changed: self.changed + other.changed,
+            unchanged: self.unchanged + other.unchanged,
+            failed: self.failed + other.failed,
+        }
+    }
 }

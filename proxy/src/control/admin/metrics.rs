@@ -148,6 +148,10 @@ impl Scrape {
             let help = "Grows with every change of the provider's keys; 0 before the first load.";
             self.family("ringgate_jwks_generation", help, MetricType::Gauge)
                 .add(label, Value::Count(provider.generation));
+            let help =
+                "Whether the provider's keys were not confirmed for max_stale and are dropped.";
+            self.family("ringgate_jwks_expired", help, MetricType::Gauge)
+                .add(label, Value::Level(i64::from(provider.expired)));
             let help = "Keys of the provider's set that cannot be used.";
             self.family("ringgate_jwks_ignored_keys", help, MetricType::Gauge)
                 .add(label, Value::Count(provider.ignored.len() as u64));

@@ -57,6 +57,7 @@ fn provider(status: &ProviderStatus, now: Instant) -> Value {
         "kids": status.kids,
         "ignored_keys": ignored,
         "age_seconds": age,
+        "expired": status.expired,
         "last_error": status.last_error,
         "fetches": {
             "changed": status.fetches.changed,

@@ -5,6 +5,7 @@
 //! its name still counts as defined.
 
 mod claims;
+mod key_sources;
 mod limits;
 mod listeners;
 mod policy;

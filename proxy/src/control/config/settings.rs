@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::Problems;
+use crate::control::jwks::transport::Transport;
 use crate::snapshot::Forwarding;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::key_set::{Algorithm, KeySet};
@@ -85,8 +86,10 @@ pub struct ProviderConfig {
     pub claim_headers: Vec<ClaimHeader>,
     /// Checks that are off unless asked for.
     pub checks: TokenChecks,
-    /// Where its keys come from.
-    pub source: JwksSource,
+    /// Where its keys come from, the first that has some; never empty. Inline keys stand last.
+    pub sources: Vec<JwksSource>,
+    /// How long keys are used that could not be confirmed; none: for ever.
+    pub max_stale: Option<Duration>,
 }
 
 /// Where a provider's keys come from.
@@ -103,6 +106,8 @@ pub enum JwksSource {
         url: Box<str>,
         /// How often to fetch, whatever the response's caching fields say.
         refresh_interval: Option<Duration>,
+        /// How it is reached.
+        transport: Arc<Transport>,
     },
 }
 

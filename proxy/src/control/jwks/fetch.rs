@@ -5,14 +5,16 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
+use ureq::Body;
 use ureq::http::header::{
     AGE, CACHE_CONTROL, CONTENT_TYPE, DATE, ETAG, EXPIRES, HeaderMap, HeaderName,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION,
 };
-use ureq::http::{Response, StatusCode};
-use ureq::{Agent, Body};
+use ureq::http::{Response, StatusCode, Uri};
 
+use super::address_guard::OutOfReach;
 use super::freshness::{CachingFields, time_to_live};
+use super::transport::Transport;
 
 #[cfg(test)]
 mod tests;
@@ -20,9 +22,9 @@ mod tests;
 /// The most bytes of a key set, after decoding. 128 RSA-4096 keys with certificates fit.
 pub const BODY_BYTES_MAX: usize = 512 * 1024;
 /// Name look-up, and again for connecting.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// From the first look-up to the last byte of the body.
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer validators are not sent back.
 const VALIDATOR_BYTES_MAX: usize = 256;
 
@@ -81,14 +83,19 @@ pub enum FetchError {
     /// What came back is no HTTP.
     #[error("HTTP: {0}")]
     Protocol(String),
-    /// A redirect, which is not followed: the URL comes from the configuration alone.
+    /// A redirect that is not followed: too many, or to another host or scheme.
     #[error(
-        "status {status} redirects elsewhere; redirects are not followed, configure the final URL"
+        "status {status} redirects; {allowed} to the same host over https are followed, configure the final URL"
     )]
     Redirected {
         /// 3xx.
         status: u16,
+        /// As configured.
+        allowed: u32,
     },
+    /// No address of the host may be connected to.
+    #[error(transparent)]
+    OutOfReach(OutOfReach),
     /// Any other answer.
     #[error("status {status}; only 200 and, with a validator, 304 are good")]
     Status {
@@ -109,45 +116,27 @@ pub enum FetchError {
     TooLong,
 }
 
-/// The HTTP client for one source. Connections are not kept: fetches are minutes apart.
-#[must_use]
-pub fn client(allow_http: bool) -> Agent {
-    Agent::config_builder()
-        .https_only(!allow_http)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .proxy(None)
-        .timeout_resolve(Some(CONNECT_TIMEOUT))
-        .timeout_connect(Some(CONNECT_TIMEOUT))
-        .timeout_global(Some(TOTAL_TIMEOUT))
-        .max_idle_connections(0)
-        .user_agent(concat!("ringgate/", env!("CARGO_PKG_VERSION")))
-        .accept("application/jwk-set+json, application/json")
-        .build()
-        .into()
-}
-
-/// Fetches from a URL. Blocks for at most five seconds.
+/// Fetches from a URL. Blocks for at most five seconds a request, of which redirects may make more.
 ///
 /// # Errors
 /// When no good answer came in time.
-pub fn from_url(agent: &Agent, url: &str, known: &Validators) -> Result<Fetched, FetchError> {
-    let mut request = agent.get(url);
-    if let Some(etag) = &known.etag {
-        request = request.header(IF_NONE_MATCH, etag);
-    }
-    if let Some(date) = &known.last_modified {
-        request = request.header(IF_MODIFIED_SINCE, date);
-    }
-    let response = request.call().map_err(failure)?;
+pub fn from_url(
+    transport: &Transport,
+    url: &str,
+    known: &Validators,
+) -> Result<Fetched, FetchError> {
+    let conditional = [
+        (IF_NONE_MATCH, known.etag.as_deref()),
+        (IF_MODIFIED_SINCE, known.last_modified.as_deref()),
+    ];
+    let conditional: Vec<_> =
+        conditional.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let response = get(transport, url, &conditional)?;
     let life = life_of(response.headers());
     match response.status() {
         StatusCode::OK => {}
         StatusCode::NOT_MODIFIED if *known != Validators::default() => {
             return Ok(Fetched::NotModified { life });
-        }
-        status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
-            return Err(FetchError::Redirected { status: status.as_u16() });
         }
         status => return Err(FetchError::Status { status: status.as_u16() }),
     }
@@ -157,6 +146,53 @@ pub fn from_url(agent: &Agent, url: &str, known: &Validators) -> Result<Fetched,
         last_modified: validator(response.headers(), &LAST_MODIFIED),
     };
     Ok(Fetched::Text { body: read_body(response)?, validators, life })
+}
+
+/// The response to a GET, after as many redirects as are allowed.
+fn get(
+    transport: &Transport,
+    url: &str,
+    fields: &[(HeaderName, &str)],
+) -> Result<Response<Body>, FetchError> {
+    let agent = transport.client();
+    let mut url: Uri = url.parse().map_err(|_| FetchError::Protocol("not a URL".to_owned()))?;
+    let mut followed = 0;
+    loop {
+        transport.check_literal(&url).map_err(FetchError::OutOfReach)?;
+        let mut request = agent.get(url.clone());
+        for (name, value) in &transport.headers {
+            request = request.header(name, value);
+        }
+        for (name, value) in fields {
+            request = request.header(name, *value);
+        }
+        let response = request.call().map_err(failure)?;
+        let status = response.status();
+        if !status.is_redirection() || status == StatusCode::NOT_MODIFIED {
+            return Ok(response);
+        }
+        let allowed = transport.redirects_max;
+        let next = text(response.headers(), &LOCATION).and_then(|to| redirected(&url, to));
+        match next {
+            Some(next) if followed < allowed => url = next,
+            _ => return Err(FetchError::Redirected { status: status.as_u16(), allowed }),
+        }
+        followed += 1;
+    }
+}
+
+/// Where a redirect leads, if that is the same host and port over https.
+fn redirected(from: &Uri, location: &str) -> Option<Uri> {
+    let authority = from.authority()?;
+    let to: Uri = if location.starts_with('/') && !location.starts_with("//") {
+        format!("https://{authority}{location}").parse().ok()?
+    } else {
+        location.parse().ok()?
+    };
+    let same = from.scheme_str() == Some("https")
+        && to.scheme_str() == Some("https")
+        && to.authority()?.as_str().eq_ignore_ascii_case(authority.as_str());
+    same.then_some(to)
 }
 
 /// Reads from a file.
@@ -215,6 +251,10 @@ fn failure(error: ureq::Error) -> FetchError {
         ureq::Error::Rustls(error) => FetchError::Tls(error.to_string()),
         ureq::Error::Tls(what) => FetchError::Tls(what.to_owned()),
         ureq::Error::BodyExceedsLimit(_) => FetchError::TooLong,
+        ureq::Error::Other(cause) => match cause.downcast::<OutOfReach>() {
+            Ok(refused) => FetchError::OutOfReach(*refused),
+            Err(other) => FetchError::Protocol(other.to_string()),
+        },
         other => FetchError::Protocol(other.to_string()),
     }
 }

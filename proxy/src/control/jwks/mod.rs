@@ -1,5 +1,7 @@
 //! Key sets: fetched, parsed, scheduled.
 
+pub mod address_guard;
+mod age;
 pub mod fetch;
 mod fingerprint;
 pub mod freshness;
@@ -7,4 +9,6 @@ pub mod location;
 pub mod parse;
 pub mod refetch;
 pub mod schedule;
+pub mod source;
 pub mod sources;
+pub mod transport;

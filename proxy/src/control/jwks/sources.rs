@@ -8,19 +8,19 @@
 use std::collections::HashMap;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
+use super::age::Age;
 use super::fetch::{self, FetchError, Fetched, Validators};
-use super::fingerprint::Fingerprint;
 use super::location::Location;
-use super::parse::{IgnoredKey, ParsedSet, parse_set};
-use super::schedule::{Draw, Schedule};
+use super::schedule::Draw;
+use super::source::{Source, kids};
+use super::transport::Transport;
 use crate::control::event::Event;
 use crate::control::status::{FetchCounts, ProviderStatus};
 use crate::snapshot::key_set::KeySet;
@@ -28,16 +28,24 @@ use crate::snapshot::key_set::KeySet;
 #[cfg(test)]
 mod tests;
 
-/// How often a file is looked at; it is read only when its metadata has changed.
-const FILE_INTERVAL: Duration = Duration::from_secs(2);
-
-/// A source that a provider asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The sources that a provider asks for.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
     /// The provider's name.
     pub provider: Box<str>,
-    /// Where its keys are.
+    /// Where its keys are: those of the first place that has some.
+    pub places: Vec<Place>,
+    /// How long keys are used that could not be confirmed; none: for ever.
+    pub max_stale: Option<Duration>,
+}
+
+/// One place of keys.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// Where the keys are.
     pub location: Location,
+    /// How it is reached.
+    pub transport: Arc<Transport>,
     /// How often to fetch, whatever the response says; of two providers with one location, the
     /// shorter counts.
     pub refresh_interval: Option<Duration>,
@@ -50,26 +58,20 @@ pub struct SourceId(u64);
 /// Every source of the configuration, each fetched once however many providers use it.
 pub struct Sources {
     list: Vec<Source>,
-    /// Which source a provider has.
-    of_provider: HashMap<Box<str>, SourceId>,
+    of_provider: HashMap<Box<str>, Member>,
     next_id: u64,
     events: Sender<Event>,
     random: SystemRandom,
 }
 
-struct Source {
-    id: SourceId,
-    location: Location,
-    refresh_interval: Option<Duration>,
-    schedule: Schedule,
-    validators: Validators,
-    fingerprint: Option<Fingerprint>,
-    keys: Option<Arc<KeySet>>,
-    ignored: Vec<(Option<String>, String)>,
-    generation: u64,
-    confirmed: Option<(Instant, SystemTime)>,
-    last_error: Option<String>,
-    counts: FetchCounts,
+/// What a provider has of its sources.
+struct Member {
+    /// In order.
+    sources: Vec<SourceId>,
+    max_stale: Option<Duration>,
+    /// The source whose keys it has, and their age, as told last.
+    active: Option<SourceId>,
+    age: Age,
 }
 
 impl Sources {
@@ -90,38 +92,61 @@ impl Sources {
     pub fn want(&mut self, wanted: &[Wanted], now: Instant) {
         let mut old = std::mem::take(&mut self.list);
         let intervals: Vec<_> =
-            old.iter().map(|source| (source.id, source.refresh_interval)).collect();
+            old.iter().map(|s| (s.id, (s.refresh_interval, s.life_max))).collect();
         self.of_provider.clear();
         for want in wanted {
-            let there = self.list.iter().position(|source| source.location == want.location);
-            let index = there.unwrap_or_else(|| {
-                let known = old.iter().position(|source| source.location == want.location);
-                let mut source = known.map_or_else(
-                    || Source::new(SourceId(self.next_id), want.location.clone(), now),
-                    |position| old.swap_remove(position),
-                );
-                self.next_id += u64::from(known.is_none());
-                source.refresh_interval = None;
-                self.list.push(source);
-                self.list.len() - 1
-            });
-            let source = &mut self.list[index];
-            source.refresh_interval = match (source.refresh_interval, want.refresh_interval) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
-            self.of_provider.insert(want.provider.clone(), source.id);
+            let sources = want.places.iter();
+            let sources =
+                sources.map(|place| self.keep_or_add(&mut old, place, want.max_stale, now));
+            let (sources, max_stale) = (sources.collect(), want.max_stale);
+            let member = Member { sources, max_stale, active: None, age: Age::Fresh };
+            self.of_provider.insert(want.provider.clone(), member);
         }
+        let _ = self.look_at_ages(now);
         // What is due by the old interval may be hours away.
         for source in &mut self.list {
             let before = intervals.iter().find(|(id, _)| *id == source.id);
-            if before.is_some_and(|(_, interval)| *interval != source.refresh_interval) {
+            let after = (source.refresh_interval, source.life_max);
+            if before.is_some_and(|(_, before)| *before != after) {
                 source.schedule.hasten(now);
             }
         }
     }
 
-    /// Starts what is due; true where a file has brought other keys.
+    /// The source of a place: one that another provider has as well, one that was there before the
+    /// reload, or a new one.
+    fn keep_or_add(
+        &mut self,
+        old: &mut Vec<Source>,
+        place: &Place,
+        max_stale: Option<Duration>,
+        now: Instant,
+    ) -> SourceId {
+        let same_place = |source: &Source| source.location == place.location;
+        let same = |source: &Source| same_place(source) && source.transport == place.transport;
+        let index = self.list.iter().position(same).unwrap_or_else(|| {
+            let known = old.iter().position(same).or_else(|| old.iter().position(same_place));
+            let mut source = known.map_or_else(
+                || Source::new(SourceId(self.next_id), place, now),
+                |position| old.swap_remove(position),
+            );
+            if source.transport != place.transport {
+                source.transport = place.transport.clone();
+                source.schedule.hasten(now);
+            }
+            self.next_id += u64::from(known.is_none());
+            source.refresh_interval = None;
+            source.life_max = None;
+            self.list.push(source);
+            self.list.len() - 1
+        });
+        let source = &mut self.list[index];
+        source.refresh_interval = shorter(source.refresh_interval, place.refresh_interval);
+        source.life_max = shorter(source.life_max, max_stale.map(|span| span / 2));
+        source.id
+    }
+
+    /// Starts what is due; true where a file has brought other keys or keys have become too old.
     #[must_use]
     pub fn start_due(&mut self, now: Instant) -> bool {
         let mut changed = false;
@@ -137,20 +162,46 @@ impl Sources {
                 }
                 Location::Url(url) => {
                     let (id, known) = (source.id, source.validators.clone());
-                    if let Err(error) = fetch_from_url(id, url.clone(), known, self.events.clone())
-                    {
+                    let (transport, events) = (source.transport.clone(), self.events.clone());
+                    let spawned = fetch_from_url(id, transport, url.clone(), known, events);
+                    if let Err(error) = spawned {
                         source.failed(&format!("no thread for the fetch: {error}"), now, draw);
                     }
                 }
             }
         }
+        self.look_at_ages(now) || changed
+    }
+
+    /// When the next fetch is due, or keys come to another age.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Instant> {
+        let fetches = self.list.iter().filter_map(|source| source.schedule.due());
+        let ages = self.of_provider.values().filter_map(|member| {
+            let active = self.source(member.active?)?;
+            member.age.ends(active.confirmed_at_last(), member.max_stale)
+        });
+        fetches.chain(ages).min()
+    }
+
+    /// Tells which keys have come to another age; true where a provider has those of another
+    /// source now, or none any more.
+    fn look_at_ages(&mut self, now: Instant) -> bool {
+        let mut changed = false;
+        for (provider, member) in &mut self.of_provider {
+            let (source, age) = pick(&self.list, member, now);
+            let active = source.filter(|_| age != Age::Expired).map(|source| source.id);
+            if let (Some(source), true) = (source, age != member.age) {
+                age.log(provider, &source.location.redacted());
+            }
+            changed |= active != member.active;
+            (member.active, member.age) = (active, age);
+        }
         changed
     }
 
-    /// When the next fetch is due.
-    #[must_use]
-    pub fn next_due(&self) -> Option<Instant> {
-        self.list.iter().filter_map(|source| source.schedule.due()).min()
+    fn source(&self, id: SourceId) -> Option<&Source> {
+        self.list.iter().find(|source| source.id == id)
     }
 
     /// Takes the end of a fetch; true where the keys have changed.
@@ -166,7 +217,7 @@ impl Sources {
         let Some(source) = self.list.iter_mut().find(|source| source.id == id) else {
             return false;
         };
-        match outcome {
+        let changed = match outcome {
             Ok(Fetched::Text { body, validators, life }) => {
                 source.take_text(&body, validators, life, now, draw)
             }
@@ -178,7 +229,10 @@ impl Sources {
                 source.failed(&error.to_string(), now, draw);
                 false
             }
-        }
+        };
+        let switched = self.look_at_ages(now);
+        let used = self.of_provider.values().any(|member| member.active == Some(id));
+        switched || (changed && used)
     }
 
     /// The source of a provider; none where its keys are inline.
@@ -216,196 +270,64 @@ impl Sources {
         }
     }
 
-    /// The keys of each provider that has some.
-    pub fn keys(&self) -> impl Iterator<Item = (&str, &Arc<KeySet>)> {
-        self.of_provider.iter().filter_map(|(provider, id)| {
-            let source = self.list.iter().find(|source| source.id == *id)?;
-            Some((&**provider, source.keys.as_ref()?))
+    /// The keys of each provider that has some which are not too old.
+    pub fn keys(&self, now: Instant) -> impl Iterator<Item = (&str, &Arc<KeySet>)> {
+        self.of_provider.iter().filter_map(move |(provider, member)| {
+            let (source, age) = pick(&self.list, member, now);
+            (age != Age::Expired).then_some((&**provider, source?.keys.as_ref()?))
         })
     }
 
-    /// What there is to tell about a provider's source; nothing where its keys are inline.
+    /// What there is to tell about a provider's sources; nothing where its keys are inline.
     #[must_use]
-    pub fn status(&self, provider: &str) -> Option<ProviderStatus> {
-        let id = self.of_provider.get(provider)?;
-        let source = self.list.iter().find(|source| source.id == *id)?;
+    pub fn status(&self, provider: &str, now: Instant) -> Option<ProviderStatus> {
+        let member = self.of_provider.get(provider)?;
+        let (picked, age) = pick(&self.list, member, now);
+        let all = || member.sources.iter().filter_map(|id| self.source(*id));
+        let source = picked.or_else(|| all().next())?;
+        let keys = source.keys.as_deref().filter(|_| age != Age::Expired);
         Some(ProviderStatus {
             name: provider.to_owned(),
             needed: false,
             source: source.location.redacted(),
             generation: source.generation,
-            keys: source.keys.as_ref().map_or(0, |keys| keys.len()),
-            kids: source.keys.as_deref().map(kids).unwrap_or_default(),
+            keys: keys.map_or(0, KeySet::len),
+            kids: keys.map(kids).unwrap_or_default(),
             ignored: source.ignored.clone(),
             confirmed: source.confirmed,
-            last_error: source.last_error.clone(),
-            fetches: source.counts,
+            last_error: all().find_map(|source| source.last_error.clone()),
+            expired: age == Age::Expired,
+            fetches: all().fold(FetchCounts::default(), |sum, source| sum.plus(source.counts)),
         })
     }
 }
 
-/// The names of the keys; a key without one is `-`.
-#[must_use]
-pub fn kids(keys: &KeySet) -> Vec<String> {
-    keys.iter().map(|key| key.kid().unwrap_or("-").to_owned()).collect()
+/// The first source in order with keys that are not too old; if none has such, the first with keys.
+fn pick<'s>(list: &'s [Source], member: &Member, now: Instant) -> (Option<&'s Source>, Age) {
+    let source = |id: &SourceId| list.iter().find(|source| source.id == *id);
+    let age = |source: &Source| Age::of(source.confirmed_at_last(), member.max_stale, now);
+    let with_keys = || member.sources.iter().filter_map(source).filter(|one| one.keys.is_some());
+    let picked = with_keys().find(|one| age(one) != Age::Expired).or_else(|| with_keys().next());
+    (picked, picked.map_or(Age::Fresh, age))
 }
 
-impl Source {
-    fn new(id: SourceId, location: Location, now: Instant) -> Self {
-        Self {
-            id,
-            location,
-            refresh_interval: None,
-            schedule: Schedule::new(now),
-            validators: Validators::default(),
-            fingerprint: None,
-            keys: None,
-            ignored: Vec::new(),
-            generation: 0,
-            confirmed: None,
-            last_error: None,
-            counts: FetchCounts::default(),
-        }
+fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
     }
-
-    /// Reads the file if it is another one than the last good one; true where the keys changed.
-    fn read_file(&mut self, path: &Path, now: Instant, draw: Draw) -> bool {
-        // Taken before reading: a write in between makes the next look differ.
-        let fingerprint = match Fingerprint::of(path) {
-            Ok(fingerprint) => fingerprint,
-            Err(error) => {
-                self.failed(&error.to_string(), now, draw);
-                return false;
-            }
-        };
-        if self.fingerprint.as_ref() == Some(&fingerprint) {
-            self.confirmed_at(now);
-            self.schedule.succeeded(now, FILE_INTERVAL, draw);
-            return false;
-        }
-        match fetch::from_file(path) {
-            Ok(body) => {
-                let changed =
-                    self.take_text(&body, Validators::default(), FILE_INTERVAL, now, draw);
-                self.fingerprint = self.last_error.is_none().then_some(fingerprint);
-                changed
-            }
-            Err(error) => {
-                self.failed(&error.to_string(), now, draw);
-                false
-            }
-        }
-    }
-
-    /// Takes a text if it holds a usable key; true where the keys are others than before.
-    fn take_text(
-        &mut self,
-        body: &[u8],
-        validators: Validators,
-        life: Duration,
-        now: Instant,
-        draw: Draw,
-    ) -> bool {
-        let ParsedSet { keys, ignored } = match parse_set(body) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                self.failed(&error.to_string(), now, draw);
-                return false;
-            }
-        };
-        let ignored: Vec<_> = ignored.iter().map(described).collect();
-        if keys.is_empty() {
-            let reasons = reasons(&ignored);
-            self.failed(&format!("no usable key; ignored: {reasons}"), now, draw);
-            return false;
-        }
-        // A validator of a text that was refused must not turn the next answer into a 304.
-        self.validators = validators;
-        if self.keys.as_deref() == Some(&keys) {
-            self.ignored = ignored;
-            self.confirmed(life, now, draw);
-            return false;
-        }
-        self.log_change(&keys, &ignored);
-        self.generation += 1;
-        self.counts.changed += 1;
-        self.keys = Some(Arc::new(keys));
-        self.ignored = ignored;
-        self.recovered(life, now, draw);
-        true
-    }
-
-    /// The keys are still the issuer's.
-    fn confirmed(&mut self, life: Duration, now: Instant, draw: Draw) {
-        self.counts.unchanged += 1;
-        self.recovered(life, now, draw);
-    }
-
-    fn recovered(&mut self, life: Duration, now: Instant, draw: Draw) {
-        if self.last_error.take().is_some() {
-            tracing::info!(source = %self.location.redacted(), "key set available again");
-        }
-        self.confirmed_at(now);
-        let life = match self.location {
-            Location::File(_) => FILE_INTERVAL,
-            Location::Url(_) => self.refresh_interval.unwrap_or(life),
-        };
-        self.schedule.succeeded(now, life, draw);
-    }
-
-    fn confirmed_at(&mut self, now: Instant) {
-        self.confirmed = Some((now, SystemTime::now()));
-    }
-
-    /// Keeps what there is; one line for each new reason.
-    fn failed(&mut self, error: &str, now: Instant, draw: Draw) {
-        self.counts.failed += 1;
-        let retry_in = self.schedule.failed(now, draw);
-        if self.last_error.as_deref() != Some(error) {
-            let kept = self.keys.as_ref().map_or(0, |keys| keys.len());
-            let source = self.location.redacted();
-            tracing::warn!(%source, %error, kept, ?retry_in, "key set not fetched; keys kept");
-        }
-        self.last_error = Some(error.to_owned());
-    }
-
-    fn log_change(&self, keys: &KeySet, ignored: &[(Option<String>, String)]) {
-        let before = self.keys.as_deref().map(kids).unwrap_or_default();
-        let after = kids(keys);
-        let added: Vec<_> = after.iter().filter(|kid| !before.contains(kid)).collect();
-        let removed: Vec<_> = before.iter().filter(|kid| !after.contains(kid)).collect();
-        tracing::info!(
-            source = %self.location.redacted(),
-            generation = self.generation + 1,
-            keys = after.len(),
-            ?added,
-            ?removed,
-            ignored = %reasons(ignored),
-            "key set changed"
-        );
-    }
-}
-
-fn described(key: &IgnoredKey) -> (Option<String>, String) {
-    (key.kid.as_deref().map(str::to_owned), key.reason.to_string())
-}
-
-fn reasons(ignored: &[(Option<String>, String)]) -> String {
-    let each =
-        ignored.iter().map(|(kid, why)| format!("{:?}: {why}", kid.as_deref().unwrap_or("-")));
-    each.collect::<Vec<_>>().join(", ")
 }
 
 /// One fetch on a thread of its own: a slow issuer delays nothing else.
 fn fetch_from_url(
     source: SourceId,
+    transport: Arc<Transport>,
     url: Box<str>,
     known: Validators,
     events: Sender<Event>,
 ) -> io::Result<()> {
     thread::Builder::new().name("jwks-fetch".into()).spawn(move || {
-        let allow_http = url.starts_with("http://");
-        let fetch = || fetch::from_url(&fetch::client(allow_http), &url, &known);
+        let fetch = || fetch::from_url(&transport, &url, &known);
         // An outcome must come, or the source stays in flight for ever.
         let outcome =
             panic::catch_unwind(AssertUnwindSafe(fetch)).unwrap_or(Err(FetchError::Panicked));

@@ -1,21 +1,17 @@
 //! `jwt.providers`: issuers, their rules and where their keys come from.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::claims::claim;
-use super::limits::{DAY, bytes};
+use super::key_sources::sources;
+use super::limits::bytes;
 use super::{JsonPath, Reader};
 use crate::auth::STATUS_FIELD;
 use crate::control::config::quantity::{Size, Span};
-use crate::control::config::raw::jwt::{
-    Audiences as RawAudiences, InlineJwks, Jwks, Profile, Provider,
-};
-use crate::control::config::settings::{JwksSource, ProviderConfig};
-use crate::control::jwks::parse::{SET_BYTES_MAX, parse_set};
+use crate::control::config::raw::jwt::{Audiences as RawAudiences, MaxStale, Profile, Provider};
+use crate::control::config::settings::ProviderConfig;
 use crate::snapshot::ids::ProviderId;
-use crate::snapshot::key_set::{Algorithm, KeySet};
+use crate::snapshot::key_set::Algorithm;
 use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer, TokenChecks};
 
 /// Clocks that differ by more are wrong.
@@ -28,8 +24,6 @@ const TOKEN_BYTES_MAX: Size = Size(16 * 1024);
 const AGE_MAX: Span = Span(Duration::from_secs(10 * YEAR_SECONDS));
 /// As humantime counts them.
 const YEAR_SECONDS: u64 = 31_557_600;
-/// More often is a load on the issuer without use: an unknown `kid` fetches at once anyway.
-const REFRESH_MIN: Span = Span(Duration::from_secs(1));
 /// Request fields that a claim must not set: they frame the message, belong to one connection,
 /// carry the token, decide the route, or are written by the gateway itself.
 const RESERVED_HEADERS: [&str; 19] = [
@@ -90,7 +84,8 @@ fn provider(
     }
     let claim_headers = claim_headers(reader, path, &raw);
     let checks = checks(reader, path, &raw);
-    let source = source(reader, &path.join("jwks"), &raw.jwks);
+    let max_stale = max_stale(reader, path, raw.max_stale);
+    let sources = sources(reader, &path.join("jwks"), &raw.jwks);
     Some(ProviderConfig {
         name: name.into(),
         issuer: if raw.issuer == "any" { Issuer::Any } else { Issuer::Exact(raw.issuer.into()) },
@@ -105,8 +100,15 @@ fn provider(
         forward_token: raw.forward,
         claim_headers,
         checks,
-        source: source?,
+        sources: sources?,
+        max_stale,
     })
+}
+
+fn max_stale(reader: &mut Reader<'_>, path: &JsonPath, raw: MaxStale) -> Option<Duration> {
+    let MaxStale::Span(span) = raw else { return None };
+    reader.in_range(&path.join("max_stale"), &span, &Span(Duration::from_secs(1)), &AGE_MAX);
+    Some(span.0)
 }
 
 fn checks(reader: &mut Reader<'_>, path: &JsonPath, raw: &Provider) -> TokenChecks {
@@ -165,106 +167,5 @@ fn wrong_header_name(name: &str) -> Option<String> {
     let reserved = RESERVED_HEADERS.contains(&name);
     reserved.then(|| {
         format!("claims cannot set {name:?}; allowed: any but {}", RESERVED_HEADERS.join(", "))
-    })
-}
-
-/// Where the keys come from; `path` is that of `jwks`.
-fn source(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Option<JwksSource> {
-    if raw.url.is_none() {
-        let given =
-            [("refresh_interval", raw.refresh_interval.is_some()), ("allow_http", raw.allow_http)];
-        for (key, _) in given.iter().filter(|(_, given)| *given) {
-            reader.problem(&path.join(*key), "says nothing without url; allowed: beside url");
-        }
-    }
-    match (&raw.url, &raw.file, &raw.inline) {
-        (Some(url), None, None) => {
-            let at = path.join("refresh_interval");
-            if let Some(interval) = raw.refresh_interval {
-                reader.in_range(&at, &interval, &REFRESH_MIN, &DAY);
-            }
-            if let Some(what) = wrong_url(url, raw.allow_http) {
-                reader.problem(&path.join("url"), what);
-            }
-            let refresh_interval = raw.refresh_interval.map(|interval| interval.0);
-            Some(JwksSource::Url { url: url.as_str().into(), refresh_interval })
-        }
-        (None, Some(file), None) => {
-            let at = path.join("file");
-            let file = reader.resolve(file);
-            match read_bounded(&file) {
-                Ok(bytes) => drop(keys(reader, &at, &bytes)),
-                Err(error) => {
-                    reader.problem(&at, format!("{} cannot be read: {error}", file.display()));
-                }
-            }
-            Some(JwksSource::File(file))
-        }
-        (None, None, Some(inline)) => {
-            let at = path.join("inline");
-            let set = match inline {
-                InlineJwks::Object => keys(reader, &at, reader.typed(&at).as_bytes()),
-                InlineJwks::Text(text) => keys(reader, &at, text.as_bytes()),
-            };
-            set.map(|set| JwksSource::Inline(Arc::new(set)))
-        }
-        (url, file, inline) => {
-            let given = [url.is_some(), file.is_some(), inline.is_some()];
-            let count = given.iter().filter(|given| **given).count();
-            let what =
-                format!("has {count} sources of keys; allowed: exactly one of url, file, inline");
-            reader.problem(path, what);
-            None
-        }
-    }
-}
-
-fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    // One byte more than a set may have, so that the parser sees that it is too long.
-    let limit = SET_BYTES_MAX as u64 + 1;
-    let read = std::fs::File::open(file).and_then(|file| file.take(limit).read_to_end(&mut bytes));
-    read.map(|_| bytes)
-}
-
-/// The usable keys of a set, or a problem.
-fn keys(reader: &mut Reader<'_>, path: &JsonPath, bytes: &[u8]) -> Option<KeySet> {
-    match parse_set(bytes) {
-        Ok(set) => {
-            for key in &set.ignored {
-                reader.warning(path, format_args!("not used: {key}"));
-            }
-            Some(set.keys)
-        }
-        Err(error) => {
-            reader.problem(path, format!("no usable keys: {error}"));
-            None
-        }
-    }
-}
-
-/// Why a URL is none to fetch keys from.
-fn wrong_url(text: &str, allow_http: bool) -> Option<String> {
-    const ALLOWED: &str = "https://host/path";
-    let Ok(url) = text.parse::<ureq::http::Uri>() else {
-        return Some(format!("{text:?} is no URL; allowed: {ALLOWED}"));
-    };
-    let host = match (url.scheme_str(), url.authority()) {
-        (Some("http" | "https"), Some(authority)) if authority.as_str().contains('@') => {
-            return Some(format!("a URL with a user name; allowed: {ALLOWED}"));
-        }
-        (Some("http" | "https"), Some(authority)) if !authority.host().is_empty() => {
-            authority.host()
-        }
-        _ => return Some(format!("{text:?} is no http or https URL; allowed: {ALLOWED}")),
-    };
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    let loopback =
-        host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|ip| ip.is_loopback());
-    let plain = url.scheme_str() == Some("http");
-    (plain && !loopback && !allow_http).then(|| {
-        let who = "whoever is on the way could replace the keys";
-        format!("{text:?} is not encrypted, {who}; allowed: https, or \"allow_http\": true")
     })
 }

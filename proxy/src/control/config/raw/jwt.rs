@@ -8,7 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::control::config::quantity::{Size, Span};
+use crate::control::config::quantity::{DURATION_FORMAT, Size, Span};
 use crate::snapshot::key_set::Algorithm;
 
 /// Whose tokens are believed.
@@ -38,8 +38,9 @@ pub(in crate::control::config) struct Provider {
     pub(in crate::control::config) issuer: String,
     /// The `aud` values of which a token must have one, or `any` to accept every audience.
     pub(in crate::control::config) audiences: Audiences,
-    /// Where its keys come from.
-    pub(in crate::control::config) jwks: Jwks,
+    /// Where its keys come from: one place, or several in order. The keys are those of the first
+    /// place that has some.
+    pub(in crate::control::config) jwks: Places,
     /// The signature algorithms that its tokens may use.
     #[serde(default = "default_algorithms")]
     #[schemars(length(min = 1))]
@@ -79,6 +80,10 @@ pub(in crate::control::config) struct Provider {
     pub(in crate::control::config) max_age: Option<Span>,
     /// Refuse tokens that have longer to live, or that do not say how long; 1s to 10years.
     pub(in crate::control::config) max_lifetime: Option<Span>,
+    /// Keys that could not be confirmed for this long are dropped, and the provider's routes answer
+    /// 503; 1s to 10years, or `forever`.
+    #[serde(default)]
+    pub(in crate::control::config) max_stale: MaxStale,
 }
 
 /// A profile of tokens.
@@ -122,6 +127,27 @@ pub(in crate::control::config) struct Jwks {
     /// then replace the keys.
     #[serde(default)]
     pub(in crate::control::config) allow_http: bool,
+    /// With url: connect to private and loopback addresses as well. A URL whose host is itself a
+    /// loopback address or `localhost` may be loopback without. Link-local addresses, where clouds
+    /// keep their metadata, never.
+    #[serde(default)]
+    pub(in crate::control::config) allow_private: bool,
+    /// With url: a PEM file of certificates that are trusted instead of the system's.
+    pub(in crate::control::config) ca_file: Option<String>,
+    /// With url: a PEM file of the certificate that is shown to the server, and of its chain.
+    pub(in crate::control::config) client_certificate: Option<String>,
+    /// With client_certificate: a PEM file of its private key.
+    pub(in crate::control::config) client_key: Option<String>,
+    /// With url: fields that are sent with each request.
+    #[serde(default)]
+    pub(in crate::control::config) headers: BTreeMap<String, String>,
+    /// With url: an HTTP proxy that is asked to CONNECT, as http://host:port. It looks up the name
+    /// and decides what it connects to. Proxies that the environment names are not used.
+    pub(in crate::control::config) proxy: Option<String>,
+    /// With url: redirects that are followed, to the same host over https.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 3))]
+    pub(in crate::control::config) redirects: u32,
 }
 
 /// A signature algorithm by its registered name.
@@ -205,6 +231,79 @@ impl<'de> Deserialize<'de> for Audiences {
             Value::Array(list) => strings(list).map(Self::List),
             _ => Ok(Self::Any),
         }
+    }
+}
+
+/// One place of keys, or several in order.
+#[derive(Debug)]
+pub(in crate::control::config) enum Places {
+    One(Box<Jwks>),
+    InOrder(Vec<Jwks>),
+}
+
+impl JsonSchema for Places {
+    fn schema_name() -> Cow<'static, str> {
+        "Places".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<Jwks>();
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+    }
+}
+
+impl<'de> Deserialize<'de> for Places {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let one = |value| serde_json::from_value(value).map_err(D::Error::custom);
+        match Value::deserialize(deserializer)? {
+            Value::Array(list) => {
+                list.into_iter().map(one).collect::<Result<_, _>>().map(Self::InOrder)
+            }
+            value => one(value).map(|place| Self::One(Box::new(place))),
+        }
+    }
+}
+
+/// `forever`, or how long.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::control::config) enum MaxStale {
+    Forever,
+    Span(Span),
+}
+
+inline_schema!(MaxStale, {
+    "anyOf": [
+        { "const": "forever" },
+        { "type": "string", "format": DURATION_FORMAT, "examples": ["24h"] }
+    ]
+});
+
+impl Default for MaxStale {
+    fn default() -> Self {
+        Self::Span(Span(std::time::Duration::from_secs(24 * 3600)))
+    }
+}
+
+impl Serialize for MaxStale {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Forever => serializer.serialize_str("forever"),
+            Self::Span(span) => span.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for MaxStale {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "forever" {
+            return Ok(Self::Forever);
+        }
+        text.parse().map(Self::Span).map_err(D::Error::custom)
     }
 }
 

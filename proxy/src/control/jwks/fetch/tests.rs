@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::thread::JoinHandle;
 
+use super::super::address_guard::Reach;
 use super::*;
 
 /// Answers one connection for each of `answers`; gives back the request heads.
@@ -32,9 +33,15 @@ fn ok(fields: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
+/// To a server on this machine without TLS.
+fn plain() -> Transport {
+    let reach = Reach { private: false, loopback: true };
+    Transport { allow_http: true, reach, ..Transport::default() }
+}
+
 fn fetch_one(answer: Vec<u8>) -> Result<Fetched, FetchError> {
     let (url, heads) = server(vec![answer]);
-    let outcome = from_url(&client(true), &url, &Validators::default());
+    let outcome = from_url(&plain(), &url, &Validators::default());
     heads.join().unwrap();
     outcome
 }
@@ -57,7 +64,7 @@ fn the_next_fetch_is_conditional() {
                  Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
     let second = b"HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=120\r\n\r\n";
     let (url, heads) = server(vec![ok(first, "{}"), second.to_vec()]);
-    let agent = client(true);
+    let agent = plain();
     let Fetched::Text { validators, .. } = from_url(&agent, &url, &Validators::default()).unwrap()
     else {
         panic!("no text");
@@ -81,7 +88,10 @@ fn a_304_that_nobody_asked_for_is_a_failure() {
 fn redirects_are_not_followed() {
     let answer = "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n";
     let outcome = fetch_one(answer.into());
-    assert!(matches!(outcome, Err(FetchError::Redirected { status: 302 })), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(FetchError::Redirected { status: 302, allowed: 0 })),
+        "{outcome:?}"
+    );
 }
 
 #[test]
@@ -122,7 +132,8 @@ fn a_cut_body_is_a_failure() {
 fn plain_http_needs_leave() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let outcome = from_url(&client(false), &url, &Validators::default());
+    let outcome =
+        from_url(&Transport { allow_http: false, ..plain() }, &url, &Validators::default());
     assert!(matches!(outcome, Err(FetchError::Protocol(_))), "{outcome:?}");
     listener.set_nonblocking(true).unwrap();
     assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
@@ -133,7 +144,7 @@ fn a_closed_port_is_an_io_error() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
-    let outcome = from_url(&client(true), &url, &Validators::default());
+    let outcome = from_url(&plain(), &url, &Validators::default());
     let Err(FetchError::Io(error)) = outcome else { panic!("{outcome:?}") };
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
 }
@@ -146,4 +157,46 @@ fn files_have_the_same_size_limit() {
     std::fs::write(file.path(), vec![b' '; BODY_BYTES_MAX + 1]).unwrap();
     assert!(matches!(from_file(file.path()), Err(FetchError::TooLong)));
     assert!(matches!(from_file(Path::new("/nonexistent")), Err(FetchError::Io(_))));
+}
+
+#[test]
+fn a_loopback_address_needs_leave_and_nothing_is_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let transport = Transport { allow_http: true, ..Transport::default() };
+    for host in ["127.0.0.1", "localhost"] {
+        let url = format!("http://{host}:{port}/");
+        let outcome = from_url(&transport, &url, &Validators::default());
+        assert!(matches!(outcome, Err(FetchError::OutOfReach(_))), "{host}: {outcome:?}");
+    }
+    listener.set_nonblocking(true).unwrap();
+    assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn configured_fields_are_sent() {
+    let (url, heads) = server(vec![ok("Content-Type: application/json\r\n", "{}")]);
+    let mut transport = plain();
+    transport.headers.insert("x-api-key", "s3cret".parse().unwrap());
+    from_url(&transport, &url, &Validators::default()).unwrap();
+    assert!(heads.join().unwrap()[0].contains("\r\nx-api-key: s3cret\r\n"));
+}
+
+/// The fixtures are spaces: `python3 -c "import gzip, sys;
+/// sys.stdout.buffer.write(gzip.compress(b' ' * N, mtime=0))"`.
+#[test]
+fn a_compressed_body_is_limited_by_what_it_decodes_to() {
+    let answer = |body: &[u8]| {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n\
+             Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        [head.as_bytes(), body].concat()
+    };
+    let fits = fetch_one(answer(include_bytes!("../../../../../tests/fixtures/gzip/512KiB.gz")));
+    let Ok(Fetched::Text { body, .. }) = fits else { panic!("no text") };
+    assert_eq!(body.len(), BODY_BYTES_MAX);
+    let over = fetch_one(answer(include_bytes!("../../../../../tests/fixtures/gzip/64MiB.gz")));
+    assert!(matches!(over, Err(FetchError::TooLong)), "{over:?}");
 }

@@ -2,7 +2,9 @@
 
 use std::sync::mpsc::{Receiver, channel};
 
+use super::super::source::FILE_INTERVAL;
 use super::*;
+use crate::control::status::FetchCounts;
 
 /// RFC 8037 appendix A.2, under a kid of the test's choice.
 fn set(kids: &[&str]) -> String {
@@ -25,9 +27,17 @@ fn text(kids: &[&str]) -> Result<Fetched, FetchError> {
 fn url(provider: &str, interval: Option<u64>) -> Wanted {
     Wanted {
         provider: provider.into(),
-        location: Location::Url("https://issuer.invalid/jwks".into()),
-        refresh_interval: interval.map(Duration::from_secs),
+        places: vec![Place {
+            location: Location::Url("https://issuer.invalid/jwks".into()),
+            transport: Arc::default(),
+            refresh_interval: interval.map(Duration::from_secs),
+        }],
+        max_stale: Some(Duration::from_secs(3600)),
     }
+}
+
+fn at(location: Location) -> Place {
+    Place { location, transport: Arc::default(), refresh_interval: None }
 }
 
 fn sources(wanted: &[Wanted], now: Instant) -> (Sources, Receiver<Event>) {
@@ -38,7 +48,7 @@ fn sources(wanted: &[Wanted], now: Instant) -> (Sources, Receiver<Event>) {
 }
 
 fn kids_of(sources: &Sources, provider: &str) -> Vec<String> {
-    sources.status(provider).unwrap().kids
+    sources.status(provider, Instant::now()).unwrap().kids
 }
 
 #[test]
@@ -48,7 +58,7 @@ fn providers_of_one_location_share_one_fetch() {
     assert_eq!(sources.list.len(), 1);
     let id = sources.list[0].id;
     assert!(sources.fetched(id, text(&["k1"]), now));
-    assert_eq!(sources.keys().count(), 2);
+    assert_eq!(sources.keys(now).count(), 2);
     let wait = sources.next_due().unwrap() - now;
     assert!((72.0..=88.0).contains(&wait.as_secs_f64()), "the shorter interval counts: {wait:?}");
 }
@@ -60,9 +70,9 @@ fn a_failure_and_an_empty_set_keep_the_last_good_keys() {
     let id = sources.list[0].id;
     assert!(sources.fetched(id, text(&["k1"]), now));
     assert!(!sources.fetched(id, Err(FetchError::Status { status: 503 }), now));
-    assert!(sources.status("a").unwrap().last_error.unwrap().contains("503"));
+    assert!(sources.status("a", Instant::now()).unwrap().last_error.unwrap().contains("503"));
     assert!(!sources.fetched(id, text(&[]), now));
-    let status = sources.status("a").unwrap();
+    let status = sources.status("a", Instant::now()).unwrap();
     assert_eq!(status.kids, ["k1"]);
     assert_eq!(status.fetches, FetchCounts { changed: 1, unchanged: 0, failed: 2 });
     assert!(sources.next_due().unwrap() - now <= Duration::from_secs(2), "backs off, no more");
@@ -77,7 +87,7 @@ fn the_same_keys_are_no_change_and_a_rotation_is_one() {
     assert!(!sources.fetched(id, text(&["k1"]), now));
     assert!(!sources.fetched(id, Ok(Fetched::NotModified { life: FILE_INTERVAL }), now));
     assert!(sources.fetched(id, text(&["k1", "k2"]), now));
-    let status = sources.status("a").unwrap();
+    let status = sources.status("a", Instant::now()).unwrap();
     assert_eq!((status.generation, status.kids), (2, vec!["k1".to_owned(), "k2".to_owned()]));
     assert_eq!(status.fetches, FetchCounts { changed: 2, unchanged: 2, failed: 0 });
 }
@@ -104,11 +114,11 @@ fn a_reload_keeps_the_keys_of_a_source_that_stays() {
     assert!(sources.fetched(id, text(&["k1"]), now));
     sources.want(&[url("renamed", None)], now);
     assert_eq!(kids_of(&sources, "renamed"), ["k1"]);
-    assert!(sources.status("a").is_none());
+    assert!(sources.status("a", Instant::now()).is_none());
     sources.want(&[], now);
     assert!(!sources.fetched(id, text(&["k2"]), now), "forgotten");
     sources.want(&[url("a", None)], now);
-    assert_eq!(sources.keys().count(), 0, "a forgotten source starts afresh");
+    assert_eq!(sources.keys(now).count(), 0, "a forgotten source starts afresh");
 }
 
 #[test]
@@ -130,7 +140,7 @@ fn a_file_is_read_again_when_it_changes_and_kept_when_it_is_bad() {
     std::fs::write(&path, set(&["k1"])).unwrap();
     let mut now = Instant::now();
     let location = Location::File(path.clone());
-    let wanted = Wanted { provider: "a".into(), location, refresh_interval: None };
+    let wanted = Wanted { provider: "a".into(), places: vec![at(location)], max_stale: None };
     let (mut sources, _events) = sources(&[wanted], now);
     let mut look = |sources: &mut Sources| {
         let changed = sources.start_due(now);
@@ -149,7 +159,7 @@ fn a_file_is_read_again_when_it_changes_and_kept_when_it_is_bad() {
     std::fs::write(&path, set(&["k3"])).unwrap();
     assert!(look(&mut sources));
     assert_eq!(kids_of(&sources, "a"), ["k3"]);
-    assert_eq!(sources.status("a").unwrap().last_error, None);
+    assert_eq!(sources.status("a", Instant::now()).unwrap().last_error, None);
 }
 
 #[test]
@@ -159,11 +169,81 @@ fn one_fetch_at_a_time_and_it_ends_as_an_event() {
     drop(listener);
     let now = Instant::now();
     let location = Location::Url(address.into());
-    let wanted = Wanted { provider: "a".into(), location, refresh_interval: None };
+    let wanted = Wanted { provider: "a".into(), places: vec![at(location)], max_stale: None };
     let (mut sources, events) = sources(&[wanted], now);
     assert!(!sources.start_due(now));
     assert_eq!(sources.next_due(), None, "in flight");
     let Event::Fetched { source, outcome } = events.recv().unwrap() else { panic!("no outcome") };
     assert!(!sources.fetched(source, outcome, now));
     assert_eq!(sources.list[0].schedule.failures(), 1);
+}
+
+#[test]
+fn max_stale_drops_the_keys_and_a_confirmation_brings_them_back() {
+    let now = Instant::now();
+    let (mut sources, _events) = sources(&[url("a", None)], now);
+    let id = sources.list[0].id;
+    assert!(sources.fetched(id, text(&["k1"]), now));
+    let (half, end) = (now + Duration::from_secs(1800), now + Duration::from_secs(3600));
+    assert!(!sources.fetched(id, Err(FetchError::HostNotFound), half), "warned only");
+    assert_eq!(sources.keys(end - Duration::from_nanos(1)).count(), 1);
+    assert!(sources.fetched(id, Err(FetchError::HostNotFound), end));
+    assert_eq!(sources.keys(end).count(), 0);
+    let status = sources.status("a", end).unwrap();
+    assert_eq!((status.keys, status.expired), (0, true));
+    assert!(!sources.fetched(id, Err(FetchError::HostNotFound), end), "told once");
+    let confirmed = Ok(Fetched::NotModified { life: FILE_INTERVAL });
+    assert!(sources.fetched(id, confirmed, end), "a 304 confirms them");
+    assert_eq!(sources.keys(end).count(), 1);
+}
+
+#[test]
+fn the_end_of_max_stale_is_due_by_itself() {
+    let now = Instant::now();
+    let (mut sources, _events) = sources(&[url("a", Some(24 * 3600))], now);
+    let id = sources.list[0].id;
+    assert!(sources.fetched(id, text(&["k1"]), now));
+    let fetch = sources.next_due().unwrap();
+    assert!(fetch < now + Duration::from_secs(1800), "an interval longer than max_stale");
+    assert!(sources.list[0].schedule.start(fetch), "and that one hangs");
+    assert_eq!(sources.next_due(), Some(now + Duration::from_secs(1800)));
+    assert!(!sources.start_due(now + Duration::from_secs(1800)));
+    assert_eq!(sources.next_due(), Some(now + Duration::from_secs(3600)));
+    assert!(sources.start_due(now + Duration::from_secs(3600)));
+}
+
+#[test]
+fn a_reload_with_another_transport_keeps_the_keys_and_fetches_at_once() {
+    let now = Instant::now();
+    let (mut sources, _events) = sources(&[url("a", Some(3600))], now);
+    let id = sources.list[0].id;
+    assert!(sources.fetched(id, text(&["k1"]), now));
+    let mut wanted = url("a", Some(3600));
+    let transport = Transport { redirects_max: 1, ..Transport::default() };
+    wanted.places[0].transport = Arc::new(transport);
+    sources.want(&[wanted], now);
+    assert_eq!(kids_of(&sources, "a"), ["k1"]);
+    assert_eq!(sources.next_due(), Some(now));
+}
+
+#[test]
+fn of_several_sources_the_first_with_keys_counts() {
+    let now = Instant::now();
+    let mut wanted = url("a", Some(60));
+    wanted.places.push(at(Location::Url("https://other.invalid/jwks".into())));
+    let (mut sources, _events) = sources(&[wanted], now);
+    let (first, second) = (sources.list[0].id, sources.list[1].id);
+    assert!(!sources.fetched(first, Err(FetchError::HostNotFound), now));
+    assert!(sources.fetched(second, text(&["s"]), now), "the second stands in");
+    assert_eq!(kids_of(&sources, "a"), ["s"]);
+    assert!(sources.fetched(first, text(&["f"]), now), "until the first has keys");
+    assert_eq!(kids_of(&sources, "a"), ["f"]);
+    assert!(!sources.fetched(second, text(&["s2"]), now), "which nobody uses");
+    let end = now + Duration::from_secs(3600);
+    let later = end - Duration::from_secs(60);
+    assert!(!sources.fetched(second, text(&["s3"]), later));
+    assert!(sources.fetched(first, Err(FetchError::HostNotFound), end), "too old by now");
+    let status = sources.status("a", end).unwrap();
+    assert_eq!((status.kids, status.expired), (vec!["s3".to_owned()], false));
+    assert_eq!(status.fetches, FetchCounts { changed: 4, unchanged: 0, failed: 2 });
 }

@@ -1,0 +1,268 @@
+//! `jwks`: where a provider's keys come from and how that place is reached.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::http::{HeaderMap, HeaderName, HeaderValue, Uri};
+
+use super::limits::DAY;
+use super::{JsonPath, Reader};
+use crate::control::config::quantity::Span;
+use crate::control::config::raw::jwt::{InlineJwks, Jwks, Places};
+use crate::control::config::settings::JwksSource;
+use crate::control::jwks::address_guard::{Reach, is_loopback_host, literal};
+use crate::control::jwks::parse::{SET_BYTES_MAX, parse_set};
+use crate::control::jwks::transport::{Identity, PemError, Proxy, Roots, Transport};
+use crate::snapshot::key_set::KeySet;
+
+/// More often is a load on the issuer without use: an unknown `kid` fetches at once anyway.
+const REFRESH_MIN: Span = Span(Duration::from_secs(1));
+/// Request fields that the fetch writes itself, or that frame the message.
+const RESERVED_HEADERS: [&str; 11] = [
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "host",
+    "if-modified-since",
+    "if-none-match",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+
+/// More are a mistake: each is fetched all the time.
+const PLACES_MAX: usize = 8;
+
+/// Where the keys come from; `path` is that of `jwks`.
+pub(super) fn sources(
+    reader: &mut Reader<'_>,
+    path: &JsonPath,
+    raw: &Places,
+) -> Option<Vec<JwksSource>> {
+    let list = match raw {
+        Places::One(one) => return source(reader, path, one).map(|source| vec![source]),
+        Places::InOrder(list) => list,
+    };
+    if list.len() > PLACES_MAX {
+        reader.problem(path, format!("more places than {PLACES_MAX}"));
+    }
+    let mut sources = Vec::with_capacity(list.len());
+    for (index, raw) in list.iter().enumerate() {
+        let path = path.join(index);
+        let source = source(reader, &path, raw);
+        if matches!(source, Some(JwksSource::Inline(_))) && index + 1 < list.len() {
+            let what = "inline keys are always there, so what follows is never used; allowed: last";
+            reader.problem(&path, what);
+        }
+        sources.push(source);
+    }
+    sources.into_iter().collect()
+}
+
+fn source(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Option<JwksSource> {
+    if raw.url.is_none() {
+        for key in keys_beside_url(raw) {
+            reader.problem(&path.join(key), "says nothing without url; allowed: beside url");
+        }
+    }
+    match (&raw.url, &raw.file, &raw.inline) {
+        (Some(url), None, None) => remote(reader, path, raw, url),
+        (None, Some(file), None) => {
+            let at = path.join("file");
+            let file = reader.resolve(file);
+            match read_bounded(&file) {
+                Ok(bytes) => drop(keys(reader, &at, &bytes)),
+                Err(error) => {
+                    reader.problem(&at, format!("{} cannot be read: {error}", file.display()));
+                }
+            }
+            Some(JwksSource::File(file))
+        }
+        (None, None, Some(inline)) => {
+            let at = path.join("inline");
+            let set = match inline {
+                InlineJwks::Object => keys(reader, &at, reader.typed(&at).as_bytes()),
+                InlineJwks::Text(text) => keys(reader, &at, text.as_bytes()),
+            };
+            set.map(|set| JwksSource::Inline(Arc::new(set)))
+        }
+        (url, file, inline) => {
+            let given = [url.is_some(), file.is_some(), inline.is_some()];
+            let count = given.iter().filter(|given| **given).count();
+            let what =
+                format!("has {count} sources of keys; allowed: exactly one of url, file, inline");
+            reader.problem(path, what);
+            None
+        }
+    }
+}
+
+/// The keys that are typed and only mean something beside `url`.
+fn keys_beside_url(raw: &Jwks) -> impl Iterator<Item = &'static str> {
+    let given = [
+        ("refresh_interval", raw.refresh_interval.is_some()),
+        ("allow_http", raw.allow_http),
+        ("allow_private", raw.allow_private),
+        ("ca_file", raw.ca_file.is_some()),
+        ("client_certificate", raw.client_certificate.is_some()),
+        ("client_key", raw.client_key.is_some()),
+        ("headers", !raw.headers.is_empty()),
+        ("proxy", raw.proxy.is_some()),
+        ("redirects", raw.redirects > 0),
+    ];
+    given.into_iter().filter_map(|(key, given)| given.then_some(key))
+}
+
+fn remote(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks, url: &str) -> Option<JwksSource> {
+    if let Some(interval) = raw.refresh_interval {
+        reader.in_range(&path.join("refresh_interval"), &interval, &REFRESH_MIN, &DAY);
+    }
+    let parsed = match parse_url(url, raw.allow_http) {
+        Ok(parsed) => Some(parsed),
+        Err(what) => {
+            reader.problem(&path.join("url"), what);
+            None
+        }
+    };
+    let host = parsed.as_ref().and_then(Uri::host).unwrap_or_default();
+    let reach = Reach { private: raw.allow_private, loopback: is_loopback_host(host) };
+    if let Some(Err(error)) = literal(host).map(|address| reach.check(address)) {
+        reader.problem(&path.join("url"), error);
+    }
+    let transport = Transport {
+        allow_http: url.starts_with("http:"),
+        reach,
+        roots: pem(reader, &path.join("ca_file"), raw.ca_file.as_deref(), Roots::from_pem),
+        identity: identity(reader, path, raw),
+        headers: headers(reader, &path.join("headers"), raw),
+        proxy: proxy(reader, &path.join("proxy"), raw),
+        redirects_max: raw.redirects,
+    };
+    Some(JwksSource::Url {
+        url: url.into(),
+        refresh_interval: raw.refresh_interval.map(|interval| interval.0),
+        transport: Arc::new(transport),
+    })
+}
+
+/// What a PEM file holds, or a problem.
+fn pem<T>(
+    reader: &mut Reader<'_>,
+    path: &JsonPath,
+    file: Option<&str>,
+    parse: impl FnOnce(&[u8]) -> Result<T, PemError>,
+) -> Option<T> {
+    let file = reader.resolve(file?);
+    let parsed = match read_bounded(&file) {
+        Ok(text) => parse(&text).map_err(|error| format!("{}: {error}", file.display())),
+        Err(error) => Err(format!("{} cannot be read: {error}", file.display())),
+    };
+    parsed.map_err(|what| reader.problem(path, what)).ok()
+}
+
+fn identity(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Option<Identity> {
+    let lacks = "needs the other of client_certificate and client_key; allowed: both or none";
+    match (&raw.client_certificate, &raw.client_key) {
+        (None, None) => None,
+        (Some(_), None) => {
+            reader.problem(&path.join("client_certificate"), lacks);
+            None
+        }
+        (None, Some(_)) => {
+            reader.problem(&path.join("client_key"), lacks);
+            None
+        }
+        (Some(chain), Some(key)) => {
+            let at = path.join("client_certificate");
+            let chain = pem(reader, &at, Some(chain), |text| Ok(text.to_vec()))?;
+            let at = path.join("client_key");
+            pem(reader, &at, Some(key), |key| Identity::from_pem(&chain, key))
+        }
+    }
+}
+
+fn headers(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (typed, value) in &raw.headers {
+        let path = path.join(typed.as_str());
+        let name = typed.to_ascii_lowercase();
+        if RESERVED_HEADERS.contains(&&*name) {
+            let reserved = RESERVED_HEADERS.join(", ");
+            reader.problem(&path, format!("cannot be set; allowed: any but {reserved}"));
+            continue;
+        }
+        // The value may be a credential: it is in no message.
+        match (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+            (Ok(name), Ok(mut value)) => {
+                value.set_sensitive(true);
+                if headers.insert(name, value).is_some() {
+                    reader.problem(&path, "is set twice, in different case; allowed: once");
+                }
+            }
+            (Err(_), _) => reader.problem(&path, format!("{typed:?} is no header name")),
+            (_, Err(_)) => reader.problem(&path, "has a value that no header can have"),
+        }
+    }
+    headers
+}
+
+fn proxy(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Option<Proxy> {
+    let text = raw.proxy.as_deref()?;
+    // It may hold a password: it is in no message.
+    let known = text.starts_with("http://") || text.starts_with("https://");
+    let proxy = known.then(|| Proxy::new(text).ok()).flatten();
+    if proxy.is_none() {
+        reader.problem(path, "is no proxy; allowed: http://host:port or https://host:port");
+    }
+    proxy
+}
+
+fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    // One byte more than a set may have, so that the parser sees that it is too long.
+    let limit = SET_BYTES_MAX as u64 + 1;
+    let read = std::fs::File::open(file).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+    read.map(|_| bytes)
+}
+
+/// The usable keys of a set, or a problem.
+fn keys(reader: &mut Reader<'_>, path: &JsonPath, bytes: &[u8]) -> Option<KeySet> {
+    match parse_set(bytes) {
+        Ok(set) => {
+            for key in &set.ignored {
+                reader.warning(path, format_args!("not used: {key}"));
+            }
+            Some(set.keys)
+        }
+        Err(error) => {
+            reader.problem(path, format!("no usable keys: {error}"));
+            None
+        }
+    }
+}
+
+/// A URL to fetch keys from, or why it is none.
+fn parse_url(text: &str, allow_http: bool) -> Result<Uri, String> {
+    const ALLOWED: &str = "https://host/path";
+    let url: Uri = text.parse().map_err(|_| format!("{text:?} is no URL; allowed: {ALLOWED}"))?;
+    let host = match (url.scheme_str(), url.authority()) {
+        (Some("http" | "https"), Some(authority)) if authority.as_str().contains('@') => {
+            return Err(format!("a URL with a user name; allowed: {ALLOWED}"));
+        }
+        (Some("http" | "https"), Some(authority)) if !authority.host().is_empty() => {
+            authority.host()
+        }
+        _ => return Err(format!("{text:?} is no http or https URL; allowed: {ALLOWED}")),
+    };
+    if url.scheme_str() == Some("http") && !is_loopback_host(host) && !allow_http {
+        let who = "whoever is on the way could replace the keys";
+        return Err(format!(
+            "{text:?} is not encrypted, {who}; allowed: https, or \"allow_http\": true"
+        ));
+    }
+    Ok(url)
+}

@@ -1,0 +1,197 @@
+//! One source of keys: what was good last, what came of the fetches since, and when the next is due.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::fetch::{self, Validators};
+use super::fingerprint::Fingerprint;
+use super::location::Location;
+use super::parse::{IgnoredKey, ParsedSet, parse_set};
+use super::schedule::{Draw, Schedule};
+use super::sources::{Place, SourceId};
+use super::transport::Transport;
+use crate::control::status::FetchCounts;
+use crate::snapshot::key_set::KeySet;
+
+/// How often a file is looked at; it is read only when its metadata has changed.
+pub(super) const FILE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// One source.
+pub(super) struct Source {
+    pub(super) id: SourceId,
+    pub(super) location: Location,
+    pub(super) transport: Arc<Transport>,
+    pub(super) refresh_interval: Option<Duration>,
+    /// Half of the shortest `max_stale`: keys that can be refreshed never come to age.
+    pub(super) life_max: Option<Duration>,
+    pub(super) schedule: Schedule,
+    pub(super) validators: Validators,
+    pub(super) fingerprint: Option<Fingerprint>,
+    pub(super) keys: Option<Arc<KeySet>>,
+    pub(super) ignored: Vec<(Option<String>, String)>,
+    pub(super) generation: u64,
+    pub(super) confirmed: Option<(Instant, SystemTime)>,
+    pub(super) last_error: Option<String>,
+    pub(super) counts: FetchCounts,
+}
+
+/// The names of the keys; a key without one is `-`.
+#[must_use]
+pub fn kids(keys: &KeySet) -> Vec<String> {
+    keys.iter().map(|key| key.kid().unwrap_or("-").to_owned()).collect()
+}
+
+impl Source {
+    pub(super) fn new(id: SourceId, place: &Place, now: Instant) -> Self {
+        Self {
+            id,
+            location: place.location.clone(),
+            transport: place.transport.clone(),
+            refresh_interval: None,
+            life_max: None,
+            schedule: Schedule::new(now),
+            validators: Validators::default(),
+            fingerprint: None,
+            keys: None,
+            ignored: Vec::new(),
+            generation: 0,
+            confirmed: None,
+            last_error: None,
+            counts: FetchCounts::default(),
+        }
+    }
+
+    /// Reads the file if it is another one than the last good one; true where the keys changed.
+    pub(super) fn read_file(&mut self, path: &Path, now: Instant, draw: Draw) -> bool {
+        // Taken before reading: a write in between makes the next look differ.
+        let fingerprint = match Fingerprint::of(path) {
+            Ok(fingerprint) => fingerprint,
+            Err(error) => {
+                self.failed(&error.to_string(), now, draw);
+                return false;
+            }
+        };
+        if self.fingerprint.as_ref() == Some(&fingerprint) {
+            self.confirmed_at(now);
+            self.schedule.succeeded(now, FILE_INTERVAL, draw);
+            return false;
+        }
+        match fetch::from_file(path) {
+            Ok(body) => {
+                let changed =
+                    self.take_text(&body, Validators::default(), FILE_INTERVAL, now, draw);
+                self.fingerprint = self.last_error.is_none().then_some(fingerprint);
+                changed
+            }
+            Err(error) => {
+                self.failed(&error.to_string(), now, draw);
+                false
+            }
+        }
+    }
+
+    /// Takes a text if it holds a usable key; true where the keys are others than before.
+    pub(super) fn take_text(
+        &mut self,
+        body: &[u8],
+        validators: Validators,
+        life: Duration,
+        now: Instant,
+        draw: Draw,
+    ) -> bool {
+        let ParsedSet { keys, ignored } = match parse_set(body) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                self.failed(&error.to_string(), now, draw);
+                return false;
+            }
+        };
+        let ignored: Vec<_> = ignored.iter().map(described).collect();
+        if keys.is_empty() {
+            let reasons = reasons(&ignored);
+            self.failed(&format!("no usable key; ignored: {reasons}"), now, draw);
+            return false;
+        }
+        // A validator of a text that was refused must not turn the next answer into a 304.
+        self.validators = validators;
+        if self.keys.as_deref() == Some(&keys) {
+            self.ignored = ignored;
+            self.confirmed(life, now, draw);
+            return false;
+        }
+        self.log_change(&keys, &ignored);
+        self.generation += 1;
+        self.counts.changed += 1;
+        self.keys = Some(Arc::new(keys));
+        self.ignored = ignored;
+        self.recovered(life, now, draw);
+        true
+    }
+
+    /// The keys are still the issuer's.
+    pub(super) fn confirmed(&mut self, life: Duration, now: Instant, draw: Draw) {
+        self.counts.unchanged += 1;
+        self.recovered(life, now, draw);
+    }
+
+    pub(super) fn recovered(&mut self, life: Duration, now: Instant, draw: Draw) {
+        if self.last_error.take().is_some() {
+            tracing::info!(source = %self.location.redacted(), "key set available again");
+        }
+        self.confirmed_at(now);
+        let life = match self.location {
+            Location::File(_) => FILE_INTERVAL,
+            Location::Url(_) => self.refresh_interval.unwrap_or(life),
+        };
+        let life = self.life_max.map_or(life, |most| life.min(most));
+        self.schedule.succeeded(now, life, draw);
+    }
+
+    /// When the keys were last known to be the issuer's; none without keys.
+    pub(super) fn confirmed_at_last(&self) -> Option<Instant> {
+        self.confirmed.map(|(instant, _)| instant)
+    }
+
+    pub(super) fn confirmed_at(&mut self, now: Instant) {
+        self.confirmed = Some((now, SystemTime::now()));
+    }
+
+    /// Keeps what there is; one line for each new reason.
+    pub(super) fn failed(&mut self, error: &str, now: Instant, draw: Draw) {
+        self.counts.failed += 1;
+        let retry_in = self.schedule.failed(now, draw);
+        if self.last_error.as_deref() != Some(error) {
+            let kept = self.keys.as_ref().map_or(0, |keys| keys.len());
+            let source = self.location.redacted();
+            tracing::warn!(%source, %error, kept, ?retry_in, "key set not fetched; keys kept");
+        }
+        self.last_error = Some(error.to_owned());
+    }
+
+    pub(super) fn log_change(&self, keys: &KeySet, ignored: &[(Option<String>, String)]) {
+        let before = self.keys.as_deref().map(kids).unwrap_or_default();
+        let after = kids(keys);
+        let added: Vec<_> = after.iter().filter(|kid| !before.contains(kid)).collect();
+        let removed: Vec<_> = before.iter().filter(|kid| !after.contains(kid)).collect();
+        tracing::info!(
+            source = %self.location.redacted(),
+            generation = self.generation + 1,
+            keys = after.len(),
+            ?added,
+            ?removed,
+            ignored = %reasons(ignored),
+            "key set changed"
+        );
+    }
+}
+
+fn described(key: &IgnoredKey) -> (Option<String>, String) {
+    (key.kid.as_deref().map(str::to_owned), key.reason.to_string())
+}
+
+fn reasons(ignored: &[(Option<String>, String)]) -> String {
+    let each =
+        ignored.iter().map(|(kid, why)| format!("{:?}: {why}", kid.as_deref().unwrap_or("-")));
+    each.collect::<Vec<_>>().join(", ")
+}
