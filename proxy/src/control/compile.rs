@@ -128,10 +128,11 @@ fn provider(raw: &ProviderConfig, inputs: &Inputs<'_>) -> Provider {
         forward_token: raw.forward_token,
         claim_headers: raw.claim_headers.clone(),
         checks: raw.checks.clone(),
-        unknown_kid_wait: match raw.source {
-            JwksSource::Inline(_) => None,
-            JwksSource::File(_) | JwksSource::Url { .. } => Some(UNKNOWN_KID_WAIT),
-        },
+        unknown_kid_wait: raw
+            .sources
+            .iter()
+            .any(|source| !matches!(source, JwksSource::Inline(_)))
+            .then_some(UNKNOWN_KID_WAIT),
         keys: keys.cloned(),
     }
 }

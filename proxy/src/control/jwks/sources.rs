@@ -235,10 +235,12 @@ impl Sources {
         switched || (changed && used)
     }
 
-    /// The source of a provider; none where its keys are inline.
+    /// The source to ask for a key that a provider lacks: the one whose keys it has, or the first;
+    /// none where its keys are inline.
     #[must_use]
     pub fn source_of(&self, provider: &str) -> Option<SourceId> {
-        self.of_provider.get(provider).copied()
+        let member = self.of_provider.get(provider)?;
+        member.active.or_else(|| member.sources.first().copied())
     }
 
     /// Whether the configuration still names this source.
