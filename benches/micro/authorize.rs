@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use divan::{AllocProfiler, Bencher};
-use ringgate::auth::{Authorization, TokenCache, UnixTime, authorize};
+use ringgate::auth::{Authorization, Presented, TokenCache, UnixTime, authorize};
 use ringgate::cli::token::SigningKey;
 use ringgate::control::jwks::parse::parse_set;
 use ringgate::http1::Field;
 use ringgate::snapshot::claims_policy::{
     AuthPolicy, ClaimPath, Condition, Matcher, Mode, Requirement, Scalar,
 };
+use ringgate::snapshot::credentials::Credentials;
 use ringgate::snapshot::ids::{Generation, ProviderId};
 use ringgate::snapshot::key_set::Algorithm;
 use ringgate::snapshot::provider::{Audiences, ClaimHeader, Issuer, Provider, TokenChecks};
@@ -63,6 +64,7 @@ impl Case {
         let policy = AuthPolicy {
             mode: Mode::Strict,
             providers: ProviderId::new(0).into_iter().collect(),
+            credentials: Credentials::default(),
             require: vec![Requirement { any_of: vec![condition] }],
             realm: "api".into(),
         };
@@ -87,7 +89,14 @@ impl Case {
 
     fn authorize(&self, fields: &[Field<'_>], cache: &mut TokenCache) -> Authorization {
         let Self { providers, policy, .. } = self;
-        authorize(black_box(fields), policy, providers, Generation(1), cache, NOW)
+        authorize(
+            black_box(Presented { fields, query: None }),
+            policy,
+            providers,
+            Generation(1),
+            cache,
+            NOW,
+        )
     }
 }
 
@@ -96,9 +105,9 @@ fn hit(bencher: Bencher, algorithm: Algorithm) {
     let case = Case::new(algorithm);
     let mut cache = TokenCache::new(1000);
     let fields = case.fields();
-    assert!(matches!(case.authorize(&fields, &mut cache), Authorization::Verified(_)));
+    assert!(matches!(case.authorize(&fields, &mut cache), Authorization::Verified(..)));
     bencher.bench_local(|| {
-        assert!(matches!(case.authorize(&fields, &mut cache), Authorization::Verified(_)));
+        assert!(matches!(case.authorize(&fields, &mut cache), Authorization::Verified(..)));
     });
 }
 
@@ -109,7 +118,7 @@ fn miss(bencher: Bencher, algorithm: Algorithm) {
     let mut cache = TokenCache::new(0);
     let fields = case.fields();
     bencher.bench_local(|| {
-        assert!(matches!(case.authorize(&fields, &mut cache), Authorization::Verified(_)));
+        assert!(matches!(case.authorize(&fields, &mut cache), Authorization::Verified(..)));
     });
 }
 

@@ -55,6 +55,7 @@ mod tests {
     use crate::snapshot::claims_policy::{
         ClaimPath, Condition, Matcher, Mode, Requirement, Scalar,
     };
+    use crate::snapshot::credentials::Credentials;
 
     fn condition(claim: &str, matcher: Matcher) -> Condition {
         Condition {
@@ -64,8 +65,13 @@ mod tests {
     }
 
     fn challenge(reason: Reason, require: Vec<Requirement>) -> String {
-        let policy =
-            AuthPolicy { mode: Mode::Strict, providers: Vec::new(), require, realm: "r".into() };
+        let policy = AuthPolicy {
+            mode: Mode::Strict,
+            providers: Vec::new(),
+            credentials: Credentials::default(),
+            require,
+            realm: "r".into(),
+        };
         let mut out = Vec::new();
         write_challenge(&reason.into(), &policy, &mut out);
         String::from_utf8(out).unwrap()

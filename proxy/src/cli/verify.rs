@@ -10,6 +10,7 @@ use crate::auth::{Explanation, UnixTime, explain, explain_signature};
 use crate::cli::token::algorithm;
 use crate::control::jwks::parse::{ParsedSet, parse_set};
 use crate::snapshot::claims_policy::{AuthPolicy, Mode};
+use crate::snapshot::credentials::Credentials;
 use crate::snapshot::ids::ProviderId;
 use crate::snapshot::key_set::Algorithm;
 use crate::snapshot::provider::{Audiences, Issuer, Provider, TokenChecks};
@@ -90,6 +91,7 @@ impl Verify {
         let policy = AuthPolicy {
             mode: Mode::Strict,
             providers: ProviderId::new(0).into_iter().collect(),
+            credentials: Credentials::default(),
             require: Vec::new(),
             realm: "ringgate".into(),
         };

@@ -5,6 +5,7 @@
 //! it checks again, and nothing in here knows of JSON or of sockets.
 
 pub mod claims_policy;
+pub mod credentials;
 pub mod ids;
 pub mod key_set;
 pub mod limits;

@@ -111,12 +111,16 @@ const BARE_500: &[u8] =
 pub(super) fn respond(
     out: &mut Buffer,
     response: &FixedResponse,
+    private: bool,
     framing: Framing,
 ) -> Result<(), HeadOverflow> {
     let mut writer = HeadWriter::new(out.spare_mut());
     writer.status_line(response.status, reason_phrase(response.status));
     for (name, value) in &response.fields {
         writer.field(name, value.as_bytes());
+    }
+    if private {
+        writer.field("Cache-Control", b"private");
     }
     // RFC 9110 section 8.6: none on a 204.
     let length = (response.status != 204).then_some(response.body.len());

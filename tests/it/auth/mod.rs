@@ -2,5 +2,6 @@
 
 mod algorithms;
 mod claims;
+mod locations;
 mod modes;
 mod refusals;

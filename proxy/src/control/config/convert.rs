@@ -5,6 +5,7 @@
 //! its name still counts as defined.
 
 mod claims;
+mod credentials;
 mod limits;
 mod listeners;
 mod policy;

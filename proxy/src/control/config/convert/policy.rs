@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use super::claims::requirement;
+use super::credentials::locations;
 use super::{JsonPath, Reader, providers};
 use crate::control::config::raw::jwt::{Claim, default_realm};
 use crate::control::config::raw::routes::{Mode as RawMode, Require, RouteJwt};
 use crate::control::config::settings::ProviderConfig;
 use crate::snapshot::claims_policy::{AuthPolicy, Mode, Requirement};
+use crate::snapshot::credentials::{Credentials, TokenLocation};
 use crate::snapshot::ids::ProviderId;
 use crate::snapshot::provider::Issuer;
 
@@ -39,7 +41,7 @@ pub(super) fn policy(
     path: &JsonPath,
     raw: RouteJwt,
 ) -> Option<AuthPolicy> {
-    let RouteJwt { mode, providers, require } = raw;
+    let RouteJwt { mode, providers, from, all_must_verify, require } = raw;
     let list = path.join("providers");
     let mut ids = Vec::with_capacity(providers.len());
     for (index, name) in providers.iter().enumerate() {
@@ -57,6 +59,8 @@ pub(super) fn policy(
         ids.extend(id);
     }
     same_issuer_once(reader, issuers, &list, &providers);
+    let own = locations(reader, &path.join("from"), from.as_deref());
+    let locations = own.or_else(|| common_locations(reader, issuers, &list, &providers));
     let require = requirements(reader, issuers, path, &providers, require);
     // Every problem is in the list by now; a policy with a part left out must not get further.
     let require = require.into_iter().collect::<Option<Vec<_>>>()?;
@@ -66,7 +70,27 @@ pub(super) fn policy(
         RawMode::Permissive => Mode::Permissive,
     };
     let whole = ids.len() == providers.len();
-    whole.then(|| AuthPolicy { mode, providers: ids, require, realm: issuers.realm.clone() })
+    let credentials = Credentials { locations: locations?, all_must_verify };
+    let realm = issuers.realm.clone();
+    whole.then_some(AuthPolicy { mode, providers: ids, credentials, require, realm })
+}
+
+/// Where all providers of a route say that their tokens are.
+fn common_locations(
+    reader: &mut Reader<'_>,
+    issuers: &Issuers<'_>,
+    list: &JsonPath,
+    providers: &[String],
+) -> Option<Vec<TokenLocation>> {
+    let config = |name: &String| issuers.configs.iter().find(|config| *config.name == **name);
+    let mut configs = providers.iter().filter_map(config);
+    let common = &configs.next()?.locations;
+    if configs.any(|other| other.locations != *common) {
+        // A token must not be believed at a place that its provider does not name.
+        let what = "differ in from; allowed: the same in each, or from beside providers";
+        reader.problem(list, what);
+    }
+    Some(common.clone())
 }
 
 /// Two providers of one route with the same issuer: the second would never be asked.

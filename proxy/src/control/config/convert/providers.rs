@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::claims::claim;
+use super::credentials::locations;
 use super::limits::{DAY, bytes};
 use super::{JsonPath, Reader};
 use crate::auth::STATUS_FIELD;
@@ -14,6 +15,7 @@ use crate::control::config::raw::jwt::{
 };
 use crate::control::config::settings::{JwksSource, ProviderConfig};
 use crate::control::jwks::parse::{SET_BYTES_MAX, parse_set};
+use crate::snapshot::credentials::Credentials;
 use crate::snapshot::ids::ProviderId;
 use crate::snapshot::key_set::{Algorithm, KeySet};
 use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer, TokenChecks};
@@ -30,6 +32,23 @@ const AGE_MAX: Span = Span(Duration::from_secs(10 * YEAR_SECONDS));
 const YEAR_SECONDS: u64 = 31_557_600;
 /// More often is a load on the issuer without use: an unknown `kid` fetches at once anyway.
 const REFRESH_MIN: Span = Span(Duration::from_secs(1));
+/// Request fields that frame the message, belong to one connection, decide the route, or have a
+/// grammar of their own: no token is in them.
+pub(super) const FRAMING_HEADERS: [&str; 13] = [
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 /// Request fields that a claim must not set: they frame the message, belong to one connection,
 /// carry the token, decide the route, or are written by the gateway itself.
 const RESERVED_HEADERS: [&str; 19] = [
@@ -90,6 +109,7 @@ fn provider(
     }
     let claim_headers = claim_headers(reader, path, &raw);
     let checks = checks(reader, path, &raw);
+    let locations = locations(reader, &path.join("from"), raw.from.as_deref());
     let source = source(reader, &path.join("jwks"), &raw.jwks);
     Some(ProviderConfig {
         name: name.into(),
@@ -103,6 +123,7 @@ fn provider(
         require_exp: raw.require_exp,
         token_bytes_max: bytes(raw.max_token_bytes),
         forward_token: raw.forward,
+        locations: locations.unwrap_or_else(|| Credentials::default().locations),
         claim_headers,
         checks,
         source: source?,

@@ -40,6 +40,9 @@ pub(in crate::control::config) struct Provider {
     pub(in crate::control::config) audiences: Audiences,
     /// Where its keys come from.
     pub(in crate::control::config) jwks: Jwks,
+    /// Where its tokens are in a request. Absent: in Authorization behind Bearer. A route may say otherwise.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) from: Option<Vec<Location>>,
     /// The signature algorithms that its tokens may use.
     #[serde(default = "default_algorithms")]
     #[schemars(length(min = 1))]
@@ -79,6 +82,24 @@ pub(in crate::control::config) struct Provider {
     pub(in crate::control::config) max_age: Option<Span>,
     /// Refuse tokens that have longer to live, or that do not say how long; 1s to 10years.
     pub(in crate::control::config) max_lifetime: Option<Span>,
+}
+
+/// A place of a token in a request: exactly one of header, cookie and query.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::control::config) struct Location {
+    /// The header of this name.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) header: Option<String>,
+    /// With header: the word before the token. Absent: Bearer in Authorization and
+    /// Proxy-Authorization, elsewhere none.
+    pub(in crate::control::config) prefix: Option<String>,
+    /// The cookie of this name.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) cookie: Option<String>,
+    /// The query parameter of this name. Targets stand in histories and in logs of others: prefer a header.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) query: Option<String>,
 }
 
 /// A profile of tokens.
