@@ -11,6 +11,7 @@ use ringgate::auth::{Authorization, Presented, TokenCache, UnixTime, authorize};
 use ringgate::cli::token::SigningKey;
 use ringgate::control::jwks::parse::parse_set;
 use ringgate::http1::Field;
+use ringgate::snapshot::answers::Answers;
 use ringgate::snapshot::claims_policy::{
     AuthPolicy, ClaimPath, Condition, Matcher, Mode, Requirement, Scalar,
 };
@@ -67,6 +68,7 @@ impl Case {
             credentials: Credentials::default(),
             require: vec![Requirement { any_of: vec![condition] }],
             realm: "api".into(),
+            answers: Answers::default(),
         };
         let token = key.sign(&json!({
             "iss": "https://login.example.com/", "aud": ["orders"], "sub": "0f8fad5b-d9cb-469f",

@@ -44,7 +44,7 @@ impl<'p> Removal<'p> {
     }
 
     /// What is left of a `Cookie` field: pieces to join with `;`.
-    pub fn cookies_left<'v>(self, value: &'v [u8]) -> impl Iterator<Item = &'v [u8]> {
+    pub fn cookies_left(self, value: &[u8]) -> impl Iterator<Item = &[u8]> {
         let left = value.split(|byte| *byte == b';').filter(move |pair| {
             !self.locations().any(|location| match location {
                 TokenLocation::Cookie(name) => cookie_value(pair, name).is_some(),
@@ -63,7 +63,7 @@ impl<'p> Removal<'p> {
     }
 
     /// What is left of a query: pieces to join with `&`.
-    pub fn parameters_left<'q>(self, query: &'q str) -> impl Iterator<Item = &'q str> {
+    pub fn parameters_left(self, query: &str) -> impl Iterator<Item = &str> {
         query.split('&').filter(move |part| {
             !self.locations().any(|location| match location {
                 TokenLocation::Query(name) => parameter_value(part, name).is_some(),

@@ -16,10 +16,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::http1::Field;
+use crate::snapshot::answers::Answers;
 use crate::snapshot::claims_policy::{
     AuthPolicy, ClaimPath, Condition, Matcher, Mode, Requirement,
 };
-use crate::snapshot::credentials::{Credentials, TokenLocation};
+use crate::snapshot::credentials::Credentials;
 use crate::snapshot::ids::{Generation, ProviderId};
 use crate::snapshot::key_set::{Algorithm, KeySet, PublicKey, VerificationKey};
 use crate::snapshot::provider::{Audiences, Issuer, Provider, TokenChecks};
@@ -113,6 +114,7 @@ impl Gateway {
             credentials: Credentials::default(),
             require: Vec::new(),
             realm: "r".into(),
+            answers: Answers::default(),
         };
         let cache = TokenCache::new(100);
         Self { providers, policy, generation: Generation(1), cache, now: NOW }

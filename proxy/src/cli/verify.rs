@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use crate::auth::{Explanation, UnixTime, explain, explain_signature};
 use crate::cli::token::algorithm;
 use crate::control::jwks::parse::{ParsedSet, parse_set};
+use crate::snapshot::answers::Answers;
 use crate::snapshot::claims_policy::{AuthPolicy, Mode};
 use crate::snapshot::credentials::Credentials;
 use crate::snapshot::ids::ProviderId;
@@ -94,6 +95,7 @@ impl Verify {
             credentials: Credentials::default(),
             require: Vec::new(),
             realm: "ringgate".into(),
+            answers: Answers::default(),
         };
         Ok(explain(token.as_bytes(), &policy, &[provider], now))
     }

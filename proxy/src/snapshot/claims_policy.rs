@@ -1,5 +1,6 @@
 //! What a route asks of a token: who may have issued it and what it must claim.
 
+use super::answers::Answers;
 use super::credentials::Credentials;
 use super::ids::ProviderId;
 
@@ -17,6 +18,8 @@ pub struct AuthPolicy {
     pub require: Vec<Requirement>,
     /// The `realm` of challenges, already valid inside a quoted-string.
     pub realm: Box<str>,
+    /// How refusals are told.
+    pub answers: Answers,
 }
 
 /// What happens to a request without a good token.

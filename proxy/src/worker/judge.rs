@@ -8,6 +8,7 @@ use super::access::Record;
 use super::connection::ConnectionState;
 use super::core::{Core, Live, unix_time};
 use super::forward;
+use super::grpc;
 use super::reason::{Gate, Reason};
 use super::reply::{self, Framing};
 use crate::auth::{self, Authorization, Presented, Refusal};
@@ -47,6 +48,8 @@ pub(super) struct Facts {
     pub(super) expect_continue: bool,
     /// The client asks to switch protocols.
     pub(super) upgrade: bool,
+    /// The media type for answers to a gRPC call.
+    pub(super) grpc: Option<&'static str>,
     /// The response is for this client alone: its target holds a token.
     pub(super) private: bool,
 }
@@ -98,7 +101,7 @@ pub(super) fn judge(
 pub(super) fn refuse_unparsed(core: &Core, live: &Live, reason: Reason) -> Answer {
     let mut record = Record::new(core, None);
     let mut out = live.heads.take();
-    let framing = Framing { head_only: false, close: true, keep_alive_10: false };
+    let framing = Framing { head_only: false, close: true, keep_alive_10: false, grpc: None };
     record.answered(reply::refuse(&mut out, reason, None, framing));
     record.reason = Some(reason);
     Answer { out, record, facts: None, rest: None }
@@ -143,6 +146,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             idempotent: head.is_idempotent(),
             expect_continue: head.expect_continue,
             upgrade: head.upgrade.is_some(),
+            grpc: grpc::media_type(head.fields),
             private: false,
         };
         let record = Record::new(core, Some(&head));
@@ -285,6 +289,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             head_only: self.facts.is_head,
             close: !self.facts.keep_alive,
             keep_alive_10: self.facts.version == Version::Http10,
+            grpc: self.facts.grpc,
         }
     }
 }

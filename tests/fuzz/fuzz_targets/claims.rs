@@ -10,6 +10,7 @@ use ringgate::auth::{Authorization, Presented, TokenCache, UnixTime, authorize};
 use ringgate::cli::token::SigningKey;
 use ringgate::control::jwks::parse::parse_set;
 use ringgate::http1::Field;
+use ringgate::snapshot::answers::Answers;
 use ringgate::snapshot::claims_policy::{AuthPolicy, ClaimPath, Mode};
 use ringgate::snapshot::credentials::Credentials;
 use ringgate::snapshot::ids::{Generation, ProviderId};
@@ -34,6 +35,7 @@ fuzz_target!(|payload: &[u8]| {
         credentials: Credentials::default(),
         require: Vec::new(),
         realm: "r".into(),
+        answers: Answers::default(),
     };
     let mut cache = TokenCache::new(1);
     let providers = [provider(set)];

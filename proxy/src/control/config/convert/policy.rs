@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use super::claims::requirement;
 use super::credentials::locations;
 use super::{JsonPath, Reader, providers};
-use crate::control::config::raw::jwt::{Claim, default_realm};
+use crate::control::config::raw::jwt::{Claim, OnNoKeys, default_realm};
 use crate::control::config::raw::routes::{Mode as RawMode, Require, RouteJwt};
 use crate::control::config::settings::ProviderConfig;
+use crate::snapshot::answers::{Answers, NoKeys};
 use crate::snapshot::claims_policy::{AuthPolicy, Mode, Requirement};
 use crate::snapshot::credentials::{Credentials, TokenLocation};
 use crate::snapshot::ids::ProviderId;
@@ -21,6 +22,7 @@ pub(super) struct Issuers<'a> {
     configs: &'a [ProviderConfig],
     delimiters: HashMap<String, String>,
     realm: Box<str>,
+    answers: Answers,
 }
 
 impl<'a> Issuers<'a> {
@@ -30,6 +32,7 @@ impl<'a> Issuers<'a> {
             configs,
             delimiters: delimiters(reader),
             realm: realm(reader),
+            answers: answers(reader),
         }
     }
 }
@@ -71,8 +74,8 @@ pub(super) fn policy(
     };
     let whole = ids.len() == providers.len();
     let credentials = Credentials { locations: locations?, all_must_verify };
-    let realm = issuers.realm.clone();
-    whole.then_some(AuthPolicy { mode, providers: ids, credentials, require, realm })
+    let (realm, answers) = (issuers.realm.clone(), issuers.answers.clone());
+    whole.then_some(AuthPolicy { mode, providers: ids, credentials, require, realm, answers })
 }
 
 /// Where all providers of a route say that their tokens are.
@@ -164,6 +167,16 @@ fn delimiters(reader: &mut Reader<'_>) -> HashMap<String, String> {
         (name, delimiter)
     };
     names.into_iter().map(delimiter).collect()
+}
+
+fn answers(reader: &mut Reader<'_>) -> Answers {
+    let path = JsonPath::from(["jwt"]);
+    let strip_details = reader.read(&path.join("strip_failure_details")).unwrap_or_default();
+    let no_keys = match reader.read(&path.join("on_no_keys")).unwrap_or_default() {
+        OnNoKeys::Unavailable => NoKeys::Unavailable,
+        OnNoKeys::Unauthorized => NoKeys::Unauthorized,
+    };
+    Answers { strip_details, no_keys, resource_metadata: None }
 }
 
 fn realm(reader: &mut Reader<'_>) -> Box<str> {

@@ -11,6 +11,25 @@ use serde_json::Value;
 use crate::control::config::quantity::{Size, Span};
 use crate::snapshot::key_set::Algorithm;
 
+/// Gives a type that JSON spells in several ways its schema, in place.
+macro_rules! inline_schema {
+    ($type:ident, $schema:tt) => {
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
 /// Whose tokens are believed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -20,9 +39,41 @@ pub(in crate::control::config) struct Jwt {
     #[serde(default = "default_realm")]
     #[schemars(length(min = 1))]
     realm: String,
+    /// Leave out of refusals what is wrong with the token; logs and metrics still say it.
+    #[serde(default)]
+    strip_failure_details: bool,
+    /// The status for a token whose issuer's keys were never loaded.
+    #[serde(default)]
+    on_no_keys: OnNoKeys,
     /// Issuers of tokens, by the name that routes give them.
     #[serde(default)]
     providers: BTreeMap<String, Provider>,
+}
+
+/// 503 or 401.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::control::config) enum OnNoKeys {
+    #[default]
+    Unavailable,
+    Unauthorized,
+}
+
+inline_schema!(OnNoKeys, { "anyOf": [{ "const": 503 }, { "const": 401 }] });
+
+impl<'de> Deserialize<'de> for OnNoKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let unauthorized = Value::deserialize(deserializer)? == 401;
+        Ok(if unauthorized { Self::Unauthorized } else { Self::Unavailable })
+    }
+}
+
+impl Serialize for OnNoKeys {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u16(match self {
+            Self::Unavailable => 503,
+            Self::Unauthorized => 401,
+        })
+    }
 }
 
 pub(in crate::control::config) fn default_realm() -> String {
@@ -185,25 +236,6 @@ impl From<AlgorithmName> for Algorithm {
             AlgorithmName::EdDsa | AlgorithmName::Ed25519 => Self::EdDsa,
         }
     }
-}
-
-/// Gives a type that JSON spells in several ways its schema, in place.
-macro_rules! inline_schema {
-    ($type:ident, $schema:tt) => {
-        impl JsonSchema for $type {
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($type).into()
-            }
-
-            fn inline_schema() -> bool {
-                true
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($schema)
-            }
-        }
-    };
 }
 
 /// `any`, or a list of which a token must have one.
