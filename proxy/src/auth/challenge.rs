@@ -105,6 +105,34 @@ mod tests {
     }
 
     #[test]
+    fn r_missing_says_where_the_metadata_is() {
+        let answers = Answers {
+            resource_metadata: Some("https://a/.well-known/oauth-protected-resource".into()),
+            strip_details: true,
+            ..Answers::default()
+        };
+        let policy = AuthPolicy {
+            mode: Mode::Strict,
+            providers: Vec::new(),
+            credentials: Credentials::default(),
+            require: Vec::new(),
+            realm: "r".into(),
+            answers,
+        };
+        let challenge = |reason: Reason| {
+            let mut out = Vec::new();
+            write_challenge(&reason.into(), &policy, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let metadata = "resource_metadata=\"https://a/.well-known/oauth-protected-resource\"";
+        assert_eq!(challenge(Reason::Missing), format!("Bearer realm=\"r\", {metadata}"));
+        let invalid = format!("Bearer realm=\"r\", error=\"invalid_token\", {metadata}");
+        assert_eq!(challenge(Reason::Expired), invalid);
+        let scope = "Bearer realm=\"r\", error=\"insufficient_scope\", scope=\"\"";
+        assert_eq!(challenge(Reason::ScopeRule), scope);
+    }
+
+    #[test]
     fn c13_the_needed_scopes_are_listed_once() {
         let word = |word: &str| Matcher::Contains(Scalar::String(word.into()));
         let either = Matcher::OneOf(vec![

@@ -6,3 +6,4 @@ mod claims;
 mod locations;
 mod modes;
 mod refusals;
+mod resources;

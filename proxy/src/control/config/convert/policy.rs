@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::claims::requirement;
 use super::credentials::locations;
-use super::{JsonPath, Reader, providers};
+use super::resources::{ProtectedResource, resources};
+use super::{JsonPath, Reader, providers, resources};
 use crate::control::config::raw::jwt::{Claim, OnNoKeys, default_realm};
 use crate::control::config::raw::routes::{Mode as RawMode, Require, RouteJwt};
 use crate::control::config::settings::ProviderConfig;
@@ -23,6 +24,8 @@ pub(super) struct Issuers<'a> {
     delimiters: HashMap<String, String>,
     realm: Box<str>,
     answers: Answers,
+    resource_names: Vec<String>,
+    pub(super) resources: Vec<ProtectedResource>,
 }
 
 impl<'a> Issuers<'a> {
@@ -33,7 +36,18 @@ impl<'a> Issuers<'a> {
             delimiters: delimiters(reader),
             realm: realm(reader),
             answers: answers(reader),
+            resource_names: reader.names(&resources::path()),
+            resources: resources(reader),
         }
+    }
+}
+
+impl Issuers<'_> {
+    /// Where the metadata of the resource at this position is; none where the resource is bad.
+    fn metadata_url(&self, position: usize) -> Option<Box<str>> {
+        let name = self.resource_names.get(position)?;
+        let resource = self.resources.iter().find(|resource| resource.is_called(name));
+        resource.map(|resource| resource.url.clone())
     }
 }
 
@@ -44,7 +58,7 @@ pub(super) fn policy(
     path: &JsonPath,
     raw: RouteJwt,
 ) -> Option<AuthPolicy> {
-    let RouteJwt { mode, providers, from, all_must_verify, require } = raw;
+    let RouteJwt { mode, providers, from, all_must_verify, resource, require } = raw;
     let list = path.join("providers");
     let mut ids = Vec::with_capacity(providers.len());
     for (index, name) in providers.iter().enumerate() {
@@ -74,7 +88,12 @@ pub(super) fn policy(
     };
     let whole = ids.len() == providers.len();
     let credentials = Credentials { locations: locations?, all_must_verify };
-    let (realm, answers) = (issuers.realm.clone(), issuers.answers.clone());
+    let (realm, mut answers) = (issuers.realm.clone(), issuers.answers.clone());
+    if let Some(name) = resource {
+        let section = ("jwt.resources", "resource");
+        let found = reader.refer(section, &issuers.resource_names, &name, &path.join("resource"));
+        answers.resource_metadata = issuers.metadata_url(found?);
+    }
     whole.then_some(AuthPolicy { mode, providers: ids, credentials, require, realm, answers })
 }
 

@@ -48,6 +48,25 @@ pub(in crate::control::config) struct Jwt {
     /// Issuers of tokens, by the name that routes give them.
     #[serde(default)]
     providers: BTreeMap<String, Provider>,
+    /// Groups of routes that clients know as one protected resource (RFC 9728), by name. The
+    /// metadata of each is served at /.well-known/oauth-protected-resource, followed by its path.
+    #[serde(default)]
+    resources: BTreeMap<String, Resource>,
+}
+
+/// A protected resource and what its metadata says.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::control::config) struct Resource {
+    /// Its identifier: the https URL that clients call, without query and fragment.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) resource: String,
+    /// Whom clients ask for tokens. Absent: the issuers of the providers of its routes.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) authorization_servers: Option<Vec<String>>,
+    /// The scopes that clients may ask for.
+    #[serde(default)]
+    pub(in crate::control::config) scopes_supported: Vec<String>,
 }
 
 /// 503 or 401.

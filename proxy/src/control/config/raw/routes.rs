@@ -68,6 +68,8 @@ pub(in crate::control::config) struct RouteJwt {
     /// false: such a request is refused.
     #[serde(default)]
     pub(in crate::control::config) all_must_verify: bool,
+    /// The protected resource that the route is a part of: refusals say where its metadata is.
+    pub(in crate::control::config) resource: Option<String>,
     /// Rules for claims; all must hold.
     #[serde(default)]
     pub(in crate::control::config) require: Vec<Require>,
