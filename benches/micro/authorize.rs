@@ -18,7 +18,9 @@ use ringgate::snapshot::claims_policy::{
 use ringgate::snapshot::credentials::Credentials;
 use ringgate::snapshot::ids::{Generation, ProviderId};
 use ringgate::snapshot::key_set::Algorithm;
-use ringgate::snapshot::provider::{Audiences, ClaimHeader, Issuer, Provider, TokenChecks};
+use ringgate::snapshot::provider::{
+    Audiences, ClaimEncoding, ClaimHeader, Issuer, Provider, TokenChecks,
+};
 use serde_json::json;
 
 #[global_allocator]
@@ -54,7 +56,11 @@ impl Case {
             require_exp: true,
             token_bytes_max: 8192,
             forward_token: false,
-            claim_headers: vec![ClaimHeader { name: "x-user".into(), claim: claim("sub") }],
+            claim_headers: vec![ClaimHeader {
+                name: "x-user".into(),
+                claim: claim("sub"),
+                encoding: ClaimEncoding::Text,
+            }],
             checks: TokenChecks::default(),
             keys: Some(Arc::new(parse_set(set.as_bytes()).expect("a good set").keys)),
         };

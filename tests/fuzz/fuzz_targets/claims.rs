@@ -15,7 +15,7 @@ use ringgate::snapshot::claims_policy::{AuthPolicy, ClaimPath, Mode};
 use ringgate::snapshot::credentials::Credentials;
 use ringgate::snapshot::ids::{Generation, ProviderId};
 use ringgate::snapshot::key_set::{Algorithm, KeySet};
-use ringgate::snapshot::provider::{Audiences, ClaimHeader, Issuer, Provider, TokenChecks};
+use ringgate::snapshot::provider::{Audiences, ClaimEncoding, ClaimHeader, Issuer, Provider, TokenChecks};
 use serde_json::{Value, json};
 
 const NOW: i64 = 1_700_000_000;
@@ -60,6 +60,7 @@ fn provider(keys: &Arc<KeySet>) -> Provider {
             literal: claim.into(),
             segments: claim.split('.').map(Into::into).collect(),
         },
+        encoding: ClaimEncoding::Text,
     };
     Provider {
         name: "p".into(),

@@ -246,3 +246,20 @@ fn the_token_is_stripped_unless_it_is_to_be_forwarded() {
         assert_eq!(guarded.upstream.request().all("Authorization").len(), expected, "{forward}");
     }
 }
+
+#[test]
+fn c15_claims_become_json_or_base64url_where_asked() {
+    let guarded = Guarded::with(|config| {
+        config
+            .set("jwt.providers.tests.claim_headers", json!({ "x-a": "a", "x-b": "a", "x-c": "a" }))
+            .set(
+                "jwt.providers.tests.claim_encodings",
+                json!({ "x-a": "json", "X-B": "base64url", "x-c": "text" }),
+            )
+    });
+    assert_eq!(guarded.status(Token::new().claim("a", json!({ "b": "é" }))), 200);
+    let request = guarded.upstream.request();
+    assert_eq!(request.field("x-a"), Some(r#"{"b":"\u00e9"}"#));
+    assert_eq!(request.field("x-b"), Some("eyJiIjoiXHUwMGU5In0"));
+    assert_eq!(request.field("x-c"), None, "an object is no text");
+}

@@ -11,14 +11,14 @@ use super::{JsonPath, Reader};
 use crate::auth::STATUS_FIELD;
 use crate::control::config::quantity::{Size, Span};
 use crate::control::config::raw::jwt::{
-    Audiences as RawAudiences, InlineJwks, Jwks, Profile, Provider,
+    Audiences as RawAudiences, Encoding, InlineJwks, Jwks, Profile, Provider,
 };
 use crate::control::config::settings::{JwksSource, ProviderConfig};
 use crate::control::jwks::parse::{SET_BYTES_MAX, parse_set};
 use crate::snapshot::credentials::Credentials;
 use crate::snapshot::ids::ProviderId;
 use crate::snapshot::key_set::{Algorithm, KeySet};
-use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer, TokenChecks};
+use crate::snapshot::provider::{Audiences, ClaimEncoding, ClaimHeader, Issuer, TokenChecks};
 
 /// Clocks that differ by more are wrong.
 const LEEWAY_MAX: Span = Span(Duration::from_secs(300));
@@ -167,7 +167,20 @@ fn claim_headers(reader: &mut Reader<'_>, path: &JsonPath, raw: &Provider) -> Ve
             reader.problem(&path, "is set twice, in different case; allowed: once");
         }
         if let Some(claim) = claim(reader, source, &raw.nested_claim_delimiter, &path) {
-            headers.push(ClaimHeader { name: name.into(), claim });
+            let same = |(given, _): &(&String, _)| given.eq_ignore_ascii_case(typed);
+            let encoding = raw.claim_encodings.iter().find(same).map(|(_, encoding)| *encoding);
+            let encoding = match encoding {
+                None | Some(Encoding::Text) => ClaimEncoding::Text,
+                Some(Encoding::Json) => ClaimEncoding::Json,
+                Some(Encoding::Base64Url) => ClaimEncoding::Base64Url,
+            };
+            headers.push(ClaimHeader { name: name.into(), claim, encoding });
+        }
+    }
+    for name in raw.claim_encodings.keys() {
+        if !headers.iter().any(|header| header.name.eq_ignore_ascii_case(name)) {
+            let what = "is not among claim_headers; allowed: the names there";
+            reader.problem(&path.join("claim_encodings").join(name.as_str()), what);
         }
     }
     headers

@@ -133,6 +133,10 @@ pub(in crate::control::config) struct Provider {
     /// names is removed on every route of the listener.
     #[serde(default)]
     pub(in crate::control::config) claim_headers: BTreeMap<String, Claim>,
+    /// How the claim is written, by the names of claim_headers: text (the default) writes scalars
+    /// and lists of them, json any claim, base64url that JSON in base64url.
+    #[serde(default)]
+    pub(in crate::control::config) claim_encodings: BTreeMap<String, Encoding>,
     /// What separates the names of nested claims, usually a dot. Empty: names are of top-level claims.
     #[serde(default)]
     pub(in crate::control::config) nested_claim_delimiter: String,
@@ -170,6 +174,16 @@ pub(in crate::control::config) struct Location {
     /// The query parameter of this name. Targets stand in histories and in logs of others: prefer a header.
     #[schemars(length(min = 1))]
     pub(in crate::control::config) query: Option<String>,
+}
+
+/// How a claim is written into a request header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(in crate::control::config) enum Encoding {
+    Text,
+    Json,
+    Base64Url,
 }
 
 /// A profile of tokens.
