@@ -153,4 +153,6 @@ fn leeway(text: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod tests;
