@@ -141,7 +141,7 @@ fn describe(explanation: &Explanation) -> String {
     text
 }
 
-fn clock() -> UnixTime {
+pub(super) fn clock() -> UnixTime {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     UnixTime(i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
 }
