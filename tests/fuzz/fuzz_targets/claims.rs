@@ -15,7 +15,9 @@ use ringgate::snapshot::claims_policy::{AuthPolicy, ClaimPath, Mode};
 use ringgate::snapshot::credentials::Credentials;
 use ringgate::snapshot::ids::{Generation, ProviderId};
 use ringgate::snapshot::key_set::{Algorithm, KeySet};
-use ringgate::snapshot::provider::{Audiences, ClaimEncoding, ClaimHeader, Issuer, Provider, TokenChecks};
+use ringgate::snapshot::provider::{
+    Audiences, ClaimEncoding, ClaimHeader, Issuer, Provider, TokenChecks,
+};
 use serde_json::{Value, json};
 
 const NOW: i64 = 1_700_000_000;
@@ -39,8 +41,14 @@ fuzz_target!(|payload: &[u8]| {
     };
     let mut cache = TokenCache::new(1);
     let providers = [provider(set)];
-    let verdict =
-        authorize(Presented { fields: &fields, query: None }, &policy, &providers, Generation(1), &mut cache, UnixTime(NOW));
+    let verdict = authorize(
+        Presented { fields: &fields, query: None },
+        &policy,
+        &providers,
+        Generation(1),
+        &mut cache,
+        UnixTime(NOW),
+    );
     let Authorization::Verified(token, _) = verdict else { return };
     let claims: Value = serde_json::from_slice(payload).expect("accepted what is no JSON");
     assert_eq!(claims["iss"], "i");
