@@ -7,16 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use divan::{AllocProfiler, Bencher};
-use ringgate::auth::{Authorization, TokenCache, UnixTime, authorize};
+use ringgate::auth::{Authorization, Presented, TokenCache, UnixTime, authorize};
 use ringgate::cli::token::SigningKey;
 use ringgate::control::jwks::parse::parse_set;
 use ringgate::http1::Field;
+use ringgate::snapshot::answers::Answers;
 use ringgate::snapshot::claims_policy::{
     AuthPolicy, ClaimPath, Condition, Matcher, Mode, Requirement, Scalar,
 };
+use ringgate::snapshot::credentials::Credentials;
 use ringgate::snapshot::ids::{Generation, ProviderId};
 use ringgate::snapshot::key_set::Algorithm;
-use ringgate::snapshot::provider::{Audiences, ClaimHeader, Issuer, Provider, TokenChecks};
+use ringgate::snapshot::provider::{
+    Audiences, ClaimEncoding, ClaimHeader, Issuer, Provider, TokenChecks,
+};
 use serde_json::json;
 
 #[global_allocator]
@@ -52,7 +56,11 @@ impl Case {
             require_exp: true,
             token_bytes_max: 8192,
             forward_token: false,
-            claim_headers: vec![ClaimHeader { name: "x-user".into(), claim: claim("sub") }],
+            claim_headers: vec![ClaimHeader {
+                name: "x-user".into(),
+                claim: claim("sub"),
+                encoding: ClaimEncoding::Text,
+            }],
             checks: TokenChecks::default(),
             unknown_kid_wait: None,
             keys: Some(Arc::new(parse_set(set.as_bytes()).expect("a good set").keys)),
@@ -64,8 +72,10 @@ impl Case {
         let policy = AuthPolicy {
             mode: Mode::Strict,
             providers: ProviderId::new(0).into_iter().collect(),
+            credentials: Credentials::default(),
             require: vec![Requirement { any_of: vec![condition] }],
             realm: "api".into(),
+            answers: Answers::default(),
         };
         let token = key.sign(&json!({
             "iss": "https://login.example.com/", "aud": ["orders"], "sub": "0f8fad5b-d9cb-469f",
@@ -88,7 +98,14 @@ impl Case {
 
     fn authorize(&self, fields: &[Field<'_>], cache: &mut TokenCache) -> Authorization {
         let Self { providers, policy, .. } = self;
-        authorize(black_box(fields), policy, providers, Generation(1), cache, NOW)
+        authorize(
+            black_box(Presented { fields, query: None }),
+            policy,
+            providers,
+            Generation(1),
+            cache,
+            NOW,
+        )
     }
 }
 
@@ -97,9 +114,9 @@ fn hit(bencher: Bencher, algorithm: Algorithm) {
     let case = Case::new(algorithm);
     let mut cache = TokenCache::new(1000);
     let fields = case.fields();
-    assert!(matches!(case.authorize(&fields, &mut cache), Authorization::Verified(_)));
+    assert!(matches!(case.authorize(&fields, &mut cache), Authorization::Verified(..)));
     bencher.bench_local(|| {
-        assert!(matches!(case.authorize(&fields, &mut cache), Authorization::Verified(_)));
+        assert!(matches!(case.authorize(&fields, &mut cache), Authorization::Verified(..)));
     });
 }
 
@@ -110,7 +127,7 @@ fn miss(bencher: Bencher, algorithm: Algorithm) {
     let mut cache = TokenCache::new(0);
     let fields = case.fields();
     bencher.bench_local(|| {
-        assert!(matches!(case.authorize(&fields, &mut cache), Authorization::Verified(_)));
+        assert!(matches!(case.authorize(&fields, &mut cache), Authorization::Verified(..)));
     });
 }
 

@@ -2,13 +2,15 @@
 
 use std::rc::Rc;
 
+use super::presented::{Found, Places, Presented};
 use super::refusal::{Reason, Refusal};
+use super::removal::Removal;
 use super::token_cache::TokenCache;
 use super::trace::Untraced;
 use super::verified_token::VerifiedToken;
-use super::{UnixTime, bearer, claim_rules, verification};
-use crate::http1::Field;
+use super::{UnixTime, claim_rules, verification};
 use crate::snapshot::claims_policy::{AuthPolicy, Mode};
+use crate::snapshot::credentials::TokenLocation;
 use crate::snapshot::ids::Generation;
 use crate::snapshot::provider::Provider;
 
@@ -19,51 +21,76 @@ pub const STATUS_FIELD: &str = "x-jwt-status";
 /// What becomes of a request.
 #[derive(Debug, Clone)]
 pub enum Authorization {
-    /// It has no bearer token, and the route lets it pass.
+    /// It has no token, and the route lets it pass.
     Anonymous,
-    /// Its token is good.
-    Verified(Rc<VerifiedToken>),
-    /// Its token is bad, and the route lets it pass without it.
-    Tolerated(Refusal),
+    /// Its token is good, and was there.
+    Verified(Rc<VerifiedToken>, Places),
+    /// Its token is bad, and the route lets it pass without what was there.
+    Tolerated(Refusal, Places),
     /// It does not pass.
     Refused(Refusal),
 }
 
 impl Authorization {
-    /// Whether the forwarded request goes without its `Authorization` field.
+    /// What the forwarded request goes without; `policy` is what the request was judged by.
     #[must_use]
-    pub fn strips_token(&self) -> bool {
-        match self {
-            Self::Anonymous => false,
-            Self::Verified(token) => !token.forward,
-            Self::Tolerated(_) | Self::Refused(_) => true,
+    pub fn removal<'p>(&self, policy: Option<&'p AuthPolicy>) -> Removal<'p> {
+        let (Self::Verified(_, places) | Self::Tolerated(_, places)) = self else {
+            return Removal::nothing();
+        };
+        if matches!(self, Self::Verified(token, _) if token.forward) {
+            return Removal::nothing();
         }
+        let locations = policy.map(|policy| &*policy.credentials.locations);
+        Removal::new(locations.unwrap_or_default(), *places)
+    }
+
+    /// Whether shared caches must keep the response to themselves: the token was in the target
+    /// (RFC 6750 section 2.3).
+    #[must_use]
+    pub fn is_private(&self, policy: Option<&AuthPolicy>) -> bool {
+        let (Self::Verified(_, places), Some(policy)) = (self, policy) else { return false };
+        let mut locations = policy.credentials.locations.iter().enumerate();
+        locations.any(|(index, location)| {
+            matches!(location, TokenLocation::Query(_)) && places.contains(index)
+        })
     }
 }
 
-/// Judges a request by the token in its fields. Allocates nothing where the token is good and in
-/// the cache.
+/// Judges a request by the tokens in it. Allocates nothing where the token is good and in the
+/// cache.
 ///
 /// `providers` is the snapshot's list, into which the ids of `policy` point.
 #[must_use]
 pub fn authorize(
-    fields: &[Field<'_>],
+    presented: Presented<'_, '_>,
     policy: &AuthPolicy,
     providers: &[Provider],
     generation: Generation,
     cache: &mut TokenCache,
     now: UnixTime,
 ) -> Authorization {
-    let judged = match bearer::extract(fields) {
-        Ok(Some(token)) => judge(token, policy, providers, generation, cache, now),
-        Ok(None) if policy.mode == Mode::Strict => Err(Reason::Missing.into()),
-        Ok(None) => return Authorization::Anonymous,
-        Err(reason) => Err(reason.into()),
+    let found = Found::in_request(presented, &policy.credentials);
+    // Of a request whose tokens cannot be told apart, nothing that may be one goes on.
+    let places = found.as_ref().map_or(Places::ALL, Found::places);
+    let judged = found.map_err(Refusal::from).and_then(|found| {
+        let mut tokens = found.tokens();
+        let Some(first) = tokens.next() else { return Ok(None) };
+        let verified = judge(first, policy, providers, generation, cache, now)?;
+        for other in tokens {
+            judge(other, policy, providers, generation, cache, now)?;
+        }
+        Ok(Some(verified))
+    });
+    let refusal = match (judged, policy.mode) {
+        (Ok(Some(verified)), _) => return Authorization::Verified(verified, places),
+        (Ok(None), Mode::Optional | Mode::Permissive) => return Authorization::Anonymous,
+        (Ok(None), Mode::Strict) => Reason::Missing.into(),
+        (Err(refusal), _) => refusal,
     };
-    match (judged, policy.mode) {
-        (Ok(verified), _) => Authorization::Verified(verified),
-        (Err(refusal), Mode::Permissive) => Authorization::Tolerated(refusal),
-        (Err(refusal), Mode::Strict | Mode::Optional) => Authorization::Refused(refusal),
+    match policy.mode {
+        Mode::Permissive => Authorization::Tolerated(refusal, places),
+        Mode::Strict | Mode::Optional => Authorization::Refused(refusal),
     }
 }
 

@@ -1,30 +1,44 @@
-//! Finding the bearer token in the fields of a request (RFC 6750 section 2.1, RFC 9110 section 11).
+//! The token in a field of a request (RFC 6750 section 2.1, RFC 9110 section 11).
 
 use super::refusal::Reason;
 use crate::http1::Field;
 
-const SCHEME: &[u8] = b"Bearer";
-
-/// The token, as sent, or none where there are no credentials or those of another scheme.
-pub(super) fn extract<'b>(fields: &[Field<'b>]) -> Result<Option<&'b [u8]>, Reason> {
+/// The token in the field of this lower-case name, behind this scheme, as sent; none where there
+/// are no credentials or those of another scheme. An empty scheme: the value is the token.
+pub(super) fn extract<'b>(
+    fields: &[Field<'b>],
+    name: &str,
+    scheme: &str,
+) -> Result<Option<&'b [u8]>, Reason> {
     let mut values = fields
         .iter()
-        .filter(|field| field.name.eq_ignore_ascii_case("authorization"))
+        .filter(|field| field.name.eq_ignore_ascii_case(name))
         .map(|field| field.value);
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(Reason::MultipleCredentials);
     }
-    token(value)
+    if scheme.is_empty() { bare(value).map(Some) } else { token(value, scheme.as_bytes()) }
 }
 
-fn token(value: &[u8]) -> Result<Option<&[u8]>, Reason> {
+/// A value that is a token and nothing else.
+fn bare(value: &[u8]) -> Result<&[u8], Reason> {
+    let token = value.trim_ascii();
+    match memchr::memchr2(b',', b'\t', token).map(|at| token[at]) {
+        Some(b',') => Err(Reason::MultipleCredentials),
+        Some(_) => Err(Reason::MalformedCredentials),
+        None if token.is_empty() => Err(Reason::MalformedCredentials),
+        None => Ok(token),
+    }
+}
+
+fn token<'b>(value: &'b [u8], wanted: &[u8]) -> Result<Option<&'b [u8]>, Reason> {
     let (scheme, rest) = split_scheme(value);
-    if !scheme.eq_ignore_ascii_case(SCHEME) {
+    if !scheme.eq_ignore_ascii_case(wanted) {
         // An upstream that splits lists would find a bearer token here that nobody verified.
         let hidden = value.split(|byte| *byte == b',').skip(1).any(|part| {
             let part = part.trim_ascii_start();
-            split_scheme(part).0.eq_ignore_ascii_case(SCHEME)
+            split_scheme(part).0.eq_ignore_ascii_case(wanted)
         });
         return if hidden { Err(Reason::MultipleCredentials) } else { Ok(None) };
     }
@@ -59,6 +73,10 @@ mod tests {
         Field { name: "AuthoriZation", value: value.as_bytes() }
     }
 
+    fn extract<'b>(fields: &[Field<'b>]) -> Result<Option<&'b [u8]>, Reason> {
+        super::extract(fields, "authorization", "Bearer")
+    }
+
     fn extracted(value: &str) -> Result<Option<&str>, Reason> {
         extract(&[field(value)]).map(|token| token.map(|token| str::from_utf8(token).unwrap()))
     }
@@ -90,6 +108,18 @@ mod tests {
         for value in ["Bearer", "Bearer ", "Bearer\ta.b.c", "Bearer \ta.b.c", "Bearer=a.b.c"] {
             assert_eq!(extracted(value), Err(Reason::MalformedCredentials), "{value:?}");
         }
+    }
+
+    #[test]
+    fn e6_a_field_without_a_scheme_is_the_token() {
+        let bare = |value: &'static str| {
+            let fields = [Field { name: "X-Token", value: value.as_bytes() }];
+            super::extract(&fields, "x-token", "")
+        };
+        assert_eq!(bare(" a.b.c "), Ok(Some(&b"a.b.c"[..])));
+        assert_eq!(bare(""), Err(Reason::MalformedCredentials));
+        assert_eq!(bare("a\tb"), Err(Reason::MalformedCredentials));
+        assert_eq!(bare("a.b.c,d.e.f"), Err(Reason::MultipleCredentials));
     }
 
     #[test]

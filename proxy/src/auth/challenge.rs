@@ -1,7 +1,9 @@
-//! The `WWW-Authenticate` value of a refusal (RFC 6750 section 3).
+//! The challenge of a refusal (RFC 6750 section 3): the value of `WWW-Authenticate`, or of
+//! `Proxy-Authenticate` on a route whose token is in `Proxy-Authorization`.
 
 use super::claim_rules;
 use super::refusal::{Class, Refusal};
+use crate::snapshot::answers::NoKeys;
 use crate::snapshot::claims_policy::AuthPolicy;
 
 /// Appends the challenge; nothing where the refusal has none.
@@ -12,6 +14,7 @@ pub fn write_challenge(refusal: &Refusal, policy: &AuthPolicy, out: &mut Vec<u8>
         Class::InvalidRequest => Some("invalid_request"),
         Class::InvalidToken => Some("invalid_token"),
         Class::InsufficientScope => Some("insufficient_scope"),
+        Class::NoKeys if policy.answers.no_keys == NoKeys::Unauthorized => Some("invalid_token"),
         Class::Denied | Class::NoKeys => return,
     };
     parameter(out, "Bearer realm", [&*policy.realm]);
@@ -19,14 +22,21 @@ pub fn write_challenge(refusal: &Refusal, policy: &AuthPolicy, out: &mut Vec<u8>
         parameter(out, ", error", [error]);
     }
     match refusal.reason.class() {
-        Class::InvalidToken => {
-            parameter(out, ", error_description", [refusal.reason.description()]);
+        Class::InvalidToken | Class::NoKeys => {
+            if !policy.answers.strip_details {
+                parameter(out, ", error_description", [refusal.reason.description()]);
+            }
         }
         Class::InsufficientScope => {
             let scopes = claim_rules::scopes(policy).into_iter().filter(|scope| is_scope(scope));
             parameter(out, ", scope", scopes);
         }
-        Class::Missing | Class::InvalidRequest | Class::Denied | Class::NoKeys => {}
+        Class::Missing | Class::InvalidRequest | Class::Denied => {}
+    }
+    if let Some(url) = &policy.answers.resource_metadata
+        && matches!(refusal.reason.class(), Class::Missing | Class::InvalidToken)
+    {
+        parameter(out, ", resource_metadata", [&**url]);
     }
 }
 
@@ -52,9 +62,11 @@ fn is_scope(scope: &str) -> bool {
 mod tests {
     use super::*;
     use crate::auth::refusal::Reason;
+    use crate::snapshot::answers::Answers;
     use crate::snapshot::claims_policy::{
         ClaimPath, Condition, Matcher, Mode, Requirement, Scalar,
     };
+    use crate::snapshot::credentials::Credentials;
 
     fn condition(claim: &str, matcher: Matcher) -> Condition {
         Condition {
@@ -64,8 +76,14 @@ mod tests {
     }
 
     fn challenge(reason: Reason, require: Vec<Requirement>) -> String {
-        let policy =
-            AuthPolicy { mode: Mode::Strict, providers: Vec::new(), require, realm: "r".into() };
+        let policy = AuthPolicy {
+            mode: Mode::Strict,
+            providers: Vec::new(),
+            credentials: Credentials::default(),
+            require,
+            realm: "r".into(),
+            answers: Answers::default(),
+        };
         let mut out = Vec::new();
         write_challenge(&reason.into(), &policy, &mut out);
         String::from_utf8(out).unwrap()
@@ -84,6 +102,34 @@ mod tests {
         );
         assert_eq!(challenge(Reason::EntitlementRule, Vec::new()), "");
         assert_eq!(challenge(Reason::NoKeys, Vec::new()), "");
+    }
+
+    #[test]
+    fn r_missing_says_where_the_metadata_is() {
+        let answers = Answers {
+            resource_metadata: Some("https://a/.well-known/oauth-protected-resource".into()),
+            strip_details: true,
+            ..Answers::default()
+        };
+        let policy = AuthPolicy {
+            mode: Mode::Strict,
+            providers: Vec::new(),
+            credentials: Credentials::default(),
+            require: Vec::new(),
+            realm: "r".into(),
+            answers,
+        };
+        let challenge = |reason: Reason| {
+            let mut out = Vec::new();
+            write_challenge(&reason.into(), &policy, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let metadata = "resource_metadata=\"https://a/.well-known/oauth-protected-resource\"";
+        assert_eq!(challenge(Reason::Missing), format!("Bearer realm=\"r\", {metadata}"));
+        let invalid = format!("Bearer realm=\"r\", error=\"invalid_token\", {metadata}");
+        assert_eq!(challenge(Reason::Expired), invalid);
+        let scope = "Bearer realm=\"r\", error=\"insufficient_scope\", scope=\"\"";
+        assert_eq!(challenge(Reason::ScopeRule), scope);
     }
 
     #[test]

@@ -5,13 +5,18 @@
 //! ASCII or an inner space, and `%` itself, is percent-encoded: two different claims never give
 //! one value. A claim that is missing, `null`, an object, or an array with one of these gives no
 //! field.
+//!
+//! As JSON, or as JSON in base64url, every claim can be told but one that is missing or `null`.
 
 use std::io::Write;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::claims::Claims;
-use super::json::Value;
+use super::json::{Value, write_json};
 use super::refusal::Reason;
-use crate::snapshot::provider::ClaimHeader;
+use crate::snapshot::provider::{ClaimEncoding, ClaimHeader};
 
 /// Bytes of all fields made from one token: with the largest head it still fits the send buffer.
 pub(super) const BLOCK_BYTES_MAX: usize = 8 * 1024;
@@ -24,10 +29,21 @@ pub(super) fn build(headers: &[ClaimHeader], claims: &Claims) -> Result<Box<[u8]
         block.extend_from_slice(header.name.as_bytes());
         block.extend_from_slice(b": ");
         let value = block.len();
-        let written =
-            claims.find(&header.claim).is_some_and(|claim| write_claim(claim, &mut block));
+        let written = claims.find(&header.claim).is_some_and(|claim| match header.encoding {
+            ClaimEncoding::Text => {
+                let written = write_claim(claim, &mut block);
+                encode_outer_spaces(&mut block, value);
+                written
+            }
+            ClaimEncoding::Json => write_as_json(claim, &mut block),
+            ClaimEncoding::Base64Url => {
+                let mut json = Vec::new();
+                let written = write_as_json(claim, &mut json);
+                block.extend_from_slice(URL_SAFE_NO_PAD.encode(&json).as_bytes());
+                written
+            }
+        });
         if written {
-            encode_outer_spaces(&mut block, value);
             block.extend_from_slice(b"\r\n");
         } else {
             block.truncate(start);
@@ -37,6 +53,15 @@ pub(super) fn build(headers: &[ClaimHeader], claims: &Claims) -> Result<Box<[u8]
         }
     }
     Ok(block.into_boxed_slice())
+}
+
+/// Nothing for `null`: a field that is there says that there is a claim.
+fn write_as_json(claim: Value<'_>, out: &mut Vec<u8>) -> bool {
+    if matches!(claim, Value::Null) {
+        return false;
+    }
+    write_json(claim, out);
+    true
 }
 
 fn write_claim(claim: Value<'_>, block: &mut Vec<u8>) -> bool {

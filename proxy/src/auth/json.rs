@@ -8,10 +8,12 @@
 mod decimal;
 mod reader;
 mod text;
+mod write;
 
 pub use decimal::Decimal;
 pub use reader::JsonError;
 pub use text::Text;
+pub(super) use write::write_json;
 
 /// Levels of objects and arrays, the outermost counted.
 const DEPTH_MAX: usize = 16;

@@ -89,9 +89,9 @@ reasons! {
     Missing = Missing "missing" "no token"
         "No bearer token on a strict route.";
     MultipleCredentials = InvalidRequest "multiple_credentials" "more than one set of credentials"
-        "More than one `Authorization` field, or a list in one.";
+        "More than one field, cookie or parameter with a token, a list in one, or tokens in several places.";
     MalformedCredentials = InvalidRequest "malformed_credentials" "malformed credentials"
-        "The scheme is `Bearer` and what follows is not one space and a token.";
+        "The scheme is right and what follows is not a space and a token, or the token is empty.";
     TokenTooLong = InvalidToken "token_too_long" "token too long"
         "More bytes than the provider allows.";
     TokenCharacters = InvalidToken "token_characters" "malformed token"

@@ -16,9 +16,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::http1::Field;
+use crate::snapshot::answers::Answers;
 use crate::snapshot::claims_policy::{
     AuthPolicy, ClaimPath, Condition, Matcher, Mode, Requirement,
 };
+use crate::snapshot::credentials::Credentials;
 use crate::snapshot::ids::{Generation, ProviderId};
 use crate::snapshot::key_set::{Algorithm, KeySet, PublicKey, VerificationKey};
 use crate::snapshot::provider::{Audiences, Issuer, Provider, TokenChecks};
@@ -110,8 +112,10 @@ impl Gateway {
         let policy = AuthPolicy {
             mode: Mode::Strict,
             providers: (0..providers.len()).filter_map(ProviderId::new).collect(),
+            credentials: Credentials::default(),
             require: Vec::new(),
             realm: "r".into(),
+            answers: Answers::default(),
         };
         let cache = TokenCache::new(100);
         Self { providers, policy, generation: Generation(1), cache, now: NOW }
@@ -119,7 +123,14 @@ impl Gateway {
 
     pub(super) fn authorize(&mut self, fields: &[Field<'_>]) -> Authorization {
         let Self { providers, policy, generation, cache, now } = self;
-        authorize(fields, policy, providers, *generation, cache, UnixTime(*now))
+        authorize(
+            Presented { fields, query: None },
+            policy,
+            providers,
+            *generation,
+            cache,
+            UnixTime(*now),
+        )
     }
 
     pub(super) fn judge(&mut self, token: &str) -> Result<Rc<VerifiedToken>, Reason> {
@@ -129,7 +140,7 @@ impl Gateway {
         let explained =
             explain(token.as_bytes(), &self.policy, &self.providers, UnixTime(self.now));
         match verdict {
-            Authorization::Verified(verified) => {
+            Authorization::Verified(verified, _) => {
                 assert!(explained.verdict.is_ok(), "{explained:?}");
                 assert!(explained.findings.iter().all(|finding| finding.outcome.is_ok()));
                 Ok(verified)

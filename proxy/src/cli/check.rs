@@ -4,10 +4,17 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use super::corpus;
+use super::verify::clock;
+use crate::auth::UnixTime;
 use crate::control::compile::{Inputs, compile};
-use crate::control::config::{self, Config, Workers};
+use crate::control::config::{self, Config, JwksSource, ProviderConfig, Workers};
+use crate::control::jwks::parse::parse_set;
+use crate::snapshot::Snapshot;
 use crate::snapshot::ids::Generation;
+use crate::snapshot::key_set::KeySet;
 use crate::telemetry::counters::Registry;
 
 /// The exit code for a configuration that is refused.
@@ -18,6 +25,14 @@ const BAD_CONFIG: u8 = 2;
 pub struct Check {
     /// The configuration file.
     file: PathBuf,
+    /// Tokens with the verdicts that the configuration must give them, one JSON object a line:
+    /// token, reason (null or the code of the refusal), and where needed route. Exit 1 where a
+    /// verdict differs. Keys of a URL are not fetched.
+    #[arg(long)]
+    tokens: Option<PathBuf>,
+    /// The time to judge tokens by, in seconds since the epoch; the clock's without it.
+    #[arg(long, requires = "tokens")]
+    now: Option<i64>,
 }
 
 impl Check {
@@ -25,7 +40,7 @@ impl Check {
     #[must_use]
     pub fn run(self) -> ExitCode {
         match examine(&self.file) {
-            Ok(config) => {
+            Ok((config, snapshot)) => {
                 let warnings = config.warnings.list.len();
                 if warnings > 0 {
                     say(&mut std::io::stderr(), &config.warnings.to_string());
@@ -36,7 +51,7 @@ impl Check {
                     self.file.display()
                 );
                 say(&mut std::io::stdout(), &summary);
-                ExitCode::SUCCESS
+                self.judge_tokens(&snapshot)
             }
             Err(problems) => {
                 say(&mut std::io::stderr(), &problems);
@@ -46,8 +61,43 @@ impl Check {
     }
 }
 
+impl Check {
+    fn judge_tokens(&self, snapshot: &Snapshot) -> ExitCode {
+        let Some(tokens) = &self.tokens else { return ExitCode::SUCCESS };
+        let now = self.now.map_or_else(clock, UnixTime);
+        match corpus::judge(tokens, snapshot, now) {
+            Ok(outcome) => {
+                for line in &outcome.wrong {
+                    say(&mut std::io::stderr(), line);
+                }
+                let (total, wrong) = (outcome.tokens, outcome.wrong.len());
+                let summary = format!("{}: tokens: {total}, wrong: {wrong}", tokens.display());
+                say(&mut std::io::stdout(), &summary);
+                if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            }
+            Err(problem) => {
+                say(&mut std::io::stderr(), &problem);
+                ExitCode::from(BAD_CONFIG)
+            }
+        }
+    }
+}
+
+/// The keys of the providers that have a file of keys: of the first. The configuration has seen that they are good.
+fn file_keys(config: &Config) -> HashMap<Box<str>, Arc<KeySet>> {
+    let set = |provider: &ProviderConfig| {
+        let read = |source: &JwksSource| {
+            let JwksSource::File(path) = source else { return None };
+            parse_set(&std::fs::read(path).ok()?).ok()
+        };
+        let set = provider.sources.iter().find_map(read)?;
+        Some((provider.name.clone(), Arc::new(set.keys)))
+    };
+    config.providers.iter().filter_map(set).collect()
+}
+
 /// Reads and compiles a configuration; the error is what to print.
-fn examine(file: &Path) -> Result<Config, String> {
+fn examine(file: &Path) -> Result<(Config, Snapshot), String> {
     let config = config::load(file).map_err(|errors| errors.to_string())?;
     let workers = match config.workers {
         Workers::Count(count) => count,
@@ -56,12 +106,12 @@ fn examine(file: &Path) -> Result<Config, String> {
     let inputs = Inputs {
         generation: Generation::default(),
         workers,
-        keys: &HashMap::new(),
+        keys: &file_keys(&config),
         addresses: &HashMap::new(),
     };
-    compile(&config, &inputs, &mut Registry::default())
+    let snapshot = compile(&config, &inputs, &mut Registry::default())
         .map_err(|error| format!("{}: {error}", file.display()))?;
-    Ok(config)
+    Ok((config, snapshot))
 }
 
 /// Writes a line; a closed pipe changes nothing about the verdict.
@@ -79,8 +129,48 @@ mod tests {
 
     #[test]
     fn a_good_file_is_compiled_too() {
-        let config = examine(&repository("config/examples/full.json")).unwrap();
-        assert_eq!((config.routes.len(), config.providers.len()), (6, 4));
+        let (config, _) = examine(&repository("config/examples/full.json")).unwrap();
+        // Six of the file and the metadata of a protected resource.
+        assert_eq!((config.routes.len(), config.providers.len()), (7, 4));
+    }
+
+    #[test]
+    fn tokens_are_held_to_their_verdicts() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = repository("tests/fixtures/tokens/keys.jwks");
+        let text = serde_json::json!({
+            "listeners": [{ "name": "a", "address": "127.0.0.1:0" }],
+            "jwt": { "providers": { "p": {
+                "issuer": "https://issuer.test/", "audiences": ["orders"], "leeway": "0s",
+                "jwks": { "file": keys },
+                "algorithms": [
+                    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
+                ],
+            } } },
+            "routes": [{ "jwt": { "providers": ["p"] }, "respond": { "status": 200 } }],
+        });
+        let file = folder.path().join("gateway.json");
+        std::fs::write(&file, text.to_string()).unwrap();
+        let (_, snapshot) = examine(&file).unwrap();
+        let judge = |file: &Path, now| corpus::judge(file, &snapshot, UnixTime(now));
+        let corpus = repository("tests/fixtures/tokens/attacks.jsonl");
+        let outcome = judge(&corpus, 1_700_000_000).unwrap();
+        assert_eq!(outcome.wrong, Vec::<String>::new());
+        assert!(outcome.tokens > 450);
+        let later = judge(&corpus, 1_800_000_000).unwrap();
+        assert!(later.wrong[0].ends_with("expected accepted, found auth.expired"));
+
+        let bad = folder.path().join("bad.jsonl");
+        for (line, what) in [
+            ("{}", "missing field `token`"),
+            (r#"{"token":"a"}"#, "missing field `reason`"),
+            (r#"{"token":"a","reason":"odd"}"#, "no refusal has the code \"odd\""),
+            (r#"{"token":"a","reason":null,"route":"x"}"#, "no route \"x\""),
+        ] {
+            std::fs::write(&bad, format!("\n{line}\n")).unwrap();
+            let error = judge(&bad, 0).unwrap_err();
+            assert!(error.starts_with(&format!("{}:2: {what}", bad.display())), "{error}");
+        }
     }
 
     #[test]

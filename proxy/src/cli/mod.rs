@@ -1,6 +1,7 @@
 //! The command line: which subcommand, with which arguments; usage errors exit 64.
 
 pub mod check;
+mod corpus;
 pub mod demo;
 pub mod probe;
 pub mod run;

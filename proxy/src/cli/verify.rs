@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime};
 use crate::auth::{Explanation, UnixTime, explain, explain_signature};
 use crate::cli::token::algorithm;
 use crate::control::jwks::parse::{ParsedSet, parse_set};
+use crate::snapshot::answers::Answers;
 use crate::snapshot::claims_policy::{AuthPolicy, Mode};
+use crate::snapshot::credentials::Credentials;
 use crate::snapshot::ids::ProviderId;
 use crate::snapshot::key_set::Algorithm;
 use crate::snapshot::provider::{Audiences, Issuer, Provider, TokenChecks};
@@ -91,8 +93,10 @@ impl Verify {
         let policy = AuthPolicy {
             mode: Mode::Strict,
             providers: ProviderId::new(0).into_iter().collect(),
+            credentials: Credentials::default(),
             require: Vec::new(),
             realm: "ringgate".into(),
+            answers: Answers::default(),
         };
         Ok(explain(token.as_bytes(), &policy, &[provider], now))
     }
@@ -139,7 +143,7 @@ fn describe(explanation: &Explanation) -> String {
     text
 }
 
-fn clock() -> UnixTime {
+pub(super) fn clock() -> UnixTime {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     UnixTime(i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
 }
@@ -150,5 +154,7 @@ fn leeway(text: &str) -> Result<Duration, String> {
     if leeway <= Duration::from_secs(300) { Ok(leeway) } else { Err("at most 5m".into()) }
 }
 
+#[cfg(test)]
+mod attacks;
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,38 @@ impl<'o> HeadWriter<'o> {
         self.put([method, " ", path, mark, query, " HTTP/1.1\r\n"].map(str::as_bytes));
     }
 
+    /// `METHOD path?part&part HTTP/1.1`; without parts there is no `?`.
+    pub fn request_line_of_parts<'p>(
+        &mut self,
+        method: &str,
+        path: &str,
+        parts: impl Iterator<Item = &'p str>,
+    ) {
+        self.put([method, " ", path].map(str::as_bytes));
+        for (index, part) in parts.enumerate() {
+            debug_assert!(is_line_part(part.as_bytes()));
+            self.put([if index == 0 { "?" } else { "&" }, part].map(str::as_bytes));
+        }
+        self.put([b" HTTP/1.1\r\n"]);
+    }
+
+    /// `name: part;part`; without parts there is no field.
+    pub fn field_of_parts<'p>(&mut self, name: &str, parts: impl Iterator<Item = &'p [u8]>) {
+        let mut any = false;
+        for part in parts {
+            debug_assert!(is_line_part(part));
+            if any {
+                self.put([b";", part]);
+            } else {
+                self.put([name.as_bytes(), b": ", part]);
+            }
+            any = true;
+        }
+        if any {
+            self.put([b"\r\n"]);
+        }
+    }
+
     /// `HTTP/1.1 status reason`
     pub fn status_line(&mut self, status: u16, reason: &str) {
         debug_assert!((100..=599).contains(&status) && is_line_part(reason.as_bytes()));
@@ -132,6 +164,7 @@ pub fn reason_phrase(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
         408 => "Request Timeout",
         409 => "Conflict",
         410 => "Gone",

@@ -1,5 +1,7 @@
 //! What a route asks of a token: who may have issued it and what it must claim.
 
+use super::answers::Answers;
+use super::credentials::Credentials;
 use super::ids::ProviderId;
 
 /// The token rules of one route.
@@ -10,10 +12,14 @@ pub struct AuthPolicy {
     /// Who may have issued the token; never empty, no two with the same issuer. With an
     /// [`super::provider::Issuer::Any`] provider there is exactly one.
     pub providers: Vec<ProviderId>,
+    /// Where the token is found in a request.
+    pub credentials: Credentials,
     /// All of these must hold.
     pub require: Vec<Requirement>,
     /// The `realm` of challenges, already valid inside a quoted-string.
     pub realm: Box<str>,
+    /// How refusals are told.
+    pub answers: Answers,
 }
 
 /// What happens to a request without a good token.

@@ -4,7 +4,9 @@
 //! pointer until the next one arrives. Nothing in here can hold a bad value, so nothing that reads
 //! it checks again, and nothing in here knows of JSON or of sockets.
 
+pub mod answers;
 pub mod claims_policy;
+pub mod credentials;
 pub mod ids;
 pub mod key_set;
 pub mod limits;

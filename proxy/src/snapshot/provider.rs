@@ -78,4 +78,18 @@ pub struct ClaimHeader {
     pub name: Box<str>,
     /// Where its value comes from.
     pub claim: ClaimPath,
+    /// How the value is written.
+    pub encoding: ClaimEncoding,
+}
+
+/// How a claim is written into a request field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClaimEncoding {
+    /// Scalars as text, arrays of them joined by commas; objects not at all.
+    #[default]
+    Text,
+    /// As compact JSON of visible ASCII.
+    Json,
+    /// As that JSON in base64url without padding.
+    Base64Url,
 }

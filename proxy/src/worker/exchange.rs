@@ -357,6 +357,7 @@ impl<'a> Exchange<'a> {
             head_only: self.facts.is_head,
             close: !keep,
             keep_alive_10: self.facts.version == Version::Http10,
+            grpc: self.facts.grpc,
         };
         let mut out = self.live.heads.take();
         record.answered(reply::refuse(&mut out, failure.reason, None, framing));

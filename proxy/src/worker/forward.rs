@@ -7,8 +7,9 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 
-use crate::auth::{Authorization, STATUS_FIELD};
+use crate::auth::{Authorization, Removal, STATUS_FIELD};
 use crate::http1::{BodyLength, Field, HeadOverflow, HeadWriter, RequestHead, names_alike};
+use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::ids::UpstreamId;
 use crate::snapshot::upstream_set::HostHeader;
 use crate::snapshot::{Forwarding, Listener, Snapshot};
@@ -20,6 +21,8 @@ pub(super) struct Outgoing<'a, 'h, 'b> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) upstream: UpstreamId,
     pub(super) authorization: &'a Authorization,
+    /// What the request was judged by.
+    pub(super) policy: Option<&'a AuthPolicy>,
     pub(super) client: IpAddr,
 }
 
@@ -31,22 +34,31 @@ impl Outgoing<'_, '_, '_> {
     pub(super) fn write(&self, out: &mut [u8]) -> Result<usize, HeadOverflow> {
         let head = self.head;
         let mut writer = HeadWriter::new(out);
-        writer.request_line(head.method, head.target.path(), head.target.query());
+        let removal = self.authorization.removal(self.policy);
+        match head.target.query() {
+            Some(query) if removal.takes_parameters() => {
+                let left = removal.parameters_left(query);
+                writer.request_line_of_parts(head.method, head.target.path(), left);
+            }
+            query => writer.request_line(head.method, head.target.path(), query),
+        }
         let host = match &self.snapshot.upstream(self.upstream).host {
             HostHeader::Keep => head.host,
             HostHeader::Rewrite(host) => host,
         };
         writer.field("Host", host.as_bytes());
-        let strip_token = self.authorization.strips_token();
+        let takes_cookies = removal.takes_cookies();
         for field in head.end_to_end() {
-            if !self.is_withheld(field, strip_token) {
+            if takes_cookies && field.name.eq_ignore_ascii_case("cookie") {
+                writer.field_of_parts(field.name, removal.cookies_left(field.value));
+            } else if !self.is_withheld(field, removal) {
                 writer.field(field.name, field.value);
             }
         }
         self.write_client(&mut writer);
         match self.authorization {
-            Authorization::Verified(token) => writer.raw(&token.header_block),
-            Authorization::Tolerated(refusal) => {
+            Authorization::Verified(token, _) => writer.raw(&token.header_block),
+            Authorization::Tolerated(refusal, _) => {
                 let code = refusal.reason.code();
                 let mut value = [0; 96];
                 let mut rest = &mut value[..];
@@ -76,8 +88,8 @@ impl Outgoing<'_, '_, '_> {
     }
 
     /// Whether a field of the client's stays behind.
-    fn is_withheld(&self, field: &Field<'_>, strip_token: bool) -> bool {
-        (strip_token && field.name.eq_ignore_ascii_case("authorization"))
+    fn is_withheld(&self, field: &Field<'_>, removal: Removal<'_>) -> bool {
+        removal.takes_field(field.name)
             || is_reserved(field.name, self.listener, self.snapshot.forwarding)
     }
 

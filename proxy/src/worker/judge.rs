@@ -8,14 +8,16 @@ use super::access::Record;
 use super::connection::ConnectionState;
 use super::core::{Core, Live, unix_time};
 use super::forward;
+use super::grpc;
 use super::parking::{Attempt, Since, Wait};
 use super::reason::{Gate, Reason};
 use super::reply::{self, Framing};
-use crate::auth::{self, Authorization, Refusal};
+use crate::auth::{self, Authorization, Presented, Refusal};
 use crate::http1::{
     BodyLength, FieldSlots, HeadLimits, Progress, RequestHead, Target, Version, parse_request,
 };
 use crate::snapshot::Listener;
+use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
 use crate::snapshot::limits::Limits;
 use crate::snapshot::route_table::Action;
@@ -65,6 +67,10 @@ pub(super) struct Facts {
     pub(super) expect_continue: bool,
     /// The client asks to switch protocols.
     pub(super) upgrade: bool,
+    /// The media type for answers to a gRPC call.
+    pub(super) grpc: Option<&'static str>,
+    /// The response is for this client alone: its target holds a token.
+    pub(super) private: bool,
 }
 
 /// An answer of the gateway's own, written and ready to send.
@@ -129,7 +135,7 @@ pub(super) fn refuse_unparsed(
     let mut record = Record::new(core, listener, None, Since::now());
     let mut out = live.heads.take();
     let time = record.since().time;
-    let framing = Framing { time, head_only: false, close: true, keep_alive_10: false };
+    let framing = Framing { time, head_only: false, close: true, keep_alive_10: false, grpc: None };
     record.answered(reply::refuse(&mut out, reason, None, framing));
     record.reason = Some(reason);
     Answer { out, record, facts: None, rest: None }
@@ -179,6 +185,8 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             idempotent: head.is_idempotent(),
             expect_continue: head.expect_continue,
             upgrade: head.upgrade.is_some(),
+            grpc: grpc::media_type(head.fields),
+            private: false,
         };
         let record = Record::new(core, listener.0, Some(&head), attempt.since);
         Self { core, live, connection, listener, head, facts, record, may_park: attempt.may_park }
@@ -201,7 +209,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         let authorization = match &route.auth {
             None => Authorization::Anonymous,
             Some(policy) => auth::authorize(
-                self.head.fields,
+                Presented { fields: self.head.fields, query: self.head.target.query() },
                 policy,
                 &live.snapshot.providers,
                 live.snapshot.generation,
@@ -209,7 +217,8 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
                 unix_time(self.record.since().time),
             ),
         };
-        if let Authorization::Refused(refusal) | Authorization::Tolerated(refusal) = &authorization
+        if let Authorization::Refused(refusal) | Authorization::Tolerated(refusal, _) =
+            &authorization
             && self.may_park
             && let Some(wait) =
                 self.core.parking.admit(&live.snapshot, refusal, self.record.since())
@@ -219,11 +228,12 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         if let Authorization::Refused(refusal) = authorization {
             return self.refuse_token(refusal, route_id);
         }
+        self.facts.private = authorization.is_private(route.auth.as_ref());
         match &route.action {
             Action::Respond(response) => {
                 self.note(authorization);
                 let (mut out, framing) = (live.heads.take(), self.framing());
-                if reply::respond(&mut out, response, framing).is_err() {
+                if reply::respond(&mut out, response, self.facts.private, framing).is_err() {
                     return self.refuse(Reason::Gate(Gate::ForwardedHeadTooLarge));
                 }
                 self.record.status = response.status;
@@ -236,7 +246,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
                 let rest = (fitting < body.len()).then_some((route_id, fitting));
                 Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest })
             }
-            Action::Proxy(upstream) => self.forward(*upstream, authorization),
+            Action::Proxy(upstream) => self.forward(*upstream, authorization, route.auth.as_ref()),
         }
     }
 
@@ -252,7 +262,12 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         self.live.snapshot.routes.find(self.listener.0, host, path, method)
     }
 
-    fn forward(mut self, upstream: UpstreamId, authorization: Authorization) -> Verdict {
+    fn forward(
+        mut self,
+        upstream: UpstreamId,
+        authorization: Authorization,
+        policy: Option<&AuthPolicy>,
+    ) -> Verdict {
         let mut out = self.live.heads.take();
         let outgoing = forward::Outgoing {
             head: &self.head,
@@ -260,6 +275,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             snapshot: &self.live.snapshot,
             upstream,
             authorization: &authorization,
+            policy,
             client: self.connection.peer.ip(),
         };
         let Ok(length) = outgoing.write(out.spare_mut()) else {
@@ -276,11 +292,11 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
     fn note(&mut self, authorization: Authorization) {
         match authorization {
             Authorization::Anonymous => {}
-            Authorization::Verified(token) => {
+            Authorization::Verified(token, _) => {
                 self.core.count(self.core.cells.tokens_good);
                 self.record.passed(&token);
             }
-            Authorization::Tolerated(refusal) => {
+            Authorization::Tolerated(refusal, _) => {
                 self.core.count(self.core.cells.tokens_tolerated);
                 self.record.tolerated(refusal);
             }
@@ -321,6 +337,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             head_only: self.facts.is_head,
             close: !self.facts.keep_alive,
             keep_alive_10: self.facts.version == Version::Http10,
+            grpc: self.facts.grpc,
         }
     }
 }

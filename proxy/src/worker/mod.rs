@@ -16,6 +16,7 @@ mod connection;
 mod core;
 mod exchange;
 mod forward;
+mod grpc;
 mod judge;
 mod listener;
 mod mailbox;

@@ -1,14 +1,18 @@
 //! The gateway's own answers: the one place where a reason becomes a status, fields and a body.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::time::SystemTime;
 
 use httpdate::HttpDate;
 
+use super::grpc;
 use super::reason::{Gate, Reason};
 use crate::auth;
 use crate::http1::{HeadOverflow, HeadWriter, reason_phrase};
+use crate::snapshot::answers::NoKeys;
 use crate::snapshot::claims_policy::AuthPolicy;
+use crate::snapshot::credentials::TokenLocation;
 use crate::snapshot::route_table::FixedResponse;
 use crate::uring::Buffer;
 
@@ -26,18 +30,23 @@ pub(super) struct Framing {
     pub(super) close: bool,
     /// The client spoke HTTP/1.0 and wants the connection kept.
     pub(super) keep_alive_10: bool,
+    /// The media type for an answer to a gRPC call.
+    pub(super) grpc: Option<&'static str>,
 }
 
-/// The status for a reason.
-pub(super) fn status(reason: Reason) -> u16 {
+/// The status for a reason, on a route with these token rules.
+fn status(reason: Reason, policy: Option<&AuthPolicy>) -> u16 {
     match reason {
         Reason::Request(error) => error.status(),
         Reason::RequestChunks(_) => 400,
         Reason::Token(reason) => match reason.class() {
-            auth::Class::Missing | auth::Class::InvalidToken => 401,
+            auth::Class::Missing | auth::Class::InvalidToken => unauthorized(policy),
             auth::Class::InvalidRequest => 400,
             auth::Class::InsufficientScope | auth::Class::Denied => 403,
-            auth::Class::NoKeys => 503,
+            auth::Class::NoKeys => match policy.map(|policy| policy.answers.no_keys) {
+                Some(NoKeys::Unauthorized) => unauthorized(policy),
+                Some(NoKeys::Unavailable) | None => 503,
+            },
         },
         Reason::Response(_) | Reason::ResponseChunks(_) => 502,
         Reason::Gate(gate) => match gate {
@@ -59,6 +68,16 @@ pub(super) fn status(reason: Reason) -> u16 {
     }
 }
 
+/// A route that looks for its token in `Proxy-Authorization` before all else speaks as a proxy.
+fn unauthorized(policy: Option<&AuthPolicy>) -> u16 {
+    if policy.is_some_and(is_proxy) { 407 } else { 401 }
+}
+
+fn is_proxy(policy: &AuthPolicy) -> bool {
+    let first = policy.credentials.locations.first();
+    matches!(first, Some(TokenLocation::Header { name, .. }) if &**name == "proxy-authorization")
+}
+
 /// What an answer of the gateway's own came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Written {
@@ -74,21 +93,29 @@ pub(super) fn refuse(
     challenge: Option<(&auth::Refusal, &AuthPolicy)>,
     framing: Framing,
 ) -> Written {
-    let status = status(reason);
-    let body = body(reason, status);
+    let policy = challenge.map(|(_, policy)| policy);
+    let status = status(reason, policy);
+    let told = told(reason, status, policy);
+    let body = if framing.grpc.is_some() { String::new() } else { told.body(status) };
     let length = body.len();
     let mut writer = HeadWriter::new(out.spare_mut());
-    writer.status_line(status, reason_phrase(status));
-    writer.field("Content-Type", b"application/json");
+    let sent_status = if framing.grpc.is_some() { 200 } else { status };
+    writer.status_line(sent_status, reason_phrase(sent_status));
+    writer.field("Content-Type", framing.grpc.unwrap_or("application/json").as_bytes());
     writer.field("Cache-Control", b"no-store");
+    if framing.grpc.is_some() {
+        writer.number_field("grpc-status", grpc::code(status));
+        writer.field("grpc-message", told.description.unwrap_or(&told.error).as_bytes());
+    }
     if let Some((refusal, policy)) = challenge {
         let mut value = Vec::new();
         auth::write_challenge(refusal, policy, &mut value);
         if !value.is_empty() {
-            writer.field("WWW-Authenticate", &value);
+            let name = if is_proxy(policy) { "Proxy-Authenticate" } else { "WWW-Authenticate" };
+            writer.field(name, &value);
         }
     }
-    if status == 405 {
+    if sent_status == 405 {
         // RFC 9110 section 15.5.6 asks for the field; which methods pass is up to the routes.
         writer.field("Allow", b"");
     }
@@ -99,7 +126,7 @@ pub(super) fn refuse(
     if let Ok(head) = finish(writer, Some(length), framing) {
         out.commit(head);
         if out.append(body.as_bytes()) {
-            return Written { status, body_bytes: body.len() };
+            return Written { status: sent_status, body_bytes: body.len() };
         }
     }
     out.clear();
@@ -118,12 +145,16 @@ const BARE_500: &[u8] =
 pub(super) fn respond(
     out: &mut Buffer,
     response: &FixedResponse,
+    private: bool,
     framing: Framing,
 ) -> Result<(), HeadOverflow> {
     let mut writer = HeadWriter::new(out.spare_mut());
     writer.status_line(response.status, reason_phrase(response.status));
     for (name, value) in &response.fields {
         writer.field(name, value.as_bytes());
+    }
+    if private {
+        writer.field("Cache-Control", b"private");
     }
     // RFC 9110 section 8.6: none on a 204.
     let length = (response.status != 204).then_some(response.body.len());
@@ -158,29 +189,41 @@ fn finish(
     writer.end()
 }
 
-/// A small JSON object: the status and a word for programs, for tokens the phrase of RFC 6750.
-/// It tells nothing that the log should keep to itself.
-fn body(reason: Reason, status: u16) -> String {
-    let phrase = reason_phrase(status);
-    match reason {
-        Reason::Token(reason) => {
-            let error = match reason.class() {
-                auth::Class::Missing => "unauthorized",
-                auth::Class::InvalidRequest => "invalid_request",
-                auth::Class::InvalidToken => "invalid_token",
-                auth::Class::InsufficientScope => "insufficient_scope",
-                auth::Class::Denied => "access_denied",
-                auth::Class::NoKeys => "temporarily_unavailable",
-            };
-            let description = reason.description();
-            format!(
+/// What a client is told of a reason: a word for programs and, of a token, the phrase of RFC 6750.
+/// It tells nothing that the log should keep to itself, and holds nothing that needs escaping.
+struct Told {
+    error: Cow<'static, str>,
+    description: Option<&'static str>,
+}
+
+fn told(reason: Reason, status: u16, policy: Option<&AuthPolicy>) -> Told {
+    let Reason::Token(reason) = reason else {
+        let error = reason_phrase(status).to_ascii_lowercase().replace([' ', '-'], "_");
+        return Told { error: error.into(), description: None };
+    };
+    let error = match reason.class() {
+        auth::Class::Missing => "unauthorized",
+        auth::Class::InvalidRequest => "invalid_request",
+        auth::Class::InvalidToken => "invalid_token",
+        auth::Class::InsufficientScope => "insufficient_scope",
+        auth::Class::Denied => "access_denied",
+        auth::Class::NoKeys => "temporarily_unavailable",
+    };
+    let stripped = policy.is_some_and(|policy| policy.answers.strip_details);
+    let description = (!stripped).then(|| reason.description());
+    Told { error: error.into(), description }
+}
+
+impl Told {
+    /// A small JSON object.
+    fn body(&self, status: u16) -> String {
+        let error = &self.error;
+        match self.description {
+            Some(description) => format!(
                 "{{\"status\":{status},\"error\":\"{error}\",\
                  \"error_description\":\"{description}\"}}\n"
-            )
-        }
-        _ => {
-            let error = phrase.to_ascii_lowercase().replace([' ', '-'], "_");
-            format!("{{\"status\":{status},\"error\":\"{error}\"}}\n")
+            ),
+            None => format!("{{\"status\":{status},\"error\":\"{error}\"}}\n"),
         }
     }
 }

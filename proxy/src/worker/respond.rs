@@ -37,6 +37,10 @@ pub(super) fn write_final(
         BodyLength::Chunked | BodyLength::UntilClose => (Sink::Chunked, keep_client),
     };
     let mut writer = start(out, head);
+    if facts.private {
+        // Beside what the upstream says: of two directives the stricter counts (RFC 9111 section 4.2.1).
+        writer.field("Cache-Control", b"private");
+    }
     match (head.body, sink) {
         (BodyLength::Length(length), _) => {
             writer.number_field("Content-Length", length);

@@ -6,14 +6,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use ringgate::auth::{Authorization, TokenCache, UnixTime, authorize};
+use ringgate::auth::{Authorization, Presented, TokenCache, UnixTime, authorize};
 use ringgate::cli::token::SigningKey;
 use ringgate::control::jwks::parse::parse_set;
 use ringgate::http1::Field;
+use ringgate::snapshot::answers::Answers;
 use ringgate::snapshot::claims_policy::{AuthPolicy, ClaimPath, Mode};
+use ringgate::snapshot::credentials::Credentials;
 use ringgate::snapshot::ids::{Generation, ProviderId};
 use ringgate::snapshot::key_set::{Algorithm, KeySet};
-use ringgate::snapshot::provider::{Audiences, ClaimHeader, Issuer, Provider, TokenChecks};
+use ringgate::snapshot::provider::{
+    Audiences, ClaimEncoding, ClaimHeader, Issuer, Provider, TokenChecks,
+};
 use serde_json::{Value, json};
 
 const NOW: i64 = 1_700_000_000;
@@ -30,14 +34,22 @@ fuzz_target!(|payload: &[u8]| {
     let policy = AuthPolicy {
         mode: Mode::Strict,
         providers: ProviderId::new(0).into_iter().collect(),
+        credentials: Credentials::default(),
         require: Vec::new(),
         realm: "r".into(),
+        answers: Answers::default(),
     };
     let mut cache = TokenCache::new(1);
     let providers = [provider(set)];
-    let verdict =
-        authorize(&fields, &policy, &providers, Generation(1), &mut cache, UnixTime(NOW));
-    let Authorization::Verified(token) = verdict else { return };
+    let verdict = authorize(
+        Presented { fields: &fields, query: None },
+        &policy,
+        &providers,
+        Generation(1),
+        &mut cache,
+        UnixTime(NOW),
+    );
+    let Authorization::Verified(token, _) = verdict else { return };
     let claims: Value = serde_json::from_slice(payload).expect("accepted what is no JSON");
     assert_eq!(claims["iss"], "i");
     assert!(claims["exp"].as_f64().is_some_and(|exp| exp > NOW as f64));
@@ -56,6 +68,7 @@ fn provider(keys: &Arc<KeySet>) -> Provider {
             literal: claim.into(),
             segments: claim.split('.').map(Into::into).collect(),
         },
+        encoding: ClaimEncoding::Text,
     };
     Provider {
         name: "p".into(),

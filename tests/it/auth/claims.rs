@@ -264,3 +264,20 @@ fn a_trailer_cannot_pass_for_a_claim() {
     assert_eq!(request.field("x-user"), Some("alice"));
     assert_eq!(request.trailers, [("X-Sum".to_owned(), "2".to_owned())]);
 }
+
+#[test]
+fn c15_claims_become_json_or_base64url_where_asked() {
+    let guarded = Guarded::with(|config| {
+        config
+            .set("jwt.providers.tests.claim_headers", json!({ "x-a": "a", "x-b": "a", "x-c": "a" }))
+            .set(
+                "jwt.providers.tests.claim_encodings",
+                json!({ "x-a": "json", "X-B": "base64url", "x-c": "text" }),
+            )
+    });
+    assert_eq!(guarded.status(Token::new().claim("a", json!({ "b": "é" }))), 200);
+    let request = guarded.upstream.request();
+    assert_eq!(request.field("x-a"), Some(r#"{"b":"\u00e9"}"#));
+    assert_eq!(request.field("x-b"), Some("eyJiIjoiXHUwMGU5In0"));
+    assert_eq!(request.field("x-c"), None, "an object is no text");
+}

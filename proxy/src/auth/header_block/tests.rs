@@ -8,10 +8,14 @@ use crate::snapshot::claims_policy::ClaimPath;
 
 /// The value of the field made from this claim, or none where there is no field.
 fn value(claim: &str) -> Option<String> {
+    encoded(claim, ClaimEncoding::Text)
+}
+
+fn encoded(claim: &str, encoding: ClaimEncoding) -> Option<String> {
     let text = format!("{{\"c\":{claim}}}");
     let claims = Claims::parse(text.into_bytes(), &mut Untraced).unwrap();
     let path = ClaimPath::Name { literal: "c".into(), segments: Vec::new() };
-    let headers = [ClaimHeader { name: "x-c".into(), claim: path }];
+    let headers = [ClaimHeader { name: "x-c".into(), claim: path, encoding }];
     let block = String::from_utf8(build(&headers, &claims).unwrap().into_vec()).unwrap();
     if block.is_empty() {
         return None;
@@ -50,6 +54,41 @@ fn c15_arrays_of_scalars_are_joined() {
 fn c15_what_is_missing_or_no_scalar_gives_no_field() {
     assert_eq!(value("null"), None);
     assert_eq!(value("{}"), None);
+}
+
+#[test]
+fn c15_json_tells_every_claim_in_visible_ascii() {
+    let json = |claim: &str| encoded(claim, ClaimEncoding::Json);
+    for (claim, written) in [
+        (r#"{ "a" : [1.50, {"b":null}], "c": "x" }"#, r#"{"a":[1.50,{"b":null}],"c":"x"}"#),
+        (r#""a\r\n\u0000\"\\é\ud83d\ude00""#, r#""a\u000d\u000a\u0000\"\\\u00e9\ud83d\ude00""#),
+        ("9007199254740993", "9007199254740993"),
+        (r#"" a ""#, r#"" a ""#),
+        ("[]", "[]"),
+    ] {
+        assert_eq!(json(claim).as_deref(), Some(written));
+        let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(parsed(claim), parsed(written));
+    }
+    assert_eq!(json("null"), None);
+}
+
+#[test]
+fn c15_base64url_holds_that_json() {
+    let base64 = |claim: &str| encoded(claim, ClaimEncoding::Base64Url);
+    assert_eq!(base64(r#"{"a": "?>"}"#).as_deref(), Some("eyJhIjoiPz4ifQ"));
+    assert_eq!(base64("null"), None);
+}
+
+#[test]
+fn c15_all_fields_together_are_capped() {
+    for encoding in [ClaimEncoding::Text, ClaimEncoding::Json, ClaimEncoding::Base64Url] {
+        let text = format!("{{\"c\":\"{}\"}}", "x".repeat(BLOCK_BYTES_MAX));
+        let claims = Claims::parse(text.into_bytes(), &mut Untraced).unwrap();
+        let claim = ClaimPath::Name { literal: "c".into(), segments: Vec::new() };
+        let header = ClaimHeader { name: "x-c".into(), claim, encoding };
+        assert_eq!(build(&[header], &claims), Err(Reason::ClaimHeaders));
+    }
 }
 
 proptest! {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::snapshot::claims_policy::Scalar;
-use crate::snapshot::provider::ClaimHeader;
+use crate::snapshot::provider::{ClaimEncoding, ClaimHeader};
 
 fn refuses(members: Value) -> Option<Reason> {
     Gateway::new().refuses_claims(&with(claims(), members))
@@ -190,9 +190,9 @@ fn c15_claim_headers_come_with_the_token() {
     let mut gateway = Gateway::new();
     let name = |name: &str| ClaimPath::Name { literal: name.into(), segments: Vec::new() };
     gateway.providers[0].claim_headers = vec![
-        ClaimHeader { name: "x-user".into(), claim: name("sub") },
-        ClaimHeader { name: "x-none".into(), claim: name("none") },
-        ClaimHeader { name: "x-big".into(), claim: name("big") },
+        ClaimHeader { name: "x-user".into(), claim: name("sub"), encoding: ClaimEncoding::Text },
+        ClaimHeader { name: "x-none".into(), claim: name("none"), encoding: ClaimEncoding::Text },
+        ClaimHeader { name: "x-big".into(), claim: name("big"), encoding: ClaimEncoding::Text },
     ];
     let token = Key(1).sign_text(
         header().to_string(),
@@ -204,8 +204,14 @@ fn c15_claim_headers_come_with_the_token() {
         "x-user: a%0D%0Ax: y\r\nx-big: 9007199254740993\r\n"
     );
     let long = with(claims(), json!({ "sub": "s".repeat(5000), "big": "b".repeat(500) }));
-    gateway.providers[0].claim_headers =
-        vec![ClaimHeader { name: "x-user".into(), claim: name("sub") }; 2];
+    gateway.providers[0].claim_headers = vec![
+        ClaimHeader {
+            name: "x-user".into(),
+            claim: name("sub"),
+            encoding: ClaimEncoding::Text
+        };
+        2
+    ];
     gateway.providers[0].token_bytes_max = 16_384;
     assert_eq!(gateway.refuses_claims(&long), Some(Reason::ClaimHeaders));
 }

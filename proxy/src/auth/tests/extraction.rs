@@ -9,6 +9,10 @@ fn verdict(mode: Mode, value: Option<&str>) -> Authorization {
     gateway.authorize(field.as_slice())
 }
 
+fn strips_token(authorization: &Authorization) -> bool {
+    authorization.removal(Some(&Gateway::new().policy)).takes_field("Authorization")
+}
+
 #[test]
 fn e1_no_token_passes_unless_strict() {
     let strict = verdict(Mode::Strict, None);
@@ -26,7 +30,7 @@ fn e3_another_scheme_is_no_token_and_stays_untouched() {
     for mode in [Mode::Optional, Mode::Permissive] {
         let passed = verdict(mode, basic);
         assert!(matches!(passed, Authorization::Anonymous));
-        assert!(!passed.strips_token());
+        assert!(!strips_token(&passed));
     }
 }
 
@@ -66,19 +70,19 @@ fn e10_a_token_over_the_limit_is_refused_before_decoding() {
 #[test]
 fn e11_a_good_token_is_stripped_unless_forwarded() {
     let value = format!("Bearer {}", Key(1).sign(&header(), &claims()));
-    assert!(verdict(Mode::Strict, Some(&value)).strips_token());
+    assert!(strips_token(&verdict(Mode::Strict, Some(&value))));
     let mut gateway = Gateway::new();
     gateway.providers[0].forward_token = true;
     let field = Field { name: "Authorization", value: value.as_bytes() };
-    assert!(!gateway.authorize(&[field]).strips_token());
+    assert!(!strips_token(&gateway.authorize(&[field])));
 }
 
 #[test]
 fn c19_a_permissive_route_strips_a_bad_token_and_says_why() {
     let value = format!("Bearer {}", Key(2).sign(&header(), &claims()));
     let tolerated = verdict(Mode::Permissive, Some(&value));
-    assert!(tolerated.strips_token());
-    let Authorization::Tolerated(refusal) = tolerated else { panic!("{tolerated:?}") };
+    assert!(strips_token(&tolerated));
+    let Authorization::Tolerated(refusal, _) = tolerated else { panic!("{tolerated:?}") };
     assert_eq!(refusal.reason, Reason::Signature);
     assert_eq!(refusal.provider, ProviderId::new(0));
     assert_eq!(refusal.kid.as_deref(), Some("k1"));

@@ -5,11 +5,13 @@
 //! its name still counts as defined.
 
 mod claims;
+mod credentials;
 mod key_sources;
 mod limits;
 mod listeners;
 mod policy;
 mod providers;
+mod resources;
 mod routes;
 mod upstreams;
 
@@ -36,7 +38,7 @@ pub(super) fn convert(value: &Value, text: &str, file: &Path) -> Result<Config, 
     let admin = listeners::admin(&mut reader, &listeners);
     let providers = providers::providers(&mut reader);
     let upstreams = upstreams::upstreams(&mut reader);
-    let routes = routes::routes(&mut reader, &providers);
+    let (routes, added) = routes::routes(&mut reader, &providers);
     let workers = match reader.section::<raw::Workers>("workers") {
         raw::Workers::Auto => Workers::Auto,
         raw::Workers::Count(count) => Workers::Count(count),
@@ -54,7 +56,7 @@ pub(super) fn convert(value: &Value, text: &str, file: &Path) -> Result<Config, 
     ];
     let warnings = reader.finish()?;
     // A route left out without a word would hand its requests to a broader one.
-    let converted = [providers.len(), upstreams.len(), listeners.len(), routes.len()];
+    let converted = [providers.len(), upstreams.len(), listeners.len(), routes.len() - added];
     assert_eq!(converted, typed, "what is left out is among the problems");
     Ok(Config {
         workers,

@@ -9,6 +9,7 @@ use super::error::Problems;
 use crate::control::jwks::transport::Transport;
 use crate::snapshot::Forwarding;
 use crate::snapshot::claims_policy::AuthPolicy;
+use crate::snapshot::credentials::TokenLocation;
 use crate::snapshot::key_set::{Algorithm, KeySet};
 use crate::snapshot::limits::{Limits, Timeouts};
 use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer, TokenChecks};
@@ -82,6 +83,8 @@ pub struct ProviderConfig {
     pub token_bytes_max: usize,
     /// Keep the token in the forwarded request.
     pub forward_token: bool,
+    /// Where its tokens are, unless a route says otherwise.
+    pub locations: Vec<TokenLocation>,
     /// Request fields set from claims.
     pub claim_headers: Vec<ClaimHeader>,
     /// Checks that are off unless asked for.

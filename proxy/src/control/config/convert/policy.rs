@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 
 use super::claims::requirement;
-use super::{JsonPath, Reader, providers};
-use crate::control::config::raw::jwt::{Claim, default_realm};
+use super::credentials::locations;
+use super::resources::{ProtectedResource, resources};
+use super::{JsonPath, Reader, providers, resources};
+use crate::control::config::raw::jwt::{Claim, OnNoKeys, default_realm};
 use crate::control::config::raw::routes::{Mode as RawMode, Require, RouteJwt};
 use crate::control::config::settings::ProviderConfig;
+use crate::snapshot::answers::{Answers, NoKeys};
 use crate::snapshot::claims_policy::{AuthPolicy, Mode, Requirement};
+use crate::snapshot::credentials::{Credentials, TokenLocation};
 use crate::snapshot::ids::ProviderId;
 use crate::snapshot::provider::Issuer;
 
@@ -19,6 +23,9 @@ pub(super) struct Issuers<'a> {
     configs: &'a [ProviderConfig],
     delimiters: HashMap<String, String>,
     realm: Box<str>,
+    answers: Answers,
+    resource_names: Vec<String>,
+    pub(super) resources: Vec<ProtectedResource>,
 }
 
 impl<'a> Issuers<'a> {
@@ -28,7 +35,19 @@ impl<'a> Issuers<'a> {
             configs,
             delimiters: delimiters(reader),
             realm: realm(reader),
+            answers: answers(reader),
+            resource_names: reader.names(&resources::path()),
+            resources: resources(reader),
         }
+    }
+}
+
+impl Issuers<'_> {
+    /// Where the metadata of the resource at this position is; none where the resource is bad.
+    fn metadata_url(&self, position: usize) -> Option<Box<str>> {
+        let name = self.resource_names.get(position)?;
+        let resource = self.resources.iter().find(|resource| resource.is_called(name));
+        resource.map(|resource| resource.url.clone())
     }
 }
 
@@ -39,7 +58,7 @@ pub(super) fn policy(
     path: &JsonPath,
     raw: RouteJwt,
 ) -> Option<AuthPolicy> {
-    let RouteJwt { mode, providers, require } = raw;
+    let RouteJwt { mode, providers, from, all_must_verify, resource, require } = raw;
     let list = path.join("providers");
     let mut ids = Vec::with_capacity(providers.len());
     for (index, name) in providers.iter().enumerate() {
@@ -57,6 +76,8 @@ pub(super) fn policy(
         ids.extend(id);
     }
     same_issuer_once(reader, issuers, &list, &providers);
+    let own = locations(reader, &path.join("from"), from.as_deref());
+    let locations = own.or_else(|| common_locations(reader, issuers, &list, &providers));
     let require = requirements(reader, issuers, path, &providers, require);
     // Every problem is in the list by now; a policy with a part left out must not get further.
     let require = require.into_iter().collect::<Option<Vec<_>>>()?;
@@ -66,7 +87,32 @@ pub(super) fn policy(
         RawMode::Permissive => Mode::Permissive,
     };
     let whole = ids.len() == providers.len();
-    whole.then(|| AuthPolicy { mode, providers: ids, require, realm: issuers.realm.clone() })
+    let credentials = Credentials { locations: locations?, all_must_verify };
+    let (realm, mut answers) = (issuers.realm.clone(), issuers.answers.clone());
+    if let Some(name) = resource {
+        let section = ("jwt.resources", "resource");
+        let found = reader.refer(section, &issuers.resource_names, &name, &path.join("resource"));
+        answers.resource_metadata = issuers.metadata_url(found?);
+    }
+    whole.then_some(AuthPolicy { mode, providers: ids, credentials, require, realm, answers })
+}
+
+/// Where all providers of a route say that their tokens are.
+fn common_locations(
+    reader: &mut Reader<'_>,
+    issuers: &Issuers<'_>,
+    list: &JsonPath,
+    providers: &[String],
+) -> Option<Vec<TokenLocation>> {
+    let config = |name: &String| issuers.configs.iter().find(|config| *config.name == **name);
+    let mut configs = providers.iter().filter_map(config);
+    let common = &configs.next()?.locations;
+    if configs.any(|other| other.locations != *common) {
+        // A token must not be believed at a place that its provider does not name.
+        let what = "differ in from; allowed: the same in each, or from beside providers";
+        reader.problem(list, what);
+    }
+    Some(common.clone())
 }
 
 /// Two providers of one route with the same issuer: the second would never be asked.
@@ -140,6 +186,16 @@ fn delimiters(reader: &mut Reader<'_>) -> HashMap<String, String> {
         (name, delimiter)
     };
     names.into_iter().map(delimiter).collect()
+}
+
+fn answers(reader: &mut Reader<'_>) -> Answers {
+    let path = JsonPath::from(["jwt"]);
+    let strip_details = reader.read(&path.join("strip_failure_details")).unwrap_or_default();
+    let no_keys = match reader.read(&path.join("on_no_keys")).unwrap_or_default() {
+        OnNoKeys::Unavailable => NoKeys::Unavailable,
+        OnNoKeys::Unauthorized => NoKeys::Unauthorized,
+    };
+    Answers { strip_details, no_keys, resource_metadata: None }
 }
 
 fn realm(reader: &mut Reader<'_>) -> Box<str> {

@@ -3,16 +3,20 @@
 use std::time::Duration;
 
 use super::claims::claim;
+use super::credentials::locations;
 use super::key_sources::sources;
 use super::limits::bytes;
 use super::{JsonPath, Reader};
 use crate::auth::STATUS_FIELD;
 use crate::control::config::quantity::{Size, Span};
-use crate::control::config::raw::jwt::{Audiences as RawAudiences, MaxStale, Profile, Provider};
+use crate::control::config::raw::jwt::{
+    Audiences as RawAudiences, Encoding, MaxStale, Profile, Provider,
+};
 use crate::control::config::settings::ProviderConfig;
+use crate::snapshot::credentials::Credentials;
 use crate::snapshot::ids::ProviderId;
 use crate::snapshot::key_set::Algorithm;
-use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer, TokenChecks};
+use crate::snapshot::provider::{Audiences, ClaimEncoding, ClaimHeader, Issuer, TokenChecks};
 
 /// Clocks that differ by more are wrong.
 const LEEWAY_MAX: Span = Span(Duration::from_secs(300));
@@ -24,6 +28,23 @@ const TOKEN_BYTES_MAX: Size = Size(16 * 1024);
 const AGE_MAX: Span = Span(Duration::from_secs(10 * YEAR_SECONDS));
 /// As humantime counts them.
 const YEAR_SECONDS: u64 = 31_557_600;
+/// Request fields that frame the message, belong to one connection, decide the route, or have a
+/// grammar of their own: no token is in them.
+pub(super) const FRAMING_HEADERS: [&str; 13] = [
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 /// Request fields that a claim must not set: they frame the message, belong to one connection,
 /// carry the token, decide the route, or are written by the gateway itself.
 const RESERVED_HEADERS: [&str; 19] = [
@@ -86,6 +107,7 @@ fn provider(
     let checks = checks(reader, path, &raw);
     let max_stale = max_stale(reader, path, raw.max_stale);
     let sources = sources(reader, &path.join("jwks"), &raw.jwks);
+    let locations = locations(reader, &path.join("from"), raw.from.as_deref());
     Some(ProviderConfig {
         name: name.into(),
         issuer: if raw.issuer == "any" { Issuer::Any } else { Issuer::Exact(raw.issuer.into()) },
@@ -98,6 +120,7 @@ fn provider(
         require_exp: raw.require_exp,
         token_bytes_max: bytes(raw.max_token_bytes),
         forward_token: raw.forward,
+        locations: locations.unwrap_or_else(|| Credentials::default().locations),
         claim_headers,
         checks,
         sources: sources?,
@@ -148,7 +171,20 @@ fn claim_headers(reader: &mut Reader<'_>, path: &JsonPath, raw: &Provider) -> Ve
             reader.problem(&path, "is set twice, in different case; allowed: once");
         }
         if let Some(claim) = claim(reader, source, &raw.nested_claim_delimiter, &path) {
-            headers.push(ClaimHeader { name: name.into(), claim });
+            let same = |(given, _): &(&String, _)| given.eq_ignore_ascii_case(typed);
+            let encoding = raw.claim_encodings.iter().find(same).map(|(_, encoding)| *encoding);
+            let encoding = match encoding {
+                None | Some(Encoding::Text) => ClaimEncoding::Text,
+                Some(Encoding::Json) => ClaimEncoding::Json,
+                Some(Encoding::Base64Url) => ClaimEncoding::Base64Url,
+            };
+            headers.push(ClaimHeader { name: name.into(), claim, encoding });
+        }
+    }
+    for name in raw.claim_encodings.keys() {
+        if !headers.iter().any(|header| header.name.eq_ignore_ascii_case(name)) {
+            let what = "is not among claim_headers; allowed: the names there";
+            reader.problem(&path.join("claim_encodings").join(name.as_str()), what);
         }
     }
     headers

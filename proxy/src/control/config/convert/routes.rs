@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::policy::{Issuers, policy};
-use super::{JsonPath, Reader, listeners, providers, upstreams};
+use super::resources::metadata_routes;
+use super::{JsonPath, Reader, listeners, providers, resources, upstreams};
 use crate::control::config::raw::routes::{Match, Redirect, Respond, Route};
 use crate::control::config::settings::{ProviderConfig, RouteConfig};
 use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
@@ -16,7 +17,11 @@ struct Defined {
     upstreams: Vec<String>,
 }
 
-pub(super) fn routes(reader: &mut Reader<'_>, configs: &[ProviderConfig]) -> Vec<RouteConfig> {
+/// The routes, and how many of them, at the end, the file does not list.
+pub(super) fn routes(
+    reader: &mut Reader<'_>,
+    configs: &[ProviderConfig],
+) -> (Vec<RouteConfig>, usize) {
     let defined = Defined {
         listeners: listeners::names(reader),
         upstreams: reader.names(&upstreams::path()),
@@ -38,11 +43,15 @@ pub(super) fn routes(reader: &mut Reader<'_>, configs: &[ProviderConfig]) -> Vec
     if routes.len() > RouteId::MAX {
         reader.problem(&list, format!("more routes than {}", RouteId::MAX));
     }
+    let metadata = metadata_routes(&issuers.resources, &routes, configs);
+    let added = metadata.len();
+    routes.extend(metadata);
     refuse_ties(reader, &routes);
     warn_of_silent_listeners(reader, &defined.listeners, &routes);
     warn_of_unused(reader, "jwt.providers", &providers::path());
+    warn_of_unused(reader, "jwt.resources", &resources::path());
     warn_of_unused(reader, "upstreams", &upstreams::path());
-    routes.into_iter().map(|(_, route)| route).collect()
+    (routes.into_iter().map(|(_, route)| route).collect(), added)
 }
 
 fn refuse_ties(reader: &mut Reader<'_>, routes: &[(JsonPath, RouteConfig)]) {

@@ -11,6 +11,25 @@ use serde_json::Value;
 use crate::control::config::quantity::{DURATION_FORMAT, Size, Span};
 use crate::snapshot::key_set::Algorithm;
 
+/// Gives a type that JSON spells in several ways its schema, in place.
+macro_rules! inline_schema {
+    ($type:ident, $schema:tt) => {
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
 /// Whose tokens are believed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -20,9 +39,60 @@ pub(in crate::control::config) struct Jwt {
     #[serde(default = "default_realm")]
     #[schemars(length(min = 1))]
     realm: String,
+    /// Leave out of refusals what is wrong with the token; logs and metrics still say it.
+    #[serde(default)]
+    strip_failure_details: bool,
+    /// The status for a token whose issuer's keys were never loaded.
+    #[serde(default)]
+    on_no_keys: OnNoKeys,
     /// Issuers of tokens, by the name that routes give them.
     #[serde(default)]
     providers: BTreeMap<String, Provider>,
+    /// Groups of routes that clients know as one protected resource (RFC 9728), by name. The
+    /// metadata of each is served at /.well-known/oauth-protected-resource, followed by its path.
+    #[serde(default)]
+    resources: BTreeMap<String, Resource>,
+}
+
+/// A protected resource and what its metadata says.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::control::config) struct Resource {
+    /// Its identifier: the https URL that clients call, without query and fragment.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) resource: String,
+    /// Whom clients ask for tokens. Absent: the issuers of the providers of its routes.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) authorization_servers: Option<Vec<String>>,
+    /// The scopes that clients may ask for.
+    #[serde(default)]
+    pub(in crate::control::config) scopes_supported: Vec<String>,
+}
+
+/// 503 or 401.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::control::config) enum OnNoKeys {
+    #[default]
+    Unavailable,
+    Unauthorized,
+}
+
+inline_schema!(OnNoKeys, { "anyOf": [{ "const": 503 }, { "const": 401 }] });
+
+impl<'de> Deserialize<'de> for OnNoKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let unauthorized = Value::deserialize(deserializer)? == 401;
+        Ok(if unauthorized { Self::Unauthorized } else { Self::Unavailable })
+    }
+}
+
+impl Serialize for OnNoKeys {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u16(match self {
+            Self::Unavailable => 503,
+            Self::Unauthorized => 401,
+        })
+    }
 }
 
 pub(in crate::control::config) fn default_realm() -> String {
@@ -41,6 +111,9 @@ pub(in crate::control::config) struct Provider {
     /// Where its keys come from: one place, or several in order. The keys are those of the first
     /// place that has some.
     pub(in crate::control::config) jwks: Places,
+    /// Where its tokens are in a request. Absent: in Authorization behind Bearer. A route may say otherwise.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) from: Option<Vec<Location>>,
     /// The signature algorithms that its tokens may use.
     #[serde(default = "default_algorithms")]
     #[schemars(length(min = 1))]
@@ -61,6 +134,10 @@ pub(in crate::control::config) struct Provider {
     /// names is removed on every route of the listener.
     #[serde(default)]
     pub(in crate::control::config) claim_headers: BTreeMap<String, Claim>,
+    /// How the claim is written, by the names of claim_headers: text (the default) writes scalars
+    /// and lists of them, json any claim, base64url that JSON in base64url.
+    #[serde(default)]
+    pub(in crate::control::config) claim_encodings: BTreeMap<String, Encoding>,
     /// What separates the names of nested claims, usually a dot. Empty: names are of top-level claims.
     #[serde(default)]
     pub(in crate::control::config) nested_claim_delimiter: String,
@@ -84,6 +161,34 @@ pub(in crate::control::config) struct Provider {
     /// 503; 1s to 10years, or `forever`.
     #[serde(default)]
     pub(in crate::control::config) max_stale: MaxStale,
+}
+
+/// A place of a token in a request: exactly one of header, cookie and query.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::control::config) struct Location {
+    /// The header of this name.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) header: Option<String>,
+    /// With header: the word before the token. Absent: Bearer in Authorization and
+    /// Proxy-Authorization, elsewhere none.
+    pub(in crate::control::config) prefix: Option<String>,
+    /// The cookie of this name.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) cookie: Option<String>,
+    /// The query parameter of this name. Targets stand in histories and in logs of others: prefer a header.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) query: Option<String>,
+}
+
+/// How a claim is written into a request header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(in crate::control::config) enum Encoding {
+    Text,
+    Json,
+    Base64Url,
 }
 
 /// A profile of tokens.
@@ -190,25 +295,6 @@ impl From<AlgorithmName> for Algorithm {
             AlgorithmName::EdDsa | AlgorithmName::Ed25519 => Self::EdDsa,
         }
     }
-}
-
-/// Gives a type that JSON spells in several ways its schema, in place.
-macro_rules! inline_schema {
-    ($type:ident, $schema:tt) => {
-        impl JsonSchema for $type {
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($type).into()
-            }
-
-            fn inline_schema() -> bool {
-                true
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($schema)
-            }
-        }
-    };
 }
 
 /// `any`, or a list of which a token must have one.

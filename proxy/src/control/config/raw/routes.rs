@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::jwt::{Claim, Scalar};
+use super::jwt::{Claim, Location, Scalar};
 
 /// Which requests go where, and what is asked of them.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -61,6 +61,15 @@ pub(in crate::control::config) struct RouteJwt {
     /// Names of the providers whose tokens are accepted.
     #[schemars(length(min = 1))]
     pub(in crate::control::config) providers: Vec<String>,
+    /// Where the token is in a request. Absent: where the providers say.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) from: Option<Vec<Location>>,
+    /// Verify all tokens where there are several in different places, and take the first. Absent or
+    /// false: such a request is refused.
+    #[serde(default)]
+    pub(in crate::control::config) all_must_verify: bool,
+    /// The protected resource that the route is a part of: refusals say where its metadata is.
+    pub(in crate::control::config) resource: Option<String>,
     /// Rules for claims; all must hold.
     #[serde(default)]
     pub(in crate::control::config) require: Vec<Require>,
