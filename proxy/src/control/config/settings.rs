@@ -104,6 +104,8 @@ pub enum JwksSource {
     Url {
         /// `https`, or `http` where that is allowed.
         url: Box<str>,
+        /// Whether that is the issuer, whose metadata names the key set.
+        discover: bool,
         /// How often to fetch, whatever the response's caching fields say.
         refresh_interval: Option<Duration>,
         /// How it is reached.

@@ -2,6 +2,7 @@
 
 pub mod address_guard;
 mod age;
+pub mod discovery;
 pub mod fetch;
 mod fingerprint;
 pub mod freshness;

@@ -142,7 +142,7 @@ impl Source {
         self.confirmed_at(now);
         let life = match self.location {
             Location::File(_) => FILE_INTERVAL,
-            Location::Url(_) => self.refresh_interval.unwrap_or(life),
+            Location::Url(_) | Location::Issuer(_) => self.refresh_interval.unwrap_or(life),
         };
         let life = self.life_max.map_or(life, |most| life.min(most));
         self.schedule.succeeded(now, life, draw);

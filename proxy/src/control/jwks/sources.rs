@@ -1,7 +1,7 @@
 //! Every source of keys: fetched when due, one fetch in flight each, last good kept.
 //!
 //! ```text
-//! start_due --thread--> fetch_from_url --Event::Fetched--> fetched --+
+//! start_due --thread--> fetch_on_thread --Event::Fetched--> fetched --+
 //! start_due (files: read here, they are local) ----------------------+--> keys change or stay
 //! ```
 
@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::age::Age;
+use super::discovery;
 use super::fetch::{self, FetchError, Fetched, Validators};
 use super::location::Location;
 use super::schedule::Draw;
-use super::source::{Source, kids};
+use super::source::{FILE_INTERVAL, Source, kids};
 use super::transport::Transport;
 use crate::control::event::Event;
 use crate::control::status::{FetchCounts, ProviderStatus};
@@ -160,10 +161,11 @@ impl Sources {
                     let path = path.clone();
                     changed |= source.read_file(&path, now, draw);
                 }
-                Location::Url(url) => {
+                Location::Url(_) | Location::Issuer(_) => {
                     let (id, known) = (source.id, source.validators.clone());
                     let (transport, events) = (source.transport.clone(), self.events.clone());
-                    let spawned = fetch_from_url(id, transport, url.clone(), known, events);
+                    let spawned =
+                        fetch_on_thread(id, transport, source.location.clone(), known, events);
                     if let Err(error) = spawned {
                         source.failed(&format!("no thread for the fetch: {error}"), now, draw);
                     }
@@ -294,15 +296,23 @@ fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
 }
 
 /// One fetch on a thread of its own: a slow issuer delays nothing else.
-fn fetch_from_url(
+fn fetch_on_thread(
     source: SourceId,
     transport: Arc<Transport>,
-    url: Box<str>,
+    location: Location,
     known: Validators,
     events: Sender<Event>,
 ) -> io::Result<()> {
     thread::Builder::new().name("jwks-fetch".into()).spawn(move || {
-        let fetch = || fetch::from_url(&transport, &url, &known);
+        let fetch = || match &location {
+            Location::Url(url) => fetch::from_url(&transport, url, &known),
+            Location::Issuer(issuer) => discovery::from_issuer(&transport, issuer, &known),
+            Location::File(path) => fetch::from_file(path).map(|body| Fetched::Text {
+                body,
+                validators: Validators::default(),
+                life: FILE_INTERVAL,
+            }),
+        };
         // An outcome must come, or the source stays in flight for ever.
         let outcome =
             panic::catch_unwind(AssertUnwindSafe(fetch)).unwrap_or(Err(FetchError::Panicked));

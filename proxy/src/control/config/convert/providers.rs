@@ -85,7 +85,7 @@ fn provider(
     let claim_headers = claim_headers(reader, path, &raw);
     let checks = checks(reader, path, &raw);
     let max_stale = max_stale(reader, path, raw.max_stale);
-    let sources = sources(reader, &path.join("jwks"), &raw.jwks);
+    let sources = sources(reader, &path.join("jwks"), &raw.jwks, &raw.issuer);
     Some(ProviderConfig {
         name: name.into(),
         issuer: if raw.issuer == "any" { Issuer::Any } else { Issuer::Exact(raw.issuer.into()) },

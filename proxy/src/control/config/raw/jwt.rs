@@ -111,12 +111,17 @@ fn default_algorithms() -> Vec<AlgorithmName> {
     vec![AlgorithmName::Rs256, AlgorithmName::Ps256, AlgorithmName::Es256, AlgorithmName::EdDsa]
 }
 
-/// Where keys come from: exactly one of url, file and inline.
+/// Where keys come from: exactly one of url, discover, file and inline. What goes with url goes with
+/// discover as well.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::control::config) struct Jwks {
     /// An https URL. http only to a loopback address, or with allow_http.
     pub(in crate::control::config) url: Option<String>,
+    /// Take the key set that the issuer's metadata names (OpenID Connect Discovery, RFC 8414). The
+    /// provider's issuer is the URL then, and the metadata must name it exactly.
+    #[serde(default)]
+    pub(in crate::control::config) discover: bool,
     /// A file, watched for changes.
     pub(in crate::control::config) file: Option<String>,
     /// The key set itself, as a JSON object or as a string that holds one.
