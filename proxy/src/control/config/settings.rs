@@ -25,6 +25,9 @@ pub struct Config {
     pub listeners: Vec<ListenerConfig>,
     /// By name; indexed by [`crate::snapshot::ids::ProviderId`].
     pub providers: Vec<ProviderConfig>,
+    /// Where fetched key sets are kept over a restart, if anywhere; it was a directory when the
+    /// configuration was read.
+    pub cache_directory: Option<PathBuf>,
     /// By name; indexed by [`crate::snapshot::ids::UpstreamId`].
     pub upstreams: Vec<UpstreamConfig>,
     /// In the order of the file; indexed by [`crate::snapshot::ids::RouteId`]; no two tie.

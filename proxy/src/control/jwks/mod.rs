@@ -6,6 +6,7 @@ pub mod discovery;
 pub mod fetch;
 mod fingerprint;
 pub mod freshness;
+mod last_good;
 pub mod location;
 pub mod parse;
 pub mod schedule;

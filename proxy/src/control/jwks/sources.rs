@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -18,6 +19,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use super::age::Age;
 use super::discovery;
 use super::fetch::{self, FetchError, Fetched, Validators};
+use super::last_good::LastGood;
 use super::location::Location;
 use super::schedule::Draw;
 use super::source::{FILE_INTERVAL, Source, kids};
@@ -61,6 +63,7 @@ pub struct Sources {
     list: Vec<Source>,
     of_provider: HashMap<Box<str>, Member>,
     next_id: u64,
+    last_good: Option<LastGood>,
     events: Sender<Event>,
     random: SystemRandom,
 }
@@ -83,9 +86,15 @@ impl Sources {
             list: Vec::new(),
             of_provider: HashMap::new(),
             next_id: 0,
+            last_good: None,
             events,
             random: SystemRandom::new(),
         }
+    }
+
+    /// Where the last good texts are kept from here on, if anywhere.
+    pub fn keep_in(&mut self, directory: Option<PathBuf>) {
+        self.last_good = directory.map(LastGood::new);
     }
 
     /// Takes the sources of a new configuration: those there already keep their keys, those no
@@ -128,7 +137,11 @@ impl Sources {
         let index = self.list.iter().position(same).unwrap_or_else(|| {
             let known = old.iter().position(same).or_else(|| old.iter().position(same_place));
             let mut source = known.map_or_else(
-                || Source::new(SourceId(self.next_id), place, now),
+                || {
+                    let mut new = Source::new(SourceId(self.next_id), place, now);
+                    new.restore(self.last_good.as_ref(), now);
+                    new
+                },
                 |position| old.swap_remove(position),
             );
             if source.transport != place.transport {
@@ -221,10 +234,13 @@ impl Sources {
         };
         let changed = match outcome {
             Ok(Fetched::Text { body, validators, life }) => {
-                source.take_text(&body, validators, life, now, draw)
+                let changed = source.take_text(&body, validators, life, now, draw);
+                source.keep(self.last_good.as_ref(), &body);
+                changed
             }
             Ok(Fetched::NotModified { life }) => {
                 source.confirmed(life, now, draw);
+                source.keep_confirmed(self.last_good.as_ref());
                 false
             }
             Err(error) => {

@@ -1,6 +1,6 @@
 //! `jwks`: where a provider's keys come from and how that place is reached.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,17 @@ const RESERVED_HEADERS: [&str; 11] = [
 
 /// More are a mistake: each is fetched all the time.
 const PLACES_MAX: usize = 8;
+
+/// Where fetched key sets are kept.
+pub(super) fn cache_directory(reader: &mut Reader<'_>) -> Option<PathBuf> {
+    let path = JsonPath::from(["jwt", "cache_directory"]);
+    let typed: String = reader.read(&path)?;
+    let directory = reader.resolve(&typed);
+    if !directory.is_dir() {
+        reader.problem(&path, format!("{} is no directory", directory.display()));
+    }
+    Some(directory)
+}
 
 /// Where the keys come from; `path` is that of `jwks`.
 pub(super) fn sources(

@@ -20,6 +20,9 @@ pub(in crate::control::config) struct Jwt {
     #[serde(default = "default_realm")]
     #[schemars(length(min = 1))]
     realm: String,
+    /// A directory that exists, in which fetched key sets are kept, so that a restart does not need
+    /// the issuer. Nobody else should be able to write to it. Absent: not kept.
+    cache_directory: Option<String>,
     /// Issuers of tokens, by the name that routes give them.
     #[serde(default)]
     providers: BTreeMap<String, Provider>,
