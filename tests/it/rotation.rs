@@ -106,6 +106,20 @@ fn a_second_place_stands_in_until_the_first_has_keys() {
 }
 
 #[test]
+fn a_restart_does_not_need_the_issuer() {
+    let (upstream, key) = (Upstream::saying("x"), Key::p256("k"));
+    let issuer = Issuer::serving(&[&key]);
+    let kept = tempfile::tempdir().unwrap();
+    let config = Config::protecting_with_url(&upstream, &issuer)
+        .set("jwt.cache_directory", kept.path().to_str().unwrap());
+    let token = Token::new().sign(&key);
+    wait_for_status(&Gateway::start(&config), &token, 200);
+    issuer.answer_with(503, b"");
+    let gateway = Gateway::start(&config);
+    assert_eq!(gateway.client().get_as("/", &token).status(), 200);
+}
+
+#[test]
 fn keys_that_come_late_make_the_gateway_ready() {
     let (upstream, key) = (Upstream::saying("x"), Key::p256("k"));
     let issuer = Issuer::failing(503);

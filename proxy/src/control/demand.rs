@@ -30,8 +30,12 @@ fn place(source: &JwksSource) -> Option<Place> {
             transport: Arc::default(),
             refresh_interval: None,
         }),
-        JwksSource::Url { url, refresh_interval, transport } => Some(Place {
-            location: Location::Url(url.clone()),
+        JwksSource::Url { url, discover, refresh_interval, transport } => Some(Place {
+            location: if *discover {
+                Location::Issuer(url.clone())
+            } else {
+                Location::Url(url.clone())
+            },
             transport: transport.clone(),
             refresh_interval: *refresh_interval,
         }),

@@ -278,6 +278,7 @@ impl EventLoop {
     /// Starts what a configuration needs from outside and waits a bounded time for names.
     fn want(&mut self, config: &Config) {
         let now = Instant::now();
+        self.sources.keep_in(config.cache_directory.clone());
         self.sources.want(&demand::sources(config), now);
         self.resolver.want(demand::names(config), now);
         let _ = self.sources.start_due(now);

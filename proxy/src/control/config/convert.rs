@@ -37,6 +37,7 @@ pub(super) fn convert(value: &Value, text: &str, file: &Path) -> Result<Config, 
     let listeners = listeners::listeners(&mut reader);
     let admin = listeners::admin(&mut reader, &listeners);
     let providers = providers::providers(&mut reader);
+    let cache_directory = key_sources::cache_directory(&mut reader);
     let upstreams = upstreams::upstreams(&mut reader);
     let (routes, added) = routes::routes(&mut reader, &providers);
     let workers = match reader.section::<raw::Workers>("workers") {
@@ -62,6 +63,7 @@ pub(super) fn convert(value: &Value, text: &str, file: &Path) -> Result<Config, 
         workers,
         listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
         providers,
+        cache_directory,
         upstreams,
         routes,
         limits,

@@ -26,6 +26,9 @@ pub struct Config {
     pub listeners: Vec<ListenerConfig>,
     /// By name; indexed by [`crate::snapshot::ids::ProviderId`].
     pub providers: Vec<ProviderConfig>,
+    /// Where fetched key sets are kept over a restart, if anywhere; it was a directory when the
+    /// configuration was read.
+    pub cache_directory: Option<PathBuf>,
     /// By name; indexed by [`crate::snapshot::ids::UpstreamId`].
     pub upstreams: Vec<UpstreamConfig>,
     /// In the order of the file; indexed by [`crate::snapshot::ids::RouteId`]; no two tie.
@@ -107,6 +110,8 @@ pub enum JwksSource {
     Url {
         /// `https`, or `http` where that is allowed.
         url: Box<str>,
+        /// Whether that is the issuer, whose metadata names the key set.
+        discover: bool,
         /// How often to fetch, whatever the response's caching fields say.
         refresh_interval: Option<Duration>,
         /// How it is reached.

@@ -13,6 +13,7 @@ use ureq::http::header::{
 use ureq::http::{Response, StatusCode, Uri};
 
 use super::address_guard::OutOfReach;
+use super::discovery::MetadataError;
 use super::freshness::{CachingFields, time_to_live};
 use super::transport::Transport;
 
@@ -33,13 +34,27 @@ const VALIDATOR_BYTES_MAX: usize = 256;
 pub struct Validators {
     etag: Option<String>,
     last_modified: Option<String>,
+    /// Of what, where that may change: of a discovered key set.
+    url: Option<Box<str>>,
+}
+
+impl Validators {
+    /// Those of this URL.
+    pub(super) fn for_url(self, url: &str) -> Self {
+        Self { url: Some(url.into()), ..self }
+    }
+
+    /// These if they are of this URL, else none.
+    pub(super) fn of(&self, url: &str) -> Self {
+        if self.url.as_deref() == Some(url) { self.clone() } else { Self::default() }
+    }
 }
 
 #[cfg(test)]
 impl Validators {
     /// With this entity tag.
     pub(super) fn for_test(etag: &str) -> Self {
-        Self { etag: Some(etag.to_owned()), last_modified: None }
+        Self { etag: Some(etag.to_owned()), ..Self::default() }
     }
 }
 
@@ -93,6 +108,9 @@ pub enum FetchError {
         /// As configured.
         allowed: u32,
     },
+    /// The issuer's metadata does not lead to keys.
+    #[error(transparent)]
+    Metadata(MetadataError),
     /// No address of the host may be connected to.
     #[error(transparent)]
     OutOfReach(OutOfReach),
@@ -135,7 +153,7 @@ pub fn from_url(
     let life = life_of(response.headers());
     match response.status() {
         StatusCode::OK => {}
-        StatusCode::NOT_MODIFIED if *known != Validators::default() => {
+        StatusCode::NOT_MODIFIED if !conditional.is_empty() => {
             return Ok(Fetched::NotModified { life });
         }
         status => return Err(FetchError::Status { status: status.as_u16() }),
@@ -144,8 +162,22 @@ pub fn from_url(
     let validators = Validators {
         etag: validator(response.headers(), &ETAG),
         last_modified: validator(response.headers(), &LAST_MODIFIED),
+        url: None,
     };
     Ok(Fetched::Text { body: read_body(response)?, validators, life })
+}
+
+/// Fetches a JSON document.
+///
+/// # Errors
+/// When there was none in time.
+pub(super) fn document(transport: &Transport, url: &str) -> Result<Vec<u8>, FetchError> {
+    let response = get(transport, url, &[])?;
+    if response.status() != StatusCode::OK {
+        return Err(FetchError::Status { status: response.status().as_u16() });
+    }
+    check_content_type(response.headers())?;
+    read_body(response)
 }
 
 /// The response to a GET, after as many redirects as are allowed.

@@ -9,6 +9,8 @@ pub enum Location {
     File(PathBuf),
     /// An HTTP server; plain `http` only where the configuration allows it, which it has checked.
     Url(Box<str>),
+    /// The key set that an issuer's metadata names; the issuer is a URL.
+    Issuer(Box<str>),
 }
 
 impl Location {
@@ -17,7 +19,7 @@ impl Location {
     pub fn redacted(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
-            Self::Url(url) => {
+            Self::Url(url) | Self::Issuer(url) => {
                 let bare = url.split(['?', '#']).next().unwrap_or_default();
                 let Some((scheme, rest)) = bare.split_once("://") else { return bare.to_owned() };
                 let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));

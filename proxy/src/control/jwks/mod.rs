@@ -2,9 +2,11 @@
 
 pub mod address_guard;
 mod age;
+pub mod discovery;
 pub mod fetch;
 mod fingerprint;
 pub mod freshness;
+mod last_good;
 pub mod location;
 pub mod parse;
 pub mod refetch;

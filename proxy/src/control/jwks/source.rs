@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::fetch::{self, Validators};
 use super::fingerprint::Fingerprint;
+use super::last_good::LastGood;
 use super::location::Location;
 use super::parse::{IgnoredKey, ParsedSet, parse_set};
 use super::schedule::{Draw, Schedule};
@@ -142,10 +143,50 @@ impl Source {
         self.confirmed_at(now);
         let life = match self.location {
             Location::File(_) => FILE_INTERVAL,
-            Location::Url(_) => self.refresh_interval.unwrap_or(life),
+            Location::Url(_) | Location::Issuer(_) => self.refresh_interval.unwrap_or(life),
         };
         let life = self.life_max.map_or(life, |most| life.min(most));
         self.schedule.succeeded(now, life, draw);
+    }
+
+    /// Starts with the last good keys on disk; the first fetch is due all the same.
+    pub(super) fn restore(&mut self, last_good: Option<&LastGood>, now: Instant) {
+        let kept = last_good.zip(self.kept_as());
+        let Some((body, at)) = kept.and_then(|(disk, place)| disk.load(&place)) else { return };
+        let Ok(ParsedSet { keys, ignored }) = parse_set(&body) else { return };
+        // A clock that was set back makes no keys younger than now.
+        let age = SystemTime::now().duration_since(at).unwrap_or_default();
+        let Some(confirmed) = now.checked_sub(age) else { return };
+        tracing::info!(source = %self.location.redacted(), ?age, keys = keys.len(), "last good keys");
+        self.ignored = ignored.iter().map(described).collect();
+        self.keys = Some(Arc::new(keys));
+        self.generation = 1;
+        self.confirmed = Some((confirmed, at));
+    }
+
+    /// Keeps a text that was good.
+    pub(super) fn keep(&self, last_good: Option<&LastGood>, body: &[u8]) {
+        let good = last_good.filter(|_| self.last_error.is_none()).zip(self.kept_as());
+        if let Some(Err(error)) = good.map(|(disk, place)| disk.keep(&place, body)) {
+            tracing::warn!(source = %self.location.redacted(), %error, "last good keys not kept");
+        }
+    }
+
+    /// Notes on disk that the keys are good still.
+    pub(super) fn keep_confirmed(&self, last_good: Option<&LastGood>) {
+        let kept = last_good.zip(self.kept_as());
+        if let Some(Err(error)) = kept.map(|(disk, place)| disk.confirm(&place)) {
+            tracing::warn!(source = %self.location.redacted(), %error, "last good keys not kept");
+        }
+    }
+
+    /// The name of its text on disk; none for what is on disk anyway.
+    fn kept_as(&self) -> Option<String> {
+        match &self.location {
+            Location::File(_) => None,
+            Location::Url(url) => Some(format!("url {url}")),
+            Location::Issuer(issuer) => Some(format!("issuer {issuer}")),
+        }
     }
 
     /// When the keys were last known to be the issuer's; none without keys.

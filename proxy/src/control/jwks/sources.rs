@@ -1,13 +1,14 @@
 //! Every source of keys: fetched when due, one fetch in flight each, last good kept.
 //!
 //! ```text
-//! start_due --thread--> fetch_from_url --Event::Fetched--> fetched --+
+//! start_due --thread--> fetch_on_thread --Event::Fetched--> fetched --+
 //! start_due (files: read here, they are local) ----------------------+--> keys change or stay
 //! ```
 
 use std::collections::HashMap;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -16,10 +17,12 @@ use std::time::{Duration, Instant};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::age::Age;
+use super::discovery;
 use super::fetch::{self, FetchError, Fetched, Validators};
+use super::last_good::LastGood;
 use super::location::Location;
 use super::schedule::Draw;
-use super::source::{Source, kids};
+use super::source::{FILE_INTERVAL, Source, kids};
 use super::transport::Transport;
 use crate::control::event::Event;
 use crate::control::status::{FetchCounts, ProviderStatus};
@@ -60,6 +63,7 @@ pub struct Sources {
     list: Vec<Source>,
     of_provider: HashMap<Box<str>, Member>,
     next_id: u64,
+    last_good: Option<LastGood>,
     events: Sender<Event>,
     random: SystemRandom,
 }
@@ -82,9 +86,15 @@ impl Sources {
             list: Vec::new(),
             of_provider: HashMap::new(),
             next_id: 0,
+            last_good: None,
             events,
             random: SystemRandom::new(),
         }
+    }
+
+    /// Where the last good texts are kept from here on, if anywhere.
+    pub fn keep_in(&mut self, directory: Option<PathBuf>) {
+        self.last_good = directory.map(LastGood::new);
     }
 
     /// Takes the sources of a new configuration: those there already keep their keys, those no
@@ -127,7 +137,11 @@ impl Sources {
         let index = self.list.iter().position(same).unwrap_or_else(|| {
             let known = old.iter().position(same).or_else(|| old.iter().position(same_place));
             let mut source = known.map_or_else(
-                || Source::new(SourceId(self.next_id), place, now),
+                || {
+                    let mut new = Source::new(SourceId(self.next_id), place, now);
+                    new.restore(self.last_good.as_ref(), now);
+                    new
+                },
                 |position| old.swap_remove(position),
             );
             if source.transport != place.transport {
@@ -160,10 +174,11 @@ impl Sources {
                     let path = path.clone();
                     changed |= source.read_file(&path, now, draw);
                 }
-                Location::Url(url) => {
+                Location::Url(_) | Location::Issuer(_) => {
                     let (id, known) = (source.id, source.validators.clone());
                     let (transport, events) = (source.transport.clone(), self.events.clone());
-                    let spawned = fetch_from_url(id, transport, url.clone(), known, events);
+                    let spawned =
+                        fetch_on_thread(id, transport, source.location.clone(), known, events);
                     if let Err(error) = spawned {
                         source.failed(&format!("no thread for the fetch: {error}"), now, draw);
                     }
@@ -219,10 +234,13 @@ impl Sources {
         };
         let changed = match outcome {
             Ok(Fetched::Text { body, validators, life }) => {
-                source.take_text(&body, validators, life, now, draw)
+                let changed = source.take_text(&body, validators, life, now, draw);
+                source.keep(self.last_good.as_ref(), &body);
+                changed
             }
             Ok(Fetched::NotModified { life }) => {
                 source.confirmed(life, now, draw);
+                source.keep_confirmed(self.last_good.as_ref());
                 false
             }
             Err(error) => {
@@ -321,15 +339,23 @@ fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
 }
 
 /// One fetch on a thread of its own: a slow issuer delays nothing else.
-fn fetch_from_url(
+fn fetch_on_thread(
     source: SourceId,
     transport: Arc<Transport>,
-    url: Box<str>,
+    location: Location,
     known: Validators,
     events: Sender<Event>,
 ) -> io::Result<()> {
     thread::Builder::new().name("jwks-fetch".into()).spawn(move || {
-        let fetch = || fetch::from_url(&transport, &url, &known);
+        let fetch = || match &location {
+            Location::Url(url) => fetch::from_url(&transport, url, &known),
+            Location::Issuer(issuer) => discovery::from_issuer(&transport, issuer, &known),
+            Location::File(path) => fetch::from_file(path).map(|body| Fetched::Text {
+                body,
+                validators: Validators::default(),
+                life: FILE_INTERVAL,
+            }),
+        };
         // An outcome must come, or the source stays in flight for ever.
         let outcome =
             panic::catch_unwind(AssertUnwindSafe(fetch)).unwrap_or(Err(FetchError::Panicked));

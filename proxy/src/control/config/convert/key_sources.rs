@@ -1,6 +1,6 @@
 //! `jwks`: where a provider's keys come from and how that place is reached.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,14 +36,26 @@ const RESERVED_HEADERS: [&str; 11] = [
 /// More are a mistake: each is fetched all the time.
 const PLACES_MAX: usize = 8;
 
+/// Where fetched key sets are kept.
+pub(super) fn cache_directory(reader: &mut Reader<'_>) -> Option<PathBuf> {
+    let path = JsonPath::from(["jwt", "cache_directory"]);
+    let typed: String = reader.read(&path)?;
+    let directory = reader.resolve(&typed);
+    if !directory.is_dir() {
+        reader.problem(&path, format!("{} is no directory", directory.display()));
+    }
+    Some(directory)
+}
+
 /// Where the keys come from; `path` is that of `jwks`.
 pub(super) fn sources(
     reader: &mut Reader<'_>,
     path: &JsonPath,
     raw: &Places,
+    issuer: &str,
 ) -> Option<Vec<JwksSource>> {
     let list = match raw {
-        Places::One(one) => return source(reader, path, one).map(|source| vec![source]),
+        Places::One(one) => return source(reader, path, one, issuer).map(|source| vec![source]),
         Places::InOrder(list) => list,
     };
     if list.len() > PLACES_MAX {
@@ -52,7 +64,7 @@ pub(super) fn sources(
     let mut sources = Vec::with_capacity(list.len());
     for (index, raw) in list.iter().enumerate() {
         let path = path.join(index);
-        let source = source(reader, &path, raw);
+        let source = source(reader, &path, raw, issuer);
         if matches!(source, Some(JwksSource::Inline(_))) && index + 1 < list.len() {
             let what = "inline keys are always there, so what follows is never used; allowed: last";
             reader.problem(&path, what);
@@ -62,15 +74,22 @@ pub(super) fn sources(
     sources.into_iter().collect()
 }
 
-fn source(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Option<JwksSource> {
-    if raw.url.is_none() {
+fn source(
+    reader: &mut Reader<'_>,
+    path: &JsonPath,
+    raw: &Jwks,
+    issuer: &str,
+) -> Option<JwksSource> {
+    if raw.url.is_none() && !raw.discover {
         for key in keys_beside_url(raw) {
             reader.problem(&path.join(key), "says nothing without url; allowed: beside url");
         }
     }
-    match (&raw.url, &raw.file, &raw.inline) {
-        (Some(url), None, None) => remote(reader, path, raw, url),
-        (None, Some(file), None) => {
+    let issuer = raw.discover.then_some(issuer);
+    match (&raw.url, issuer, &raw.file, &raw.inline) {
+        (Some(url), None, None, None) => remote(reader, path, raw, (url, "url")),
+        (None, Some(issuer), None, None) => remote(reader, path, raw, (issuer, "discover")),
+        (None, None, Some(file), None) => {
             let at = path.join("file");
             let file = reader.resolve(file);
             match read_bounded(&file) {
@@ -81,7 +100,7 @@ fn source(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Option<JwksSo
             }
             Some(JwksSource::File(file))
         }
-        (None, None, Some(inline)) => {
+        (None, None, None, Some(inline)) => {
             let at = path.join("inline");
             let set = match inline {
                 InlineJwks::Object => keys(reader, &at, reader.typed(&at).as_bytes()),
@@ -89,11 +108,12 @@ fn source(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Option<JwksSo
             };
             set.map(|set| JwksSource::Inline(Arc::new(set)))
         }
-        (url, file, inline) => {
-            let given = [url.is_some(), file.is_some(), inline.is_some()];
+        (url, issuer, file, inline) => {
+            let given = [url.is_some(), issuer.is_some(), file.is_some(), inline.is_some()];
             let count = given.iter().filter(|given| **given).count();
-            let what =
-                format!("has {count} sources of keys; allowed: exactly one of url, file, inline");
+            let what = format!(
+                "has {count} sources of keys; allowed: exactly one of url, discover, file, inline"
+            );
             reader.problem(path, what);
             None
         }
@@ -116,21 +136,26 @@ fn keys_beside_url(raw: &Jwks) -> impl Iterator<Item = &'static str> {
     given.into_iter().filter_map(|(key, given)| given.then_some(key))
 }
 
-fn remote(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks, url: &str) -> Option<JwksSource> {
+fn remote(
+    reader: &mut Reader<'_>,
+    path: &JsonPath,
+    raw: &Jwks,
+    (url, key): (&str, &str),
+) -> Option<JwksSource> {
     if let Some(interval) = raw.refresh_interval {
         reader.in_range(&path.join("refresh_interval"), &interval, &REFRESH_MIN, &DAY);
     }
     let parsed = match parse_url(url, raw.allow_http) {
         Ok(parsed) => Some(parsed),
         Err(what) => {
-            reader.problem(&path.join("url"), what);
+            reader.problem(&path.join(key), what);
             None
         }
     };
     let host = parsed.as_ref().and_then(Uri::host).unwrap_or_default();
     let reach = Reach { private: raw.allow_private, loopback: is_loopback_host(host) };
     if let Some(Err(error)) = literal(host).map(|address| reach.check(address)) {
-        reader.problem(&path.join("url"), error);
+        reader.problem(&path.join(key), error);
     }
     let transport = Transport {
         allow_http: url.starts_with("http:"),
@@ -143,6 +168,7 @@ fn remote(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks, url: &str) -> Op
     };
     Some(JwksSource::Url {
         url: url.into(),
+        discover: raw.discover,
         refresh_interval: raw.refresh_interval.map(|interval| interval.0),
         transport: Arc::new(transport),
     })

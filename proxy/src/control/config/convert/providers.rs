@@ -106,7 +106,7 @@ fn provider(
     let claim_headers = claim_headers(reader, path, &raw);
     let checks = checks(reader, path, &raw);
     let max_stale = max_stale(reader, path, raw.max_stale);
-    let sources = sources(reader, &path.join("jwks"), &raw.jwks);
+    let sources = sources(reader, &path.join("jwks"), &raw.jwks, &raw.issuer);
     let locations = locations(reader, &path.join("from"), raw.from.as_deref());
     Some(ProviderConfig {
         name: name.into(),

@@ -45,6 +45,9 @@ pub(in crate::control::config) struct Jwt {
     /// The status for a token whose issuer's keys were never loaded.
     #[serde(default)]
     on_no_keys: OnNoKeys,
+    /// A directory that exists, in which fetched key sets are kept, so that a restart does not need
+    /// the issuer. Nobody else should be able to write to it. Absent: not kept.
+    cache_directory: Option<String>,
     /// Issuers of tokens, by the name that routes give them.
     #[serde(default)]
     providers: BTreeMap<String, Provider>,
@@ -216,12 +219,17 @@ fn default_algorithms() -> Vec<AlgorithmName> {
     vec![AlgorithmName::Rs256, AlgorithmName::Ps256, AlgorithmName::Es256, AlgorithmName::EdDsa]
 }
 
-/// Where keys come from: exactly one of url, file and inline.
+/// Where keys come from: exactly one of url, discover, file and inline. What goes with url goes with
+/// discover as well.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::control::config) struct Jwks {
     /// An https URL. http only to a loopback address, or with allow_http.
     pub(in crate::control::config) url: Option<String>,
+    /// Take the key set that the issuer's metadata names (OpenID Connect Discovery, RFC 8414). The
+    /// provider's issuer is the URL then, and the metadata must name it exactly.
+    #[serde(default)]
+    pub(in crate::control::config) discover: bool,
     /// A file, watched for changes.
     pub(in crate::control::config) file: Option<String>,
     /// The key set itself, as a JSON object or as a string that holds one.

@@ -50,7 +50,7 @@ fn fetch_one(answer: Vec<u8>) -> Result<Fetched, FetchError> {
 fn a_good_answer_carries_text_validators_and_life() {
     let fields = "Content-Type: application/jwk-set+json; charset=utf-8\r\nETag: \"v1\"\r\n\
                   Cache-Control: max-age=900\r\n";
-    let validators = Validators { etag: Some("\"v1\"".into()), last_modified: None };
+    let validators = Validators::for_test("\"v1\"");
     let life = Duration::from_secs(900);
     assert_eq!(
         fetch_one(ok(fields, "{}")).unwrap(),

@@ -2,7 +2,6 @@
 
 use std::sync::mpsc::{Receiver, channel};
 
-use super::super::source::FILE_INTERVAL;
 use super::*;
 use crate::control::status::FetchCounts;
 
