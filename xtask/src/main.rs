@@ -28,7 +28,7 @@ enum Task {
     Setup,
     /// Set up, then every check and every test; a summary at the end
     Test,
-    /// What `test` does, and the checks of dependencies
+    /// What `test` does, and known advisories against dependencies, where they can be had
     Ci,
     /// Check layers, names, sizes, file headers, unsafe code and paths
     Tidy,
