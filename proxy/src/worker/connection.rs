@@ -55,6 +55,11 @@ pub(super) struct ConnectionState {
 }
 
 impl ConnectionState {
+    /// Whether it has no future once nothing is in hand: the worker drains, or its listener is gone.
+    pub(super) fn is_finishing(&self, core: &Core) -> bool {
+        core.is_draining() || self.listener.is_closed()
+    }
+
     /// Lets it look whether it may stay, if it waits for a request.
     pub(super) fn wake_if_idle(&self) {
         if self.idle.get() {
@@ -91,11 +96,11 @@ pub(super) fn start(
         tokio_uring::spawn(client.turn_away(live, id));
         return;
     }
-    core.count(of.counters.connections_open);
-    let (cell, core) = (of.counters.connections_open, Rc::clone(core));
+    // Before its task first runs: the next one accepted must find it counted.
+    let registered = Registered::new(core, &state, of.counters.connections_open);
+    let core = Rc::clone(core);
     tokio_uring::spawn(async move {
-        let key = core.connections.borrow_mut().insert(Rc::clone(&state));
-        let _registered = Registered { core: Rc::clone(&core), key, cell };
+        let _registered = registered;
         Client { core, state }.serve().await;
     });
 }
@@ -105,6 +110,14 @@ struct Registered {
     core: Rc<Core>,
     key: usize,
     cell: CounterId,
+}
+
+impl Registered {
+    fn new(core: &Rc<Core>, state: &Rc<ConnectionState>, cell: CounterId) -> Self {
+        core.count(cell);
+        let key = core.connections.borrow_mut().insert(Rc::clone(state));
+        Self { core: Rc::clone(core), key, cell }
+    }
 }
 
 impl Drop for Registered {
@@ -234,9 +247,8 @@ impl Client {
         }
     }
 
-    /// Whether the connection has no future once nothing is in hand.
     fn must_close(&self) -> bool {
-        self.core.is_draining() || self.state.listener.is_closed()
+        self.state.is_finishing(&self.core)
     }
 
     /// Serves the request that begins in `buffer`.

@@ -62,8 +62,13 @@ pub(super) struct Failure {
 }
 
 impl Failure {
+    /// Before the client has been sent anything.
+    pub(super) fn new(reason: Reason) -> Self {
+        Self { reason, begun: 0, stale: false }
+    }
+
     pub(super) fn gate(gate: Gate) -> Self {
-        Self { reason: Reason::Gate(gate), begun: 0, stale: false }
+        Self::new(Reason::Gate(gate))
     }
 
     pub(super) fn upstream_copy(error: &CopyError, begun: u16) -> Self {
@@ -106,11 +111,10 @@ pub(super) struct Opening {
 impl Opening {
     pub(super) fn new(begun: Begun) -> Result<Self, Failure> {
         let Begun { mut out, mut plan, mut rest } = begun;
-        let step = plan.source.step(&mut rest).map_err(|error| Failure {
-            reason: Reason::ResponseChunks(error),
-            begun: 0,
-            stale: false,
-        })?;
+        let step = plan
+            .source
+            .step(&mut rest)
+            .map_err(|error| Failure::new(Reason::ResponseChunks(error)))?;
         let body_bytes = rest.len() as u64;
         let trailers = step.trailers.filter(|_| plan.sink == Sink::Chunked);
         plan.sink.frame(&mut rest, step.done, trailers.is_some());

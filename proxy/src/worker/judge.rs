@@ -170,8 +170,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         head: RequestHead<'h, 'b>,
         attempt: Attempt,
     ) -> Self {
-        let may_stay = !core.is_draining()
-            && !connection.listener.is_closed()
+        let may_stay = !connection.is_finishing(core)
             && connection.served.get() + 1 < live.snapshot.limits.requests_per_connection;
         let facts = Facts {
             listener: listener.0,

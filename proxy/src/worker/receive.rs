@@ -160,7 +160,7 @@ impl Exchange<'_> {
         let mut slots = FieldSlots::new();
         let limits = head_limits(&self.live.snapshot.limits);
         let method = if self.facts.is_head { "HEAD" } else { "GET" };
-        let broken = |error| Failure { reason: Reason::Response(error), begun: 0, stale: false };
+        let broken = |error| Failure::new(Reason::Response(error));
         let head = match parse_response(buffer.filled(), &mut slots, limits, method) {
             Ok(Progress::Complete(head)) => head,
             Ok(Progress::Partial) if buffer.len() + TAIL_ROOM >= self.live.heads.buffer_bytes() => {
@@ -181,11 +181,7 @@ impl Exchange<'_> {
         out: &mut Buffer,
         upload_done: bool,
     ) -> Result<Response, Failure> {
-        let too_large = |_| Failure {
-            reason: Reason::Response(ResponseError::HeadTooLong),
-            begun: 0,
-            stale: false,
-        };
+        let too_large = |_| Failure::new(Reason::Response(ResponseError::HeadTooLong));
         if head.status == 101 {
             if !self.facts.upgrade {
                 return Err(Failure::gate(Gate::UpstreamSwitched));
@@ -200,7 +196,7 @@ impl Exchange<'_> {
         }
         let limits = head_limits(&self.live.snapshot.limits);
         // A drain that began meanwhile is announced, too.
-        let finishing = self.core.is_draining() || self.connection.listener.is_closed();
+        let finishing = self.connection.is_finishing(self.core);
         let keep = self.facts.keep_alive && upload_done && !finishing;
         respond::write_final(out, head, &self.facts, keep, limits)
             .map(Response::Final)

@@ -65,11 +65,8 @@ impl Exchange<'_> {
             BodyLength::Chunked => Sink::Chunked,
             BodyLength::None | BodyLength::Length(_) | BodyLength::UntilClose => Sink::Raw,
         };
-        let step = source.step(&mut input).map_err(|error| Failure {
-            reason: Reason::RequestChunks(error),
-            begun: 0,
-            stale: false,
-        })?;
+        let step =
+            source.step(&mut input).map_err(|error| Failure::new(Reason::RequestChunks(error)))?;
         let trailers = passing_trailers(step.trailers, |name| self.keeps_trailer(name));
         let bytes = input.len() as u64;
         record.received.set(bytes);
