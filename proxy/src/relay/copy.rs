@@ -45,6 +45,9 @@ pub enum CopyError {
     /// The sender's chunks are malformed.
     #[error("malformed chunks: {0:?}")]
     Malformed(ChunkedError),
+    /// The sender's connection was stopped.
+    #[error("the body was cut")]
+    Stopped,
     /// More than `bytes_max`.
     #[error("the body is over its limit")]
     TooLarge,
@@ -99,6 +102,9 @@ async fn pump(
     let mut large = source.is_longer_than(flow.pools.small.buffer_bytes());
     let mut spare: Option<Buffer> = None;
     loop {
+        if flow.from.is_stopped() {
+            return Err(CopyError::Stopped);
+        }
         let mut buffer = match first.take() {
             Some(buffer) => buffer,
             None => {
@@ -157,6 +163,7 @@ async fn receive(
             (Err(error), buffer) if flow.from.is_bystander(&error) => {
                 receiving = flow.from.recv_at_most(buffer, source.receivable());
             }
+            (Err(_), _) if flow.from.is_stopped() => return Err(CopyError::Stopped),
             (Err(error), _) => return Err(CopyError::Source(error)),
         }
     }

@@ -2,11 +2,13 @@
 
 mod body;
 mod copy;
+mod frames;
 mod tunnel;
 
 pub use body::{Sink, Source, Step};
 pub use copy::{CopyError, Flow, copy, passing_trailers, trailer_section};
-pub use tunnel::{TunnelEnd, tunnel};
+pub use frames::{Frames, close_frame};
+pub use tunnel::{Tunnel, TunnelEnd, WebSocket, tunnel};
 
 use std::rc::Rc;
 

@@ -158,6 +158,12 @@ impl Stream {
         self.cancel();
     }
 
+    /// Whether [`Self::stop`] was called.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.get()
+    }
+
     /// Whether an operation that ended like this was cancelled only because the deadline of the
     /// other direction passed. Nothing is lost: it can be made again.
     #[must_use]
