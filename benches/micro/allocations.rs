@@ -165,8 +165,14 @@ fn start_worker(
     let mut registry = Registry::default();
     let cells = WorkerCounters::register(&mut registry).expect("free cells");
     let (keys, addresses) = (HashMap::new(), HashMap::new());
-    let inputs =
-        Inputs { generation: Generation(1), workers: 1, keys: &keys, addresses: &addresses };
+    let inputs = Inputs {
+        generation: Generation(1),
+        verdicts: Generation(1),
+        deny_list: &Arc::default(),
+        workers: 1,
+        keys: &keys,
+        addresses: &addresses,
+    };
     let snapshot = Arc::new(compile(&config, &inputs, &mut registry).expect("free cells"));
     let configured = snapshot.listeners[0].address;
     let socket = worker::bind(configured, 1).expect("a free port").remove(0);

@@ -13,9 +13,10 @@ use ringgate::control::jwks::parse::parse_set;
 use ringgate::http1::Field;
 use ringgate::snapshot::answers::Answers;
 use ringgate::snapshot::claims_policy::{
-    AuthPolicy, ClaimPath, Condition, Matcher, Mode, Requirement, Scalar,
+    AuthPolicy, ClaimPath, Condition, EndWithToken, Matcher, Mode, Requirement, Scalar,
 };
 use ringgate::snapshot::credentials::Credentials;
+use ringgate::snapshot::deny_list::DenyList;
 use ringgate::snapshot::ids::{Generation, ProviderId};
 use ringgate::snapshot::key_set::Algorithm;
 use ringgate::snapshot::provider::{
@@ -38,6 +39,7 @@ fn main() {
 struct Case {
     providers: [Provider; 1],
     policy: AuthPolicy,
+    deny_list: DenyList,
     /// The value of the `Authorization` field.
     value: String,
 }
@@ -73,6 +75,7 @@ impl Case {
             mode: Mode::Strict,
             providers: ProviderId::new(0).into_iter().collect(),
             credentials: Credentials::default(),
+            end_with_token: EndWithToken::default(),
             require: vec![Requirement { any_of: vec![condition] }],
             realm: "api".into(),
             answers: Answers::default(),
@@ -83,7 +86,8 @@ impl Case {
             "scope": "openid profile orders:read orders:write", "azp": "web-shop",
             "name": "Alice Example", "email": "alice@example.com", "roles": ["a", "b", "c"],
         }));
-        Self { providers: [provider], policy, value: format!("Bearer {token}") }
+        let deny_list = DenyList::default();
+        Self { providers: [provider], policy, deny_list, value: format!("Bearer {token}") }
     }
 
     fn fields(&self) -> [Field<'_>; 4] {
@@ -97,11 +101,12 @@ impl Case {
     }
 
     fn authorize(&self, fields: &[Field<'_>], cache: &mut TokenCache) -> Authorization {
-        let Self { providers, policy, .. } = self;
+        let Self { providers, policy, deny_list, .. } = self;
         authorize(
             black_box(Presented { fields, query: None }),
             policy,
             providers,
+            deny_list,
             Generation(1),
             cache,
             NOW,

@@ -11,6 +11,7 @@ use super::verified_token::VerifiedToken;
 use super::{UnixTime, claim_rules, verification};
 use crate::snapshot::claims_policy::{AuthPolicy, Mode};
 use crate::snapshot::credentials::TokenLocation;
+use crate::snapshot::deny_list::DenyList;
 use crate::snapshot::ids::Generation;
 use crate::snapshot::provider::Provider;
 
@@ -60,12 +61,14 @@ impl Authorization {
 /// Judges a request by the tokens in it. Allocates nothing where the token is good and in the
 /// cache.
 ///
-/// `providers` is the snapshot's list, into which the ids of `policy` point.
+/// `providers` is the snapshot's list, into which the ids of `policy` point; `generation` tells
+/// which verdicts of the cache hold.
 #[must_use]
 pub fn authorize(
     presented: Presented<'_, '_>,
     policy: &AuthPolicy,
     providers: &[Provider],
+    deny_list: &DenyList,
     generation: Generation,
     cache: &mut TokenCache,
     now: UnixTime,
@@ -76,9 +79,9 @@ pub fn authorize(
     let judged = found.map_err(Refusal::from).and_then(|found| {
         let mut tokens = found.tokens();
         let Some(first) = tokens.next() else { return Ok(None) };
-        let verified = judge(first, policy, providers, generation, cache, now)?;
+        let verified = judge(first, policy, providers, deny_list, generation, cache, now)?;
         for other in tokens {
-            judge(other, policy, providers, generation, cache, now)?;
+            judge(other, policy, providers, deny_list, generation, cache, now)?;
         }
         Ok(Some(verified))
     });
@@ -98,6 +101,7 @@ fn judge(
     token: &[u8],
     policy: &AuthPolicy,
     providers: &[Provider],
+    deny_list: &DenyList,
     generation: Generation,
     cache: &mut TokenCache,
     now: UnixTime,
@@ -122,7 +126,12 @@ fn judge(
             }
         },
     };
-    match claim_rules::check(policy, &verified.claims) {
+    let passes = if verified.is_revoked(deny_list, now) {
+        Err(Reason::Revoked)
+    } else {
+        claim_rules::check(policy, &verified.claims)
+    };
+    match passes {
         Ok(()) => Ok(verified),
         Err(reason) => {
             Err(Refusal { reason, provider: Some(verified.provider), kid: verified.kid.clone() })

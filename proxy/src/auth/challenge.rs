@@ -64,7 +64,7 @@ mod tests {
     use crate::auth::refusal::Reason;
     use crate::snapshot::answers::Answers;
     use crate::snapshot::claims_policy::{
-        ClaimPath, Condition, Matcher, Mode, Requirement, Scalar,
+        ClaimPath, Condition, EndWithToken, Matcher, Mode, Requirement, Scalar,
     };
     use crate::snapshot::credentials::Credentials;
 
@@ -80,6 +80,7 @@ mod tests {
             mode: Mode::Strict,
             providers: Vec::new(),
             credentials: Credentials::default(),
+            end_with_token: EndWithToken::default(),
             require,
             realm: "r".into(),
             answers: Answers::default(),
@@ -115,6 +116,7 @@ mod tests {
             mode: Mode::Strict,
             providers: Vec::new(),
             credentials: Credentials::default(),
+            end_with_token: EndWithToken::default(),
             require: Vec::new(),
             realm: "r".into(),
             answers,

@@ -5,10 +5,11 @@ use super::json::{Decimal, Document, JsonError, Value};
 use super::refusal::Reason;
 use super::trace::{Detail, Trace, shown};
 use crate::snapshot::claims_policy::ClaimPath;
+use crate::snapshot::deny_list::{Marks, Named};
 use crate::snapshot::provider::{Audiences, Provider};
 
-/// The end of the year 9999; a later date is a mistake of unit (milliseconds), not a date.
-const DATE_MAX: i64 = 253_402_300_799;
+/// No date is later.
+const DATE_MAX: i64 = UnixTime::MAX.0;
 
 /// What RFC 9068 section 2.2 asks for, beside the `iss`, `aud` and dates checked on their own.
 const RFC9068_STRINGS: [&str; 3] = ["sub", "client_id", "jti"];
@@ -73,6 +74,31 @@ impl Claims {
 
     pub(super) fn heap_bytes(&self) -> usize {
         self.0.heap_bytes()
+    }
+
+    /// What an entry of the deny list may name; `kid` is that of the key that signed.
+    pub(super) fn marks(&self, kid: Option<&str>) -> Marks {
+        // Some issuers number their subjects and sessions: their digits are the name.
+        let name = |claim| match self.get(claim)? {
+            Value::String(text) => Some(text.to_cow()),
+            Value::Number(digits) => Some(digits.into()),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        };
+        let issued_at = match self.get("iat") {
+            Some(Value::Number(text)) => {
+                Decimal::parse(text).and_then(|n| n.floor_within(DATE_MAX))
+            }
+            _ => None,
+        };
+        let (issuer, id, subject, session) = (name("iss"), name("jti"), name("sub"), name("sid"));
+        Marks::new(Named {
+            issuer: issuer.as_deref(),
+            id: id.as_deref(),
+            subject: subject.as_deref(),
+            session: session.as_deref(),
+            kid,
+            issued_at: issued_at.map(UnixTime),
+        })
     }
 
     /// Checks what the provider asks of all its tokens. `iss` has been checked by choosing it.
@@ -237,9 +263,9 @@ impl Validity {
         }
     }
 
-    /// The first second at which it has expired, the leeway counted in.
-    pub(super) fn expired_at(self) -> Option<UnixTime> {
-        self.expired_at.map(UnixTime)
+    /// The first second at which it may not be used any more, if there is one.
+    pub(super) fn ends_at(self) -> Option<UnixTime> {
+        self.expired_at.into_iter().chain(self.too_old_at).min().map(UnixTime)
     }
 }
 

@@ -6,6 +6,7 @@ use super::refusal::{Reason, Refusal};
 use super::trace::{Detail, Finding, Trace, shown};
 use super::verification;
 use crate::snapshot::claims_policy::AuthPolicy;
+use crate::snapshot::deny_list::DenyList;
 use crate::snapshot::provider::Provider;
 
 /// What was checked, up to the first check that failed, and the verdict.
@@ -23,6 +24,7 @@ pub fn explain(
     token: &[u8],
     policy: &AuthPolicy,
     providers: &[Provider],
+    deny_list: &DenyList,
     now: UnixTime,
 ) -> Explanation {
     let mut findings = Vec::new();
@@ -33,6 +35,16 @@ pub fn explain(
                 provider: Some(verified.provider),
                 kid: verified.kid.clone(),
             };
+            let revoked = verified.is_revoked(deny_list, now);
+            let check = findings.check(
+                "deny list",
+                || {
+                    let found = if revoked { "names it" } else { "does not name it" };
+                    Detail::new(found, format!("none of {} entries", deny_list.len()))
+                },
+                if revoked { Err(Reason::Revoked) } else { Ok(()) },
+            );
+            check.map_err(refusal)?;
             policy.require.iter().try_for_each(|rule| {
                 let holds = claim_rules::holds(rule, &verified.claims);
                 let found = || {

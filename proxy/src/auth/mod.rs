@@ -3,7 +3,7 @@
 //! [`authorize()`] is what a worker calls. The order of work for one token is in `verification`:
 //! size, characters, segments, JOSE header, provider (exact `iss`, still unverified), key, signature,
 //! claims; then the rules of the route. The cache of verified tokens stands in front of all but
-//! the size and the rules. Only the verdict reaches the client; the reason goes to log and metrics.
+//! the size, the deny list and the rules. Only the verdict reaches the client; the reason goes to log and metrics.
 
 mod authorize;
 mod bearer;
@@ -36,9 +36,7 @@ pub use token_cache::TokenCache;
 pub use trace::Finding;
 pub use verified_token::VerifiedToken;
 
-/// Seconds since the epoch by CLOCK_REALTIME, as the caller read it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UnixTime(pub i64);
+pub use crate::snapshot::unix_time::UnixTime;
 
 #[cfg(test)]
 mod tests;

@@ -164,6 +164,8 @@ reasons! {
         "A rule of the route about the scope does not hold.";
     EntitlementRule = Denied "entitlement_rule" "not allowed"
         "Another rule of the route does not hold.";
+    Revoked = InvalidToken "revoked" "token revoked"
+        "An entry of the deny list names it, its subject, its session or its key.";
     NoKeys = NoKeys "no_keys" "keys not loaded"
         "No keys were ever loaded for the provider.";
 }

@@ -4,24 +4,24 @@ use super::refusal::Reason;
 use super::trace::{Detail, Trace};
 use crate::snapshot::key_set::{Algorithm, VerificationKey};
 
-/// Tries the keys in order.
-pub(super) fn check(
-    keys: &[&VerificationKey],
+/// Tries the keys in order and returns the one that has made it.
+pub(super) fn check<'k>(
+    keys: &[&'k VerificationKey],
     algorithm: Algorithm,
     signed: &[u8],
     signature: &[u8],
     trace: &mut impl Trace,
-) -> Result<(), Reason> {
-    let verified = keys.iter().any(|key| key.verify(algorithm, signed, signature));
+) -> Result<&'k VerificationKey, Reason> {
+    let signed_by = keys.iter().find(|key| key.verify(algorithm, signed, signature));
     trace.check(
         "signature",
         || {
-            let found = if verified { "made by the key" } else { "not made by the key" };
+            let found = if signed_by.is_some() { "made by the key" } else { "not made by the key" };
             Detail::new(
                 format!("{found}, {} bytes", signature.len()),
                 format!("{} over header and payload", algorithm.name()),
             )
         },
-        if verified { Ok(()) } else { Err(Reason::Signature) },
+        signed_by.copied().ok_or(Reason::Signature),
     )
 }

@@ -2,6 +2,7 @@
 
 mod claims;
 mod extraction;
+mod revocation;
 mod structure;
 mod vectors;
 
@@ -18,9 +19,10 @@ use super::*;
 use crate::http1::Field;
 use crate::snapshot::answers::Answers;
 use crate::snapshot::claims_policy::{
-    AuthPolicy, ClaimPath, Condition, Matcher, Mode, Requirement,
+    AuthPolicy, ClaimPath, Condition, EndWithToken, Matcher, Mode, Requirement,
 };
 use crate::snapshot::credentials::Credentials;
+use crate::snapshot::deny_list::DenyList;
 use crate::snapshot::ids::{Generation, ProviderId};
 use crate::snapshot::key_set::{Algorithm, KeySet, PublicKey, VerificationKey};
 use crate::snapshot::provider::{Audiences, Issuer, Provider, TokenChecks};
@@ -98,6 +100,7 @@ pub(super) fn provider(issuer: &str, keys: Vec<VerificationKey>) -> Provider {
 pub(super) struct Gateway {
     pub(super) providers: Vec<Provider>,
     pub(super) policy: AuthPolicy,
+    pub(super) deny_list: DenyList,
     pub(super) generation: Generation,
     pub(super) cache: TokenCache,
     pub(super) now: i64,
@@ -113,20 +116,23 @@ impl Gateway {
             mode: Mode::Strict,
             providers: (0..providers.len()).filter_map(ProviderId::new).collect(),
             credentials: Credentials::default(),
+            end_with_token: EndWithToken::default(),
             require: Vec::new(),
             realm: "r".into(),
             answers: Answers::default(),
         };
         let cache = TokenCache::new(100);
-        Self { providers, policy, generation: Generation(1), cache, now: NOW }
+        let deny_list = DenyList::default();
+        Self { providers, policy, deny_list, generation: Generation(1), cache, now: NOW }
     }
 
     pub(super) fn authorize(&mut self, fields: &[Field<'_>]) -> Authorization {
-        let Self { providers, policy, generation, cache, now } = self;
+        let Self { providers, policy, deny_list, generation, cache, now } = self;
         authorize(
             Presented { fields, query: None },
             policy,
             providers,
+            deny_list,
             *generation,
             cache,
             UnixTime(*now),
@@ -137,8 +143,13 @@ impl Gateway {
         let value = format!("Bearer {token}");
         let field = Field { name: "authorization", value: value.as_bytes() };
         let verdict = self.authorize(&[field]);
-        let explained =
-            explain(token.as_bytes(), &self.policy, &self.providers, UnixTime(self.now));
+        let explained = explain(
+            token.as_bytes(),
+            &self.policy,
+            &self.providers,
+            &self.deny_list,
+            UnixTime(self.now),
+        );
         match verdict {
             Authorization::Verified(verified, _) => {
                 assert!(explained.verdict.is_ok(), "{explained:?}");

@@ -1,8 +1,8 @@
 //! Tokens that one worker has verified or refused lately.
 //!
 //! An entry is found by the exact token bytes (a seeded hash leads there, a full comparison
-//! decides), the provider and the generation of the snapshot, so a removed key stops counting at
-//! once. Times are checked again on each hit. Good and bad tokens are kept apart: nobody can push
+//! decides), the provider and the generation of configuration and keys, so a removed key stops
+//! counting at once. Times are checked again on each hit. Good and bad tokens are kept apart: nobody can push
 //! good ones out with garbage.
 
 mod bounded;
@@ -125,6 +125,8 @@ fn is_lasting(reason: Reason) -> bool {
         Reason::UnknownKey | Reason::KeyAlgorithm | Reason::AmbiguousKey | Reason::NoKeys => false,
         // These belong to the route.
         Reason::IdentityRule | Reason::ScopeRule | Reason::EntitlementRule => false,
+        // The deny list is asked anew each time.
+        Reason::Revoked => false,
         // These are found as fast as looked up.
         Reason::Missing
         | Reason::MultipleCredentials

@@ -15,6 +15,7 @@ use super::trace::{Detail, Trace};
 use super::verified_token::VerifiedToken;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::ids::ProviderId;
+use crate::snapshot::key_set::VerificationKey;
 use crate::snapshot::provider::Provider;
 
 /// Every check of a token but the rules of the route.
@@ -60,7 +61,7 @@ fn stages(
         },
         if fits { Ok(()) } else { Err(Reason::TokenTooLong) },
     )?;
-    check_signature(&compact, &header, provider, trace)?;
+    let key = check_signature(&compact, &header, provider, trace)?;
     let validity = claims.check(provider, now, trace)?;
     let header_block = header_block::build(&provider.claim_headers, &claims);
     let bytes = header_block.as_ref().ok().map(|block| block.len());
@@ -77,6 +78,8 @@ fn stages(
         kid: header.kid,
         header_block,
         forward: provider.forward_token,
+        marks: claims.marks(key.kid()),
+        signed_by: key.fingerprint(),
         claims,
         validity,
     })
@@ -91,7 +94,7 @@ pub(super) fn verify_signature(
     let compact = Compact::split(token, provider.token_bytes_max, trace)?;
     let header = header(&compact, trace)?;
     compact::decode("payload", compact.payload, trace)?;
-    check_signature(&compact, &header, provider, trace)
+    check_signature(&compact, &header, provider, trace).map(drop)
 }
 
 /// The most that any provider of the route allows; ids fit their snapshot.
@@ -103,12 +106,13 @@ fn header(compact: &Compact<'_>, trace: &mut impl Trace) -> Result<JoseHeader, R
     JoseHeader::parse(compact::decode("header", compact.header, trace)?, trace)
 }
 
-fn check_signature(
+/// The key that has signed.
+fn check_signature<'p>(
     compact: &Compact<'_>,
     header: &JoseHeader,
-    provider: &Provider,
+    provider: &'p Provider,
     trace: &mut impl Trace,
-) -> Result<(), Reason> {
+) -> Result<&'p VerificationKey, Reason> {
     header.check_for(provider, trace)?;
     let signature_bytes = compact::decode("signature encoding", compact.signature, trace)?;
     let keys = trace.check(

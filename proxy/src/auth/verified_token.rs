@@ -2,7 +2,9 @@
 
 use super::UnixTime;
 use super::claims::{Claims, Validity};
+use crate::snapshot::deny_list::{DenyList, Marks};
 use crate::snapshot::ids::ProviderId;
+use crate::snapshot::key_set::{Fingerprint, KeySet};
 
 /// A token that its provider's keys, claims and times vouch for; the rules of a route still
 /// apply.
@@ -15,16 +17,30 @@ pub struct VerifiedToken {
     pub header_block: Box<[u8]>,
     /// Whether the forwarded request keeps the token.
     pub forward: bool,
+    pub(super) marks: Marks,
+    pub(super) signed_by: Fingerprint,
     pub(super) claims: Claims,
     pub(super) validity: Validity,
 }
 
 impl VerifiedToken {
-    /// The first second at which it has expired, the leeway counted in: no stream that it opened
-    /// should live longer.
+    /// The first second at which it has expired or is too old, the leeway counted in: no stream
+    /// that it opened should live longer.
     #[must_use]
-    pub fn expired_at(&self) -> Option<UnixTime> {
-        self.validity.expired_at()
+    pub fn ends_at(&self) -> Option<UnixTime> {
+        self.validity.ends_at()
+    }
+
+    /// Whether an entry of the list names it.
+    #[must_use]
+    pub fn is_revoked(&self, deny_list: &DenyList, now: UnixTime) -> bool {
+        deny_list.denies(&self.marks, now)
+    }
+
+    /// Whether the key that signed it is one of these.
+    #[must_use]
+    pub fn is_signed_by_one_of(&self, keys: &KeySet) -> bool {
+        keys.iter().any(|key| key.fingerprint() == self.signed_by)
     }
 
     /// The bytes of heap it holds.

@@ -105,6 +105,8 @@ fn examine(file: &Path) -> Result<(Config, Snapshot), String> {
     };
     let inputs = Inputs {
         generation: Generation::default(),
+        verdicts: Generation::default(),
+        deny_list: &Arc::default(),
         workers,
         keys: &file_keys(&config),
         addresses: &HashMap::new(),

@@ -43,7 +43,8 @@ pub(super) fn judge(file: &Path, snapshot: &Snapshot, now: UnixTime) -> Result<O
         let Some(policy) = &route.auth else {
             return Err(format!("{place}: route {:?} asks for no token", route.name));
         };
-        let explained = explain(case.token.as_bytes(), policy, &snapshot.providers, now);
+        let explained =
+            explain(case.token.as_bytes(), policy, &snapshot.providers, &snapshot.deny_list, now);
         let found = explained.verdict.err().map(|refusal| refusal.reason);
         outcome.tokens += 1;
         if found != expected {

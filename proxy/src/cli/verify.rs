@@ -10,8 +10,9 @@ use crate::auth::{Explanation, UnixTime, explain, explain_signature};
 use crate::cli::token::algorithm;
 use crate::control::jwks::parse::{ParsedSet, parse_set};
 use crate::snapshot::answers::Answers;
-use crate::snapshot::claims_policy::{AuthPolicy, Mode};
+use crate::snapshot::claims_policy::{AuthPolicy, EndWithToken, Mode};
 use crate::snapshot::credentials::Credentials;
+use crate::snapshot::deny_list::DenyList;
 use crate::snapshot::ids::ProviderId;
 use crate::snapshot::key_set::Algorithm;
 use crate::snapshot::provider::{Audiences, Issuer, Provider, TokenChecks};
@@ -94,11 +95,12 @@ impl Verify {
             mode: Mode::Strict,
             providers: ProviderId::new(0).into_iter().collect(),
             credentials: Credentials::default(),
+            end_with_token: EndWithToken::default(),
             require: Vec::new(),
             realm: "ringgate".into(),
             answers: Answers::default(),
         };
-        Ok(explain(token.as_bytes(), &policy, &[provider], now))
+        Ok(explain(token.as_bytes(), &policy, &[provider], &DenyList::default(), now))
     }
 
     fn provider(self, set: ParsedSet) -> Provider {

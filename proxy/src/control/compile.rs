@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::config::{Config, EndpointConfig, ListenerConfig, ProviderConfig, UpstreamConfig};
 use crate::auth::STATUS_FIELD;
 use crate::snapshot::claims_policy::Mode;
+use crate::snapshot::deny_list::DenyList;
 use crate::snapshot::ids::{Generation, ListenerId};
 use crate::snapshot::key_set::KeySet;
 use crate::snapshot::provider::Provider;
@@ -21,6 +22,10 @@ use crate::telemetry::labels::{ListenerCounters, RouteCounters, UpstreamCounters
 pub struct Inputs<'a> {
     /// The number of the snapshot.
     pub generation: Generation,
+    /// The number of the first one with this configuration and these keys.
+    pub verdicts: Generation,
+    /// Which good tokens are refused.
+    pub deny_list: &'a Arc<DenyList>,
     /// How many workers there are, at least one: each gets its share of the connections.
     pub workers: usize,
     /// The keys loaded so far, by the name of the provider. Inline keys need not be among them.
@@ -62,6 +67,8 @@ pub fn compile(
     }
     Ok(Snapshot {
         generation: inputs.generation,
+        verdicts: inputs.verdicts,
+        deny_list: Arc::clone(inputs.deny_list),
         listeners,
         routes: RouteTable::new(routes),
         providers: config.providers.iter().map(|raw| provider(raw, inputs)).collect(),

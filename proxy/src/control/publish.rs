@@ -9,6 +9,7 @@ use super::compile::{Inputs, compile};
 use super::config::Config;
 use super::resolve::HostPort;
 use crate::snapshot::Snapshot;
+use crate::snapshot::deny_list::DenyList;
 use crate::snapshot::ids::Generation;
 use crate::snapshot::key_set::KeySet;
 use crate::telemetry::counters::{Cell, OutOfCells, Registry};
@@ -29,8 +30,11 @@ pub struct Publisher {
     registry: Registry,
     keys: ProviderKeys,
     addresses: Addresses,
+    deny_list: Arc<DenyList>,
     /// Of the last snapshot made.
     generation: Generation,
+    /// Of the first with this configuration and these keys.
+    verdicts: Generation,
     worker_count: usize,
     workers: Vec<WorkerHandle>,
 }
@@ -44,7 +48,9 @@ impl Publisher {
             registry,
             keys: HashMap::new(),
             addresses: HashMap::new(),
+            deny_list: Arc::default(),
             generation: Generation::default(),
+            verdicts: Generation::default(),
             worker_count,
             workers: Vec::new(),
         }
@@ -90,19 +96,35 @@ impl Publisher {
         self.addresses = addresses;
     }
 
+    /// Takes which tokens the next snapshot is to refuse.
+    pub fn set_deny_list(&mut self, deny_list: DenyList) {
+        self.deny_list = Arc::new(deny_list);
+    }
+
     /// The next snapshot, numbered.
     ///
     /// # Errors
     /// When the configuration has more names than there are counters.
     pub fn next_snapshot(&mut self) -> Result<Arc<Snapshot>, OutOfCells> {
         let generation = self.generation.next();
-        let snapshot = compile_with(
-            &self.config,
+        self.make(generation, generation)
+    }
+
+    fn make(
+        &mut self,
+        generation: Generation,
+        verdicts: Generation,
+    ) -> Result<Arc<Snapshot>, OutOfCells> {
+        let inputs = Inputs {
             generation,
-            (&self.keys, &self.addresses, self.worker_count),
-            &mut self.registry,
-        )?;
-        self.generation = generation;
+            verdicts,
+            deny_list: &self.deny_list,
+            keys: &self.keys,
+            addresses: &self.addresses,
+            workers: self.worker_count,
+        };
+        let snapshot = compile(&self.config, &inputs, &mut self.registry)?;
+        (self.generation, self.verdicts) = (generation, verdicts);
         Ok(Arc::new(snapshot))
     }
 
@@ -115,14 +137,32 @@ impl Publisher {
         self.publish(none)
     }
 
+    /// As [`Self::republish`] where nothing but the deny list has changed: verdicts that workers
+    /// keep stay good.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn republish_deny_list(&mut self) -> Result<Generation, OutOfCells> {
+        let snapshot = self.make(self.generation.next(), self.verdicts)?;
+        let none = self.workers.iter().map(|_| Opened::new()).collect();
+        Ok(self.hand_out(&snapshot, none))
+    }
+
     /// Whether a snapshot can be made of another configuration. Its counters are registered by
     /// this, so that making it later cannot fail.
     ///
     /// # Errors
     /// When it has more names than there are counters.
     pub fn try_out(&mut self, config: &Config) -> Result<(), OutOfCells> {
-        let inputs = (&self.keys, &self.addresses, self.worker_count);
-        compile_with(config, self.generation, inputs, &mut self.registry).map(drop)
+        let inputs = Inputs {
+            generation: self.generation,
+            verdicts: self.verdicts,
+            deny_list: &self.deny_list,
+            keys: &self.keys,
+            addresses: &self.addresses,
+            workers: self.worker_count,
+        };
+        compile(config, &inputs, &mut self.registry).map(drop)
     }
 
     /// Replaces the configuration and publishes, with the sockets of the listeners that are new.
@@ -146,19 +186,14 @@ impl Publisher {
 
     fn publish(&mut self, opened: Vec<Opened>) -> Result<Generation, OutOfCells> {
         let snapshot = self.next_snapshot()?;
+        Ok(self.hand_out(&snapshot, opened))
+    }
+
+    fn hand_out(&self, snapshot: &Arc<Snapshot>, opened: Vec<Opened>) -> Generation {
         assert_eq!(opened.len(), self.workers.len(), "sockets for each worker");
         for (worker, opened) in self.workers.iter().zip(opened) {
-            worker.publish(Arc::clone(&snapshot), opened);
+            worker.publish(Arc::clone(snapshot), opened);
         }
-        Ok(self.generation)
+        self.generation
     }
-}
-
-fn compile_with(
-    config: &Config,
-    generation: Generation,
-    (keys, addresses, workers): (&ProviderKeys, &Addresses, usize),
-    registry: &mut Registry,
-) -> Result<Snapshot, OutOfCells> {
-    compile(config, &Inputs { generation, keys, addresses, workers }, registry)
 }

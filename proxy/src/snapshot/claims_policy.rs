@@ -14,6 +14,8 @@ pub struct AuthPolicy {
     pub providers: Vec<ProviderId>,
     /// Where the token is found in a request.
     pub credentials: Credentials,
+    /// Which streams end with the token that opened them.
+    pub end_with_token: EndWithToken,
     /// All of these must hold.
     pub require: Vec<Requirement>,
     /// The `realm` of challenges, already valid inside a quoted-string.
@@ -32,6 +34,18 @@ pub enum Mode {
     Optional,
     /// Never refused; a bad token is stripped and `x-jwt-status` says why.
     Permissive,
+}
+
+/// Which streams end with the token that opened them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum EndWithToken {
+    /// None.
+    Nothing,
+    /// WebSockets and what else a connection is switched to.
+    #[default]
+    Tunnels,
+    /// Those, and responses on their way.
+    All,
 }
 
 /// One rule: it holds when any of its alternatives does. Never empty.

@@ -4,7 +4,7 @@ mod algorithm;
 mod public_key;
 
 pub use algorithm::{Algorithm, AlgorithmSet};
-pub use public_key::{PublicKey, PublicKeyError};
+pub use public_key::{Fingerprint, PublicKey, PublicKeyError};
 
 /// A public key, the algorithms it may verify and the name its issuer gave it.
 ///
@@ -15,6 +15,7 @@ pub struct VerificationKey {
     kid: Option<Box<str>>,
     algorithms: AlgorithmSet,
     public: PublicKey,
+    fingerprint: Fingerprint,
 }
 
 impl VerificationKey {
@@ -32,7 +33,8 @@ impl VerificationKey {
             Some(algorithm) if of_its_kind.contains(algorithm) => algorithm.into(),
             Some(_) => return None,
         };
-        Some(Self { kid, algorithms, public })
+        let fingerprint = public.fingerprint();
+        Some(Self { kid, algorithms, public, fingerprint })
     }
 
     /// The name its issuer gave it.
@@ -45,6 +47,12 @@ impl VerificationKey {
     #[must_use]
     pub fn algorithms(&self) -> AlgorithmSet {
         self.algorithms
+    }
+
+    /// Tells the key from others, whatever their names.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// Whether `signature` is this key's over `signed`; never when `algorithm` is not one of the

@@ -7,17 +7,21 @@
 pub mod answers;
 pub mod claims_policy;
 pub mod credentials;
+pub mod deny_list;
 pub mod ids;
 pub mod key_set;
 pub mod limits;
 pub mod provider;
 pub mod route_match;
 pub mod route_table;
+pub mod unix_time;
 pub mod upstream_set;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::telemetry::labels::ListenerCounters;
+use deny_list::DenyList;
 use ids::{Generation, ProviderId, UpstreamId};
 use limits::{Limits, Timeouts};
 use provider::Provider;
@@ -29,12 +33,17 @@ use upstream_set::Upstream;
 pub struct Snapshot {
     /// Grows by one with every snapshot published, whatever changed.
     pub generation: Generation,
+    /// The first snapshot since which configuration and keys are the same: verdicts of caches hold
+    /// for as long. A deny list alone, which is asked after the cache, does not change it.
+    pub verdicts: Generation,
     /// Indexed by [`ids::ListenerId`].
     pub listeners: Vec<Listener>,
     /// Which route a request takes.
     pub routes: RouteTable,
     /// Indexed by [`ProviderId`].
     pub providers: Vec<Provider>,
+    /// Which good tokens are refused.
+    pub deny_list: Arc<DenyList>,
     /// Indexed by [`UpstreamId`].
     pub upstreams: Vec<Upstream>,
     /// What is refused for its size or number.

@@ -130,10 +130,15 @@ impl Record {
         self.sent.set(written.body_bytes as u64);
     }
 
-    pub(super) fn passed(&mut self, token: &Rc<VerifiedToken>) {
+    pub(super) fn passed(&mut self, token: Rc<VerifiedToken>) {
         self.verdict = Some(Verdict::Pass);
         self.provider = Some(token.provider);
-        self.token = self.draft.is_some().then(|| Rc::clone(token));
+        self.token = Some(token);
+    }
+
+    /// The token that lets the request pass.
+    pub(super) fn token(&self) -> Option<&Rc<VerifiedToken>> {
+        self.token.as_ref()
     }
 
     pub(super) fn tolerated(&mut self, refusal: Refusal) {

@@ -10,6 +10,7 @@ use slab::Slab;
 use super::access::Drafts;
 use super::connection::ConnectionState;
 use super::listener::{ListenerState, accept_loop};
+use super::leash::Leashes;
 use super::mailbox::{Command, Mailbox};
 use super::parking::Parking;
 use super::{WorkerCounters, WorkerSpec};
@@ -56,6 +57,7 @@ pub(super) struct Core {
     pub(super) drafts: Drafts,
     pub(super) connections: RefCell<Slab<Rc<ConnectionState>>>,
     pub(super) parking: Parking,
+    pub(super) leashes: Leashes,
     /// Connections over the limit that are being told so.
     pub(super) turning_away: Cell<usize>,
     listeners: RefCell<Vec<Rc<ListenerState>>>,
@@ -83,6 +85,7 @@ impl Core {
             access_log: RefCell::new(spec.access_log),
             connections: RefCell::default(),
             parking: Parking::new(spec.ask_for_keys),
+            leashes: Leashes::default(),
             turning_away: Cell::new(0),
             listeners: RefCell::default(),
             accepting: Cell::new(0),
@@ -148,8 +151,12 @@ impl Core {
             snapshot,
         };
         self.counters.set(self.cells.generation, live.snapshot.generation.0);
-        self.parking.forget_missed();
-        *self.live.borrow_mut() = Rc::new(live);
+        if old.snapshot.verdicts != live.snapshot.verdicts {
+            self.parking.forget_missed();
+        }
+        let live = Rc::new(live);
+        *self.live.borrow_mut() = Rc::clone(&live);
+        self.leashes.look(&live.snapshot, unix_time(SystemTime::now()));
     }
 
     /// Makes the listeners those of `snapshot`: opens the new ones, closes those that are gone.
@@ -228,6 +235,9 @@ impl Core {
             while clock + TICK <= Instant::now() {
                 clock += TICK;
                 self.wheel.advance();
+            }
+            if !self.leashes.is_empty() {
+                self.leashes.tick(&self.live().snapshot, unix_time(SystemTime::now()));
             }
             ticks += 1;
             if ticks == TICKS_PER_ROUND {

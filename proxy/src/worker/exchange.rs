@@ -76,7 +76,7 @@ impl Failure {
             CopyError::SourceClosed | CopyError::Source(_) => Reason::Gate(Gate::UpstreamBodyCut),
             CopyError::SourceTimedOut => Reason::Gate(Gate::UpstreamBodyTimeout),
             CopyError::Malformed(error) => Reason::ResponseChunks(*error),
-            CopyError::TooLarge => Reason::Gate(Gate::UpstreamBodyCut),
+            CopyError::TooLarge | CopyError::Stopped => Reason::Gate(Gate::UpstreamBodyCut),
             CopyError::SinkTimedOut | CopyError::Sink(_) => Reason::Gate(Gate::ClientLost),
         };
         Self { reason, begun, stale: false }
@@ -169,7 +169,7 @@ impl<'a> Exchange<'a> {
             Err(failure) => return Box::pin(self.fail(record, None, failure, None)).await,
         };
         let upstream = self.live.upstreams.get(upstream);
-        let lease = if self.facts.upgrade {
+        let lease = if self.facts.upgrade.is_some() {
             // Not sent again if its connection proves dead, so on one that cannot be stale.
             upstream.lease_fresh(&self.core.wheel, timeouts.connect).await
         } else {
@@ -187,7 +187,7 @@ impl<'a> Exchange<'a> {
         };
         record.endpoint = Some(Rc::clone(lease.endpoint()));
         match upload {
-            Upload::Whole { out, input } if self.facts.upgrade => {
+            Upload::Whole { out, input } if self.facts.upgrade.is_some() => {
                 Box::pin(self.run_upgrade(input, out, record, lease)).await
             }
             Upload::Whole { out, input } => self.run_whole(input, out, record, lease).await,

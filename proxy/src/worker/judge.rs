@@ -66,11 +66,25 @@ pub(super) struct Facts {
     pub(super) idempotent: bool,
     pub(super) expect_continue: bool,
     /// The client asks to switch protocols.
-    pub(super) upgrade: bool,
+    pub(super) upgrade: Option<Upgrade>,
     /// The media type for answers to a gRPC call.
     pub(super) grpc: Option<&'static str>,
     /// The response is for this client alone: its target holds a token.
     pub(super) private: bool,
+}
+
+/// To which protocol the client asks to switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    WebSocket,
+    Other,
+}
+
+impl Upgrade {
+    /// Only where it names nothing else: then that is what a 101 switches to.
+    fn to(protocols: &[u8]) -> Self {
+        if protocols.eq_ignore_ascii_case(b"websocket") { Self::WebSocket } else { Self::Other }
+    }
 }
 
 /// An answer of the gateway's own, written and ready to send.
@@ -183,7 +197,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             is_connect_like: matches!(head.method, "CONNECT" | "TRACE"),
             idempotent: head.is_idempotent(),
             expect_continue: head.expect_continue,
-            upgrade: head.upgrade.is_some(),
+            upgrade: head.upgrade.map(Upgrade::to),
             grpc: grpc::media_type(head.fields),
             private: false,
         };
@@ -211,7 +225,8 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
                 Presented { fields: self.head.fields, query: self.head.target.query() },
                 policy,
                 &live.snapshot.providers,
-                live.snapshot.generation,
+                &live.snapshot.deny_list,
+                live.snapshot.verdicts,
                 &mut self.core.tokens.borrow_mut(),
                 unix_time(self.record.since().time),
             ),
@@ -293,7 +308,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             Authorization::Anonymous => {}
             Authorization::Verified(token, _) => {
                 self.core.count(self.core.cells.tokens_good);
-                self.record.passed(&token);
+                self.record.passed(token);
             }
             Authorization::Tolerated(refusal, _) => {
                 self.core.count(self.core.cells.tokens_tolerated);

@@ -18,6 +18,7 @@ mod exchange;
 mod forward;
 mod grpc;
 mod judge;
+mod leash;
 mod listener;
 mod mailbox;
 mod parking;
@@ -25,6 +26,7 @@ mod reason;
 mod receive;
 mod reply;
 mod respond;
+mod switched;
 mod transfer;
 
 pub use bind::bind;

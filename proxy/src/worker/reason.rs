@@ -79,6 +79,10 @@ gate! {
     UpstreamInterim = "upstream.too_many_interim";
     /// A 101 that nobody asked for.
     UpstreamSwitched = "upstream.unasked_switch";
+    /// The token that opened the stream has expired.
+    TokenExpired = "stream.token_expired";
+    /// The token that opened the stream was revoked, or its key taken away.
+    TokenRevoked = "stream.token_revoked";
 }
 
 impl Reason {
@@ -115,7 +119,9 @@ impl Reason {
                 | Gate::HeadTimeout
                 | Gate::BodyTimeout
                 | Gate::ClientLeft
-                | Gate::ClientLost => Fault::Client,
+                | Gate::ClientLost
+                | Gate::TokenExpired
+                | Gate::TokenRevoked => Fault::Client,
                 Gate::TooManyConnections => Fault::Gateway,
                 Gate::NoEndpoint
                 | Gate::ConnectRefused

@@ -57,6 +57,8 @@ fn status(reason: Reason, policy: Option<&AuthPolicy>) -> u16 {
             Gate::HeadTimeout | Gate::BodyTimeout => 408,
             // Nobody is there to read it; it stands in the log.
             Gate::ClientLeft | Gate::ClientLost => 400,
+            // The status has been sent by then.
+            Gate::TokenExpired | Gate::TokenRevoked => 401,
             Gate::TooManyConnections | Gate::NoEndpoint => 503,
             Gate::ConnectTimeout | Gate::UpstreamTimeout | Gate::UpstreamBodyTimeout => 504,
             Gate::ConnectRefused

@@ -1,5 +1,4 @@
-//! The long way of an exchange: bodies that do not fit a buffer, in both directions at once, and
-//! tunnels.
+//! The long way of an exchange: bodies that do not fit a buffer, in both directions at once.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -11,11 +10,11 @@ use super::access::Record;
 use super::exchange::{Begun, Exchange, Failure, Input, Next, Opening};
 use super::forward;
 use super::judge::head_limits;
+use super::leash::Held;
 use super::reason::{Gate, Reason};
 use crate::http1::BodyLength;
-use crate::relay::{
-    CopyError, Flow, Sink, Source, copy, passing_trailers, trailer_section, tunnel,
-};
+use crate::relay::{CopyError, Flow, Sink, Source, copy, passing_trailers, trailer_section};
+use crate::snapshot::claims_policy::EndWithToken;
 use crate::upstream::Lease;
 use crate::uring::{Buffer, Stream};
 
@@ -118,7 +117,7 @@ impl Exchange<'_> {
             let mut upload = pin!(self.upload(begun, upstream, &record.received, &upload_done));
             let mut download = pin!(async {
                 let begun = self.response_head(upstream, receiving, spare, &upload_done).await?;
-                self.deliver_all(begun, upstream, &record.sent).await
+                self.deliver_all(begun, upstream, record).await
             });
             let mut uploaded = None;
             let downloaded = poll_fn(|context| {
@@ -183,6 +182,7 @@ impl Exchange<'_> {
                     CopyError::TooLarge => Reason::Gate(Gate::BodyTooLarge),
                     CopyError::SourceClosed
                     | CopyError::Source(_)
+                    | CopyError::Stopped
                     | CopyError::SinkTimedOut
                     | CopyError::Sink(_) => Reason::Gate(Gate::ClientLeft),
                 };
@@ -246,16 +246,16 @@ impl Exchange<'_> {
         &self,
         begun: Begun,
         upstream: &Stream,
-        sent: &Cell<u64>,
+        record: &Record,
     ) -> Result<Delivered, Failure> {
-        self.deliver_opening(Opening::new(begun)?, upstream, sent).await
+        self.deliver_opening(Opening::new(begun)?, upstream, record).await
     }
 
     async fn deliver_opening(
         &self,
         opening: Opening,
         upstream: &Stream,
-        sent: &Cell<u64>,
+        record: &Record,
     ) -> Result<Delivered, Failure> {
         let Opening { out, rest, rest_fitted, mut plan, body_bytes, done, leftover, trailers } =
             opening;
@@ -266,7 +266,7 @@ impl Exchange<'_> {
         for buffer in std::iter::once(out).chain((!rest_fitted).then_some(rest)) {
             send(client, buffer, limit).await.map_err(failed)?;
         }
-        sent.set(body_bytes);
+        record.sent.set(body_bytes);
         if let Some(trailers) = trailers {
             let section = trailer_section(self.core.pools(self.live), &trailers).map_err(failed)?;
             send(client, section, limit).await.map_err(failed)?;
@@ -274,8 +274,18 @@ impl Exchange<'_> {
         let leftover = if done {
             leftover
         } else {
-            let flow = self.download(upstream, sent);
-            copy(flow, &mut plan.source, plan.sink, None).await.map_err(failed)?
+            let flow = self.download(upstream, &record.sent);
+            let copying = copy(flow, &mut plan.source, plan.sink, None);
+            match self.leash(record, EndWithToken::All) {
+                None => copying.await.map_err(failed)?,
+                Some(leash) => match while_held(copying, upstream, &leash).await {
+                    Ok(leftover) => leftover,
+                    Err(CopyError::Stopped) if let Some(cause) = leash.cause() => {
+                        return Err(Failure { begun: status, ..Failure::gate(cause.gate()) });
+                    }
+                    Err(error) => return Err(failed(error)),
+                },
+            }
         };
         Ok(Delivered {
             status,
@@ -292,7 +302,7 @@ impl Exchange<'_> {
         record: &mut Record,
         lease: Lease,
     ) -> Next {
-        match self.deliver_opening(opening, lease.stream(), &record.sent).await {
+        match self.deliver_opening(opening, lease.stream(), record).await {
             Ok(delivered) => {
                 if delivered.keep_upstream {
                     lease.release(self.live.heads.take());
@@ -306,51 +316,33 @@ impl Exchange<'_> {
             Err(failure) => self.fail(record, Some(lease), failure, None).await,
         }
     }
+}
 
-    /// A request to switch protocols: a tunnel if the upstream agrees, a response if not.
-    pub(super) async fn run_upgrade(
-        &self,
-        input: Buffer,
-        out: Buffer,
-        record: &mut Record,
-        mut lease: Lease,
-    ) -> Next {
-        lease.count_request();
-        let receiving = lease.receive(|| self.live.heads.take());
-        let limit = self.live.snapshot.timeouts.response;
-        // A failed send shows in the receive.
-        let (_, spare) = lease.stream().send_all(out, limit).await;
-        let begun = self.response_head(lease.stream(), receiving, spare, &Cell::new(true)).await;
-        match begun {
-            Err(failure) => self.fail(record, Some(lease), failure, Some(input)).await,
-            Ok(begun) if begun.plan.status != 101 => {
-                self.deliver(input, begun, record, lease).await
-            }
-            Ok(begun) => {
-                lease.endpoint().succeeded();
-                record.status = 101;
-                let Begun { out, rest, .. } = begun;
-                let (client, upstream) = (&self.connection.stream, lease.stream());
-                let opened = async {
-                    record.sent.set(rest.len() as u64);
-                    record.received.set(input.len() as u64);
-                    send(client, out, limit).await?;
-                    send(client, rest, limit).await?;
-                    send(upstream, input, limit).await
-                };
-                if opened.await.is_ok() {
-                    let pools = self.core.pools(self.live);
-                    let idle = self.live.snapshot.timeouts.tunnel_idle;
-                    tunnel(client, upstream, pools, idle, &record.sent, &record.received).await;
-                }
-                Next::Close
-            }
+/// Runs a body's way from the upstream to its end, or stops it when the leash is pulled: what has
+/// been received still goes out, and nothing says that this was all.
+async fn while_held<T>(
+    copying: impl Future<Output = Result<T, CopyError>>,
+    upstream: &Stream,
+    leash: &Held,
+) -> Result<T, CopyError> {
+    let (mut copying, mut pulled) = (pin!(copying), pin!(leash.pulled()));
+    let mut is_held = true;
+    poll_fn(|context| {
+        if is_held && pulled.as_mut().poll(context).is_ready() {
+            is_held = false;
+            upstream.stop();
         }
-    }
+        copying.as_mut().poll(context)
+    })
+    .await
 }
 
 /// Sends a buffer to its end; an empty one is no operation.
-async fn send(to: &Stream, buffer: Buffer, limit: std::time::Duration) -> Result<(), CopyError> {
+pub(super) async fn send(
+    to: &Stream,
+    buffer: Buffer,
+    limit: std::time::Duration,
+) -> Result<(), CopyError> {
     if buffer.is_empty() {
         return Ok(());
     }

@@ -53,6 +53,20 @@ impl<'t> Decimal<'t> {
     /// The smallest whole number not below it, where that is 0..=`max`.
     #[must_use]
     pub fn ceil_within(self, max: i64) -> Option<i64> {
+        let (whole, rest) = self.whole_and_rest()?;
+        i64::try_from(whole + i128::from(rest)).ok().filter(|value| *value <= max)
+    }
+
+    /// The largest whole number not above it, where that is 0..=`max`.
+    #[must_use]
+    pub fn floor_within(self, max: i64) -> Option<i64> {
+        let (whole, _) = self.whole_and_rest()?;
+        i64::try_from(whole).ok().filter(|value| *value <= max)
+    }
+
+    /// The part before the point, and whether there is anything behind it; nothing of what is
+    /// negative or beyond every i64.
+    fn whole_and_rest(self) -> Option<(i128, bool)> {
         if self.negative {
             return None;
         }
@@ -62,8 +76,7 @@ impl<'t> Decimal<'t> {
         let whole_digits = usize::try_from(whole_digits.max(0)).ok().filter(|n| *n <= 19)?;
         let digits = self.digits().chain(std::iter::repeat(b'0')).take(whole_digits);
         let whole = digits.fold(0_i128, |value, digit| value * 10 + i128::from(digit - b'0'));
-        let rest = i128::from(self.count > whole_digits);
-        i64::try_from(whole + rest).ok().filter(|value| *value <= max)
+        Some((whole, self.count > whole_digits))
     }
 
     /// Whether it is a whole number.

@@ -122,7 +122,7 @@ fn c10_leeway_never_stretches_the_cached_token() {
     gateway.providers[0].leeway = Duration::from_secs(60);
     let token = Key(1).sign(&header(), &claims());
     let verified = gateway.judge(&token).unwrap();
-    assert_eq!(verified.expired_at(), Some(UnixTime(NOW + 660)));
+    assert_eq!(verified.ends_at(), Some(UnixTime(NOW + 660)));
     gateway.now = NOW + 659;
     assert!(Rc::ptr_eq(&gateway.judge(&token).unwrap(), &verified));
     gateway.now = NOW + 660;

@@ -12,8 +12,9 @@ use crate::auth::{Authorization, Presented, TokenCache, UnixTime, authorize, exp
 use crate::control::jwks::parse::parse_set;
 use crate::http1::Field;
 use crate::snapshot::answers::Answers;
-use crate::snapshot::claims_policy::{AuthPolicy, Mode};
+use crate::snapshot::claims_policy::{AuthPolicy, EndWithToken, Mode};
 use crate::snapshot::credentials::Credentials;
+use crate::snapshot::deny_list::DenyList;
 use crate::snapshot::ids::{Generation, ProviderId};
 use crate::snapshot::key_set::Algorithm;
 use crate::snapshot::provider::{Audiences, Issuer, Provider, TokenChecks};
@@ -48,6 +49,7 @@ fn policy() -> AuthPolicy {
         mode: Mode::Strict,
         providers: ProviderId::new(0).into_iter().collect(),
         credentials: Credentials::default(),
+        end_with_token: EndWithToken::default(),
         require: Vec::new(),
         realm: "r".into(),
         answers: Answers::default(),
@@ -61,7 +63,15 @@ fn refusal(token: &str, policy: &AuthPolicy, providers: &[Provider]) -> Option<&
     let fields = [Field { name: "Authorization", value: value.as_bytes() }];
     let presented = Presented { fields: &fields, query: None };
     let mut cache = TokenCache::new(8);
-    let mut ask = || match authorize(presented, policy, providers, Generation(1), &mut cache, NOW) {
+    let mut ask = || match authorize(
+        presented,
+        policy,
+        providers,
+        &DenyList::default(),
+        Generation(1),
+        &mut cache,
+        NOW,
+    ) {
         Authorization::Verified(..) => None,
         Authorization::Refused(refusal) => Some(refusal.reason.code()),
         other => panic!("a strict route answers {other:?}"),
@@ -80,7 +90,7 @@ fn every_token_gets_its_verdict() {
         let case: Value = serde_json::from_str(line).unwrap();
         let token = case["token"].as_str().unwrap();
         let expected = case["reason"].as_str().map(|reason| format!("auth.{reason}"));
-        let explained = explain(token.as_bytes(), &policy, &providers, NOW);
+        let explained = explain(token.as_bytes(), &policy, &providers, &DenyList::default(), NOW);
         let explained = explained.verdict.err().map(|refusal| refusal.reason.code());
         let found = refusal(token, &policy, &providers);
         if found != expected.as_deref() || explained != found {

@@ -50,7 +50,14 @@ fn snapshot(keys: &HashMap<Box<str>, Arc<KeySet>>, registry: &mut Registry) -> S
         ("app.example".into(), 80),
         vec!["10.0.0.1:80".parse().unwrap(), "10.0.0.2:80".parse().unwrap()],
     )]);
-    let inputs = Inputs { generation: Generation(7), workers: 4, keys, addresses: &addresses };
+    let inputs = Inputs {
+        generation: Generation(7),
+        verdicts: Generation(7),
+        deny_list: &Arc::default(),
+        workers: 4,
+        keys,
+        addresses: &addresses,
+    };
     compile(&config(), &inputs, registry).unwrap()
 }
 

@@ -1,5 +1,6 @@
 //! The bytes of a public key, checked once, and the verification of a signature by them.
 
+use ring::digest::{Context, SHA256};
 use ring::signature::{self, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey};
 use ring::{agreement, rand::SystemRandom};
 
@@ -24,6 +25,10 @@ enum Material {
     P384([u8; 97]),
     Ed25519([u8; 32]),
 }
+
+/// A digest of a key's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 16]);
 
 /// Why the numbers of a key are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -134,6 +139,28 @@ impl PublicKey {
             Material::P384(_) => Es384.into(),
             Material::Ed25519(_) => EdDsa.into(),
         }
+    }
+
+    /// A digest of the key's numbers.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        let mut context = Context::new(&SHA256);
+        let mut part = |bytes: &[u8]| {
+            context.update(&(bytes.len() as u64).to_le_bytes());
+            context.update(bytes);
+        };
+        // No two kinds have numbers of the same lengths.
+        match &self.0 {
+            Material::Rsa { modulus, exponent } => {
+                part(modulus);
+                part(exponent);
+            }
+            Material::P256(point) => part(point),
+            Material::P384(point) => part(point),
+            Material::Ed25519(point) => part(point),
+        }
+        let mut fingerprint = [0; 16];
+        fingerprint.copy_from_slice(&context.finish().as_ref()[..16]);
+        Fingerprint(fingerprint)
     }
 
     /// Whether `signature` is this key's over `signed` by `algorithm`.

@@ -7,10 +7,12 @@ use super::credentials::locations;
 use super::resources::{ProtectedResource, resources};
 use super::{JsonPath, Reader, providers, resources};
 use crate::control::config::raw::jwt::{Claim, OnNoKeys, default_realm};
-use crate::control::config::raw::routes::{Mode as RawMode, Require, RouteJwt};
+use crate::control::config::raw::routes::{
+    EndWithToken as RawEndWithToken, Mode as RawMode, Require, RouteJwt,
+};
 use crate::control::config::settings::ProviderConfig;
 use crate::snapshot::answers::{Answers, NoKeys};
-use crate::snapshot::claims_policy::{AuthPolicy, Mode, Requirement};
+use crate::snapshot::claims_policy::{AuthPolicy, EndWithToken, Mode, Requirement};
 use crate::snapshot::credentials::{Credentials, TokenLocation};
 use crate::snapshot::ids::ProviderId;
 use crate::snapshot::provider::Issuer;
@@ -58,7 +60,8 @@ pub(super) fn policy(
     path: &JsonPath,
     raw: RouteJwt,
 ) -> Option<AuthPolicy> {
-    let RouteJwt { mode, providers, from, all_must_verify, resource, require } = raw;
+    let RouteJwt { mode, providers, from, all_must_verify, resource, end_with_token, require } =
+        raw;
     let list = path.join("providers");
     let mut ids = Vec::with_capacity(providers.len());
     for (index, name) in providers.iter().enumerate() {
@@ -86,6 +89,11 @@ pub(super) fn policy(
         RawMode::Optional => Mode::Optional,
         RawMode::Permissive => Mode::Permissive,
     };
+    let end_with_token = match end_with_token {
+        RawEndWithToken::None => EndWithToken::Nothing,
+        RawEndWithToken::Tunnels => EndWithToken::Tunnels,
+        RawEndWithToken::All => EndWithToken::All,
+    };
     let whole = ids.len() == providers.len();
     let credentials = Credentials { locations: locations?, all_must_verify };
     let (realm, mut answers) = (issuers.realm.clone(), issuers.answers.clone());
@@ -94,7 +102,15 @@ pub(super) fn policy(
         let found = reader.refer(section, &issuers.resource_names, &name, &path.join("resource"));
         answers.resource_metadata = issuers.metadata_url(found?);
     }
-    whole.then_some(AuthPolicy { mode, providers: ids, credentials, require, realm, answers })
+    whole.then_some(AuthPolicy {
+        mode,
+        providers: ids,
+        credentials,
+        end_with_token,
+        require,
+        realm,
+        answers,
+    })
 }
 
 /// Where all providers of a route say that their tokens are.

@@ -70,9 +70,24 @@ pub(in crate::control::config) struct RouteJwt {
     pub(in crate::control::config) all_must_verify: bool,
     /// The protected resource that the route is a part of: refusals say where its metadata is.
     pub(in crate::control::config) resource: Option<String>,
+    /// Which streams end with the token that opened them: when it has expired, is revoked, or its key
+    /// is taken away. tunnels are WebSockets, closed with status 1008, and what else a connection is
+    /// switched to; all are those and responses on their way, which are cut.
+    #[serde(default)]
+    pub(in crate::control::config) end_with_token: EndWithToken,
     /// Rules for claims; all must hold.
     #[serde(default)]
     pub(in crate::control::config) require: Vec<Require>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(in crate::control::config) enum EndWithToken {
+    None,
+    #[default]
+    Tunnels,
+    All,
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]

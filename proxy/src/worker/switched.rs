@@ -1,0 +1,104 @@
+//! Streams that outlive their request's head: tunnels after a 101, and what ends them with their
+//! token.
+
+use std::cell::Cell;
+use std::future::pending;
+
+use super::access::Record;
+use super::exchange::{Begun, Exchange, Next};
+use super::judge::Upgrade;
+use super::leash::Held;
+use super::reason::Reason;
+use super::transfer::send;
+use crate::relay::{Tunnel, TunnelEnd, WebSocket, tunnel};
+use crate::snapshot::claims_policy::EndWithToken;
+use crate::upstream::Lease;
+use crate::uring::{Buffer, Stream};
+
+impl Exchange<'_> {
+    /// A request to switch protocols: a tunnel if the upstream agrees, a response if not.
+    pub(super) async fn run_upgrade(
+        &self,
+        input: Buffer,
+        out: Buffer,
+        record: &mut Record,
+        mut lease: Lease,
+    ) -> Next {
+        lease.count_request();
+        let receiving = lease.receive(|| self.live.heads.take());
+        let limit = self.live.snapshot.timeouts.response;
+        // A failed send shows in the receive.
+        let (_, spare) = lease.stream().send_all(out, limit).await;
+        let begun = self.response_head(lease.stream(), receiving, spare, &Cell::new(true)).await;
+        match begun {
+            Err(failure) => self.fail(record, Some(lease), failure, Some(input)).await,
+            Ok(begun) if begun.plan.status != 101 => {
+                self.deliver(input, begun, record, lease).await
+            }
+            Ok(begun) => {
+                lease.endpoint().succeeded();
+                record.status = 101;
+                let Begun { out, rest, .. } = begun;
+                let (client, upstream) = (&self.connection.stream, lease.stream());
+                let mut web_socket = self.is_web_socket().then(WebSocket::default);
+                if let Some(frames) = &mut web_socket {
+                    frames.to_client.advance(rest.filled());
+                    frames.to_upstream.advance(input.filled());
+                }
+                let opened = async {
+                    record.sent.set(rest.len() as u64);
+                    record.received.set(input.len() as u64);
+                    send(client, out, limit).await?;
+                    send(client, rest, limit).await?;
+                    send(upstream, input, limit).await
+                };
+                if opened.await.is_ok() {
+                    self.run_tunnel(upstream, web_socket, record).await;
+                }
+                Next::Close
+            }
+        }
+    }
+
+    /// Until it ends by itself or with its token.
+    async fn run_tunnel(
+        &self,
+        upstream: &Stream,
+        web_socket: Option<WebSocket>,
+        record: &mut Record,
+    ) {
+        let leash = self.leash(record, EndWithToken::Tunnels);
+        let whole = Tunnel {
+            client: &self.connection.stream,
+            upstream,
+            pools: self.core.pools(self.live),
+            idle: self.live.snapshot.timeouts.tunnel_idle,
+            to_client: &record.sent,
+            to_upstream: &record.received,
+            web_socket,
+        };
+        let cut = async {
+            match &leash {
+                Some(leash) => leash.pulled().await.phrase(),
+                None => pending().await,
+            }
+        };
+        if tunnel(whole, cut).await == TunnelEnd::Cut {
+            let cause = leash.and_then(|leash| leash.cause());
+            record.reason = cause.map(|cause| Reason::Gate(cause.gate()));
+        }
+    }
+
+    fn is_web_socket(&self) -> bool {
+        self.facts.upgrade == Some(Upgrade::WebSocket)
+    }
+
+    /// The leash of a stream that is begun now, where the route's rules want streams of this kind to
+    /// end with their token.
+    pub(super) fn leash(&self, record: &Record, kind: EndWithToken) -> Option<Held> {
+        let snapshot = &self.live.snapshot;
+        let policy = snapshot.routes.route(record.route?).auth.as_ref()?;
+        let token = record.token().filter(|_| policy.end_with_token >= kind)?;
+        Some(Held::new(self.core, token, &snapshot.provider(token.provider).name))
+    }
+}
