@@ -127,7 +127,7 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
     let (events, received) = channel();
     forward_signals(events.clone()).map_err(GatewayError::Signals)?;
     let status = Status::default();
-    let admin_address = config.admin;
+    let admin = config.admin.clone();
     let listeners = config.listeners.clone();
     let mut control = EventLoop::prepare(Parts {
         file: options.file.clone(),
@@ -140,7 +140,7 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
     });
 
     let (bound, sockets) = open_listeners(&listeners, &[], crew.len())?;
-    let admin_listener = admin_address.map(bind_admin).transpose()?;
+    let admin_listener = admin.as_ref().map(|admin| bind_admin(admin.address)).transpose()?;
     let snapshot = control.publisher().next_snapshot()?;
     let (workers, blocks) = crew.start(&snapshot, sockets, &cells, writers, &events)?;
     control.publisher().attach(workers);
@@ -149,7 +149,8 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
 
     let admin_bound = admin_listener.as_ref().map(|(_, address)| *address);
     if let Some((listener, address)) = admin_listener {
-        admin::serve(listener, admin::Sources { status, blocks, drops })
+        let hosts = admin.map(|admin| admin.hosts).unwrap_or_default().into();
+        admin::serve(listener, admin::Sources { status, blocks, drops, events, hosts })
             .map_err(|source| GatewayError::Admin { address, source })?;
         tracing::info!(%address, "administration");
     }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::config::{Config, EndpointConfig, ListenerConfig, ProviderConfig, UpstreamConfig};
+use super::config::{
+    Config, EndpointConfig, JwksSource, ListenerConfig, ProviderConfig, UpstreamConfig,
+};
 use crate::auth::STATUS_FIELD;
 use crate::snapshot::claims_policy::Mode;
 use crate::snapshot::deny_list::DenyList;
@@ -117,13 +119,8 @@ fn claim_header_names(config: &Config, listener: usize) -> Vec<Box<str>> {
 const UNKNOWN_KID_WAIT: std::time::Duration = std::time::Duration::from_millis(500);
 
 fn provider(raw: &ProviderConfig, inputs: &Inputs<'_>) -> Provider {
-    use super::config::JwksSource;
-    let inline = raw.sources.iter().find_map(|source| match source {
-        JwksSource::Inline(keys) => Some(keys),
-        JwksSource::File(_) | JwksSource::Url { .. } => None,
-    });
     // Inline keys stand last.
-    let keys = inputs.keys.get(&raw.name).or(inline);
+    let keys = inputs.keys.get(&raw.name).or(raw.inline_keys().map(|(keys, _)| keys));
     Provider {
         name: raw.name.clone(),
         issuer: raw.issuer.clone(),
@@ -138,7 +135,7 @@ fn provider(raw: &ProviderConfig, inputs: &Inputs<'_>) -> Provider {
         unknown_kid_wait: raw
             .sources
             .iter()
-            .any(|source| !matches!(source, JwksSource::Inline(_)))
+            .any(|source| !matches!(source, JwksSource::Inline { .. }))
             .then_some(UNKNOWN_KID_WAIT),
         keys: keys.cloned(),
     }

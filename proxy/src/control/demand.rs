@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use super::config::{Config, EndpointConfig, JwksSource};
 use super::jwks::location::Location;
-use super::jwks::source::kids;
+use super::jwks::parse::IgnoredKey;
 use super::jwks::sources::{Place, Sources, Wanted};
 use super::publish::ProviderKeys;
 use super::resolve::HostPort;
-use super::status::ProviderStatus;
+use super::status::{FetchCounts, NextRefresh, ProviderStatus, SourceStatus};
+use crate::snapshot::key_set::KeySet;
 
 /// The sources of keys; inline keys need none.
 #[must_use]
@@ -24,7 +25,7 @@ pub fn sources(config: &Config) -> Vec<Wanted> {
 
 fn place(source: &JwksSource) -> Option<Place> {
     match source {
-        JwksSource::Inline(_) => None,
+        JwksSource::Inline { .. } => None,
         JwksSource::File(path) => Some(Place {
             location: Location::File(path.clone()),
             transport: Arc::default(),
@@ -61,22 +62,18 @@ pub fn keys(sources: &Sources, now: Instant) -> ProviderKeys {
 #[must_use]
 pub fn provider_statuses(config: &Config, sources: &Sources, now: Instant) -> Vec<ProviderStatus> {
     let each = config.providers.iter().enumerate().map(|(index, provider)| {
-        let inline = provider.sources.iter().find_map(|source| match source {
-            JwksSource::Inline(keys) => Some(keys),
-            JwksSource::File(_) | JwksSource::Url { .. } => None,
-        });
-        let status = sources.status(&provider.name, now);
-        let status = match (status, inline) {
-            (Some(status), _) if status.keys > 0 => status,
-            (_, Some(keys)) => ProviderStatus {
-                source: "inline".to_owned(),
-                generation: 1,
-                keys: keys.len(),
-                kids: kids(keys),
-                ..ProviderStatus::default()
-            },
-            (status, None) => status.unwrap_or_default(),
-        };
+        let mut status = sources.status(&provider.name, now).unwrap_or_default();
+        if let Some((keys, ignored)) = provider.inline_keys() {
+            let in_use = status.keys.is_none();
+            if in_use {
+                status.keys = Some(Arc::clone(keys));
+                status.generation = 1;
+                status.expired = false;
+                status.confirmed = None;
+                status.sources.iter_mut().for_each(|source| source.in_use = false);
+            }
+            status.sources.push(inline(keys, ignored, in_use));
+        }
         let needed = config
             .routes
             .iter()
@@ -85,6 +82,21 @@ pub fn provider_statuses(config: &Config, sources: &Sources, now: Instant) -> Ve
         ProviderStatus { name: provider.name.to_string(), needed, ..status }
     });
     each.collect()
+}
+
+/// Keys in the configuration are what it says they are, from its reading on.
+fn inline(keys: &KeySet, ignored: &Arc<[IgnoredKey]>, in_use: bool) -> SourceStatus {
+    SourceStatus {
+        place: "inline".to_owned(),
+        in_use,
+        generation: 1,
+        keys: keys.len(),
+        ignored: Arc::clone(ignored),
+        confirmed: None,
+        refresh: NextRefresh::Never,
+        last_error: None,
+        fetches: FetchCounts::default(),
+    }
 }
 
 #[cfg(test)]
@@ -127,9 +139,11 @@ mod tests {
     fn a_provider_is_needed_when_a_route_asks_for_it() {
         let config = parse(TEXT, Path::new("test.json")).unwrap();
         let statuses = provider_statuses(&config, &Sources::new(channel().0), Instant::now());
-        let told: Vec<_> =
-            statuses.iter().map(|status| (&*status.name, status.needed, status.keys)).collect();
+        let told: Vec<_> = statuses
+            .iter()
+            .map(|status| (&*status.name, status.needed, status.key_count()))
+            .collect();
         assert_eq!(told, [("inline", false, 1), ("remote", true, 0)]);
-        assert_eq!(statuses[0].kids, ["k1"]);
+        assert_eq!(statuses[0].kids(), ["k1"]);
     }
 }

@@ -20,6 +20,7 @@ use super::demand;
 use super::descriptors;
 use super::event::Event;
 use super::jwks::refetch::{Question, Refetches};
+use super::jwks::refresh::Refreshes;
 use super::jwks::sources::Sources;
 use super::publish::Publisher;
 use super::reload::{Bound, ReloadError, check_changeable, open_listeners};
@@ -54,6 +55,7 @@ pub struct EventLoop {
     publisher: Publisher,
     sources: Sources,
     refetches: Refetches,
+    refreshes: Refreshes,
     resolver: Resolver,
     status: Status,
     access_log: Option<AccessLog>,
@@ -95,6 +97,7 @@ impl EventLoop {
             publisher,
             sources,
             refetches: Refetches::default(),
+            refreshes: Refreshes::default(),
             resolver,
             status,
             access_log,
@@ -130,6 +133,7 @@ impl EventLoop {
                 self.republish();
             }
             self.answer_refetches();
+            self.refreshes.answer(&self.sources);
             if let Some(ended) = self.look_at_workers(now) {
                 break ended;
             }
@@ -177,6 +181,9 @@ impl EventLoop {
             Event::UnknownKey { provider, worker } => {
                 let question = Question { provider, worker };
                 self.refetches.ask(question, &mut self.sources, Instant::now());
+            }
+            Event::AdminRefresh { provider, reply } => {
+                self.refreshes.ask(&provider, reply, &mut self.sources, Instant::now());
             }
             Event::Fetched { source, outcome } => {
                 if self.sources.fetched(source, outcome, Instant::now()) {
@@ -352,6 +359,7 @@ impl EventLoop {
         let was_missing = running.missing_providers().next().is_some();
         running.published = published;
         running.oldest_running = oldest;
+        running.snapshot = self.publisher.snapshot().cloned();
         running.providers = providers;
         if was_missing && running.missing_providers().next().is_none() {
             running.complete_since = published;

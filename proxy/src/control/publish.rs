@@ -35,6 +35,8 @@ pub struct Publisher {
     generation: Generation,
     /// Of the first with this configuration and these keys.
     verdicts: Generation,
+    /// The last snapshot made.
+    snapshot: Option<Arc<Snapshot>>,
     worker_count: usize,
     workers: Vec<WorkerHandle>,
 }
@@ -51,6 +53,7 @@ impl Publisher {
             deny_list: Arc::default(),
             generation: Generation::default(),
             verdicts: Generation::default(),
+            snapshot: None,
             worker_count,
             workers: Vec::new(),
         }
@@ -72,6 +75,12 @@ impl Publisher {
     #[must_use]
     pub fn generation(&self) -> Generation {
         self.generation
+    }
+
+    /// The last snapshot made; none before the first.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<&Arc<Snapshot>> {
+        self.snapshot.as_ref()
     }
 
     /// The running workers.
@@ -123,9 +132,10 @@ impl Publisher {
             addresses: &self.addresses,
             workers: self.worker_count,
         };
-        let snapshot = compile(&self.config, &inputs, &mut self.registry)?;
+        let snapshot = Arc::new(compile(&self.config, &inputs, &mut self.registry)?);
         (self.generation, self.verdicts) = (generation, verdicts);
-        Ok(Arc::new(snapshot))
+        self.snapshot = Some(Arc::clone(&snapshot));
+        Ok(snapshot)
     }
 
     /// Makes the next snapshot and hands it to every worker; returns its number.

@@ -9,8 +9,8 @@ use slab::Slab;
 
 use super::access::Drafts;
 use super::connection::ConnectionState;
-use super::listener::{ListenerState, accept_loop};
 use super::leash::Leashes;
+use super::listener::{ListenerState, accept_loop};
 use super::mailbox::{Command, Mailbox};
 use super::parking::Parking;
 use super::{WorkerCounters, WorkerSpec};

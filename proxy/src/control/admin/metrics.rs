@@ -10,6 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::Sources;
+use super::answer::Answer;
 use super::process::ProcessFigures;
 use crate::control::status::{ProviderStatus, Running};
 use crate::telemetry::counters::{Kind, sum};
@@ -17,8 +18,15 @@ use crate::telemetry::counters::{Kind, sum};
 /// The content type of [`render`]'s text.
 pub(super) const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Everything as text.
-pub(super) fn render(sources: &Sources, now: Instant) -> Result<String, fmt::Error> {
+/// All of them.
+pub(super) fn answer(sources: &Sources, now: Instant) -> Answer {
+    match render(sources, now) {
+        Ok(body) => Answer::new(200, TYPE, body),
+        Err(fmt::Error) => Answer::text(500, "not encodable\n"),
+    }
+}
+
+fn render(sources: &Sources, now: Instant) -> Result<String, fmt::Error> {
     let mut scrape = Scrape::default();
     {
         let running = sources.status.lock();
@@ -144,7 +152,7 @@ impl Scrape {
             let label = [("provider", provider.name.as_str())];
             let help = "Usable keys of the provider.";
             self.family("ringgate_jwks_keys", help, MetricType::Gauge)
-                .add(label, Value::Count(provider.keys as u64));
+                .add(label, Value::Count(provider.key_count() as u64));
             let help = "Grows with every change of the provider's keys; 0 before the first load.";
             self.family("ringgate_jwks_generation", help, MetricType::Gauge)
                 .add(label, Value::Count(provider.generation));
@@ -153,8 +161,10 @@ impl Scrape {
             self.family("ringgate_jwks_expired", help, MetricType::Gauge)
                 .add(label, Value::Level(i64::from(provider.expired)));
             let help = "Keys of the provider's set that cannot be used.";
-            self.family("ringgate_jwks_ignored_keys", help, MetricType::Gauge)
-                .add(label, Value::Count(provider.ignored.len() as u64));
+            self.family("ringgate_jwks_ignored_keys", help, MetricType::Gauge).add(
+                label,
+                Value::Count(provider.active().map_or(0, |one| one.ignored.len()) as u64),
+            );
             if let Some((confirmed, at)) = provider.confirmed {
                 let age = now.saturating_duration_since(confirmed).as_secs_f64();
                 let help = "Time since the keys were last known to be the issuer's.";
@@ -169,7 +179,7 @@ impl Scrape {
                 )
                 .add(label, Value::Seconds(at));
             }
-            let counts = provider.fetches;
+            let counts = provider.fetches();
             let help = "Fetches of the provider's keys, by how they ended.";
             let fetches = self.family("ringgate_jwks_fetches", help, MetricType::Counter);
             let ends = [

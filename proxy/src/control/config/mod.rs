@@ -22,8 +22,8 @@ pub use error::{ConfigErrors, Problem, Problems};
 pub use locate::Position;
 pub use schema::{schema, schema_text};
 pub use settings::{
-    AccessLogTarget, Config, Connections, EndpointConfig, JwksSource, LimitsConfig, ListenerConfig,
-    LogConfig, LogFormat, ProviderConfig, RouteConfig, UpstreamConfig, Workers,
+    AccessLogTarget, AdminConfig, Config, Connections, EndpointConfig, JwksSource, LimitsConfig,
+    ListenerConfig, LogConfig, LogFormat, ProviderConfig, RouteConfig, UpstreamConfig, Workers,
 };
 
 /// Reads the configuration in a file.

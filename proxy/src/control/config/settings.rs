@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::Problems;
+use crate::control::jwks::parse::IgnoredKey;
 use crate::control::jwks::transport::Transport;
 use crate::snapshot::Forwarding;
 use crate::snapshot::claims_policy::AuthPolicy;
@@ -39,8 +40,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What an upstream is told about the client.
     pub forwarding: Forwarding,
-    /// Where the administration listener is, if anywhere.
-    pub admin: Option<SocketAddr>,
+    /// The administration listener, if there is one.
+    pub admin: Option<AdminConfig>,
     /// What the gateway says about itself, and how.
     pub log: LogConfig,
     /// Where the line for each request goes.
@@ -65,6 +66,16 @@ pub struct ListenerConfig {
     pub name: Box<str>,
     /// No other listener has it, also where its port is 0: it tells them apart.
     pub address: SocketAddr,
+}
+
+/// The administration listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Names beside addresses and `localhost` under which requests that change something may
+    /// come, without ports.
+    pub hosts: Vec<Box<str>>,
 }
 
 /// A token provider, all but its keys.
@@ -98,11 +109,27 @@ pub struct ProviderConfig {
     pub max_stale: Option<Duration>,
 }
 
+impl ProviderConfig {
+    /// The keys in the configuration itself, the usable and the others, where there are some.
+    #[must_use]
+    pub fn inline_keys(&self) -> Option<(&Arc<KeySet>, &Arc<[IgnoredKey]>)> {
+        self.sources.iter().find_map(|source| match source {
+            JwksSource::Inline { keys, ignored } => Some((keys, ignored)),
+            JwksSource::File(_) | JwksSource::Url { .. } => None,
+        })
+    }
+}
+
 /// Where a provider's keys come from.
 #[derive(Debug, Clone)]
 pub enum JwksSource {
     /// The configuration itself.
-    Inline(Arc<KeySet>),
+    Inline {
+        /// The usable keys.
+        keys: Arc<KeySet>,
+        /// The others.
+        ignored: Arc<[IgnoredKey]>,
+    },
     /// A file that was readable and had a usable key when the configuration was read; the path is
     /// absolute or relative to the working directory.
     File(PathBuf),

@@ -10,6 +10,7 @@ mod last_good;
 pub mod location;
 pub mod parse;
 pub mod refetch;
+pub mod refresh;
 pub mod schedule;
 pub mod source;
 pub mod sources;

@@ -12,7 +12,7 @@ use super::parse::{IgnoredKey, ParsedSet, parse_set};
 use super::schedule::{Draw, Schedule};
 use super::sources::{Place, SourceId};
 use super::transport::Transport;
-use crate::control::status::FetchCounts;
+use crate::control::status::{FetchCounts, NextRefresh, SourceStatus};
 use crate::snapshot::key_set::KeySet;
 
 /// How often a file is looked at; it is read only when its metadata has changed.
@@ -30,7 +30,7 @@ pub(super) struct Source {
     pub(super) validators: Validators,
     pub(super) fingerprint: Option<Fingerprint>,
     pub(super) keys: Option<Arc<KeySet>>,
-    pub(super) ignored: Vec<(Option<String>, String)>,
+    pub(super) ignored: Arc<[IgnoredKey]>,
     pub(super) generation: u64,
     pub(super) confirmed: Option<(Instant, SystemTime)>,
     pub(super) last_error: Option<String>,
@@ -55,7 +55,7 @@ impl Source {
             validators: Validators::default(),
             fingerprint: None,
             keys: None,
-            ignored: Vec::new(),
+            ignored: Arc::default(),
             generation: 0,
             confirmed: None,
             last_error: None,
@@ -108,12 +108,7 @@ impl Source {
                 return false;
             }
         };
-        let ignored: Vec<_> = ignored.iter().map(described).collect();
-        if keys.is_empty() {
-            let reasons = reasons(&ignored);
-            self.failed(&format!("no usable key; ignored: {reasons}"), now, draw);
-            return false;
-        }
+        let ignored: Arc<[IgnoredKey]> = ignored.into();
         // A validator of a text that was refused must not turn the next answer into a 304.
         self.validators = validators;
         if self.keys.as_deref() == Some(&keys) {
@@ -158,7 +153,7 @@ impl Source {
         let age = SystemTime::now().duration_since(at).unwrap_or_default();
         let Some(confirmed) = now.checked_sub(age) else { return };
         tracing::info!(source = %self.location.redacted(), ?age, keys = keys.len(), "last good keys");
-        self.ignored = ignored.iter().map(described).collect();
+        self.ignored = ignored.into();
         self.keys = Some(Arc::new(keys));
         self.generation = 1;
         self.confirmed = Some((confirmed, at));
@@ -198,6 +193,21 @@ impl Source {
         self.confirmed = Some((now, SystemTime::now()));
     }
 
+    /// What there is to tell about it.
+    pub(super) fn status(&self, in_use: bool) -> SourceStatus {
+        SourceStatus {
+            place: self.location.redacted(),
+            in_use,
+            generation: self.generation,
+            keys: self.keys.as_ref().map_or(0, |keys| keys.len()),
+            ignored: Arc::clone(&self.ignored),
+            confirmed: self.confirmed,
+            refresh: self.schedule.due().map_or(NextRefresh::InFlight, NextRefresh::At),
+            last_error: self.last_error.clone(),
+            fetches: self.counts,
+        }
+    }
+
     /// Keeps what there is; one line for each new reason.
     pub(super) fn failed(&mut self, error: &str, now: Instant, draw: Draw) {
         self.counts.failed += 1;
@@ -210,7 +220,7 @@ impl Source {
         self.last_error = Some(error.to_owned());
     }
 
-    pub(super) fn log_change(&self, keys: &KeySet, ignored: &[(Option<String>, String)]) {
+    fn log_change(&self, keys: &KeySet, ignored: &[IgnoredKey]) {
         let before = self.keys.as_deref().map(kids).unwrap_or_default();
         let after = kids(keys);
         let added: Vec<_> = after.iter().filter(|kid| !before.contains(kid)).collect();
@@ -227,12 +237,6 @@ impl Source {
     }
 }
 
-fn described(key: &IgnoredKey) -> (Option<String>, String) {
-    (key.kid.as_deref().map(str::to_owned), key.reason.to_string())
-}
-
-fn reasons(ignored: &[(Option<String>, String)]) -> String {
-    let each =
-        ignored.iter().map(|(kid, why)| format!("{:?}: {why}", kid.as_deref().unwrap_or("-")));
-    each.collect::<Vec<_>>().join(", ")
+fn reasons(ignored: &[IgnoredKey]) -> String {
+    ignored.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -21,11 +21,12 @@ use super::discovery;
 use super::fetch::{self, FetchError, Fetched, Validators};
 use super::last_good::LastGood;
 use super::location::Location;
+use super::refresh::{Asked, Outcome, Refreshed};
 use super::schedule::Draw;
-use super::source::{FILE_INTERVAL, Source, kids};
+use super::source::{FILE_INTERVAL, Source};
 use super::transport::Transport;
 use crate::control::event::Event;
-use crate::control::status::{FetchCounts, ProviderStatus};
+use crate::control::status::ProviderStatus;
 use crate::snapshot::key_set::KeySet;
 
 #[cfg(test)]
@@ -280,6 +281,36 @@ impl Sources {
         }
     }
 
+    /// Makes every source of a provider due at once, unless a fetch of it is in flight.
+    pub fn refresh(&mut self, provider: &str, now: Instant) -> Vec<Asked> {
+        let Some(member) = self.of_provider.get(provider) else { return Vec::new() };
+        let asked = self.list.iter_mut().filter(|source| member.sources.contains(&source.id));
+        let asked = asked.map(|source| {
+            let joined = source.schedule.is_in_flight();
+            source.fingerprint = None;
+            source.schedule.hasten(now);
+            Asked { source: source.id, generation: source.generation, joined }
+        });
+        asked.collect()
+    }
+
+    /// What came of a refresh; none while its fetch is in flight. A source that a reload has
+    /// forgotten meanwhile has nothing to tell.
+    #[must_use]
+    pub fn refreshed(&self, asked: Asked) -> Option<Option<Refreshed>> {
+        let Some(source) = self.source(asked.source) else { return Some(None) };
+        if source.schedule.is_in_flight() {
+            return None;
+        }
+        let outcome = match &source.last_error {
+            Some(error) => Outcome::Failed(error.clone()),
+            None if source.generation > asked.generation => Outcome::Changed,
+            None => Outcome::Unchanged,
+        };
+        let place = source.location.redacted();
+        Some(Some(Refreshed { place, outcome, joined: asked.joined }))
+    }
+
     /// Makes files due at once, read whatever their metadata says.
     pub fn hasten_files(&mut self, now: Instant) {
         for source in &mut self.list {
@@ -303,21 +334,16 @@ impl Sources {
     pub fn status(&self, provider: &str, now: Instant) -> Option<ProviderStatus> {
         let member = self.of_provider.get(provider)?;
         let (picked, age) = pick(&self.list, member, now);
-        let all = || member.sources.iter().filter_map(|id| self.source(*id));
-        let source = picked.or_else(|| all().next())?;
-        let keys = source.keys.as_deref().filter(|_| age != Age::Expired);
+        let in_use = |source: &Source| picked.is_some_and(|picked| picked.id == source.id);
+        let all = member.sources.iter().filter_map(|id| self.source(*id));
         Some(ProviderStatus {
             name: provider.to_owned(),
             needed: false,
-            source: source.location.redacted(),
-            generation: source.generation,
-            keys: keys.map_or(0, KeySet::len),
-            kids: keys.map(kids).unwrap_or_default(),
-            ignored: source.ignored.clone(),
-            confirmed: source.confirmed,
-            last_error: all().find_map(|source| source.last_error.clone()),
+            sources: all.map(|source| source.status(in_use(source))).collect(),
+            generation: picked.map_or(0, |source| source.generation),
+            keys: picked.and_then(|one| one.keys.clone()).filter(|_| age != Age::Expired),
+            confirmed: picked.and_then(|source| source.confirmed),
             expired: age == Age::Expired,
-            fetches: all().fold(FetchCounts::default(), |sum, source| sum.plus(source.counts)),
         })
     }
 }

@@ -12,9 +12,8 @@ use crate::control::config::quantity::Span;
 use crate::control::config::raw::jwt::{InlineJwks, Jwks, Places};
 use crate::control::config::settings::JwksSource;
 use crate::control::jwks::address_guard::{Reach, is_loopback_host, literal};
-use crate::control::jwks::parse::{SET_BYTES_MAX, parse_set};
+use crate::control::jwks::parse::{ParsedSet, SET_BYTES_MAX, parse_set};
 use crate::control::jwks::transport::{Identity, PemError, Proxy, Roots, Transport};
-use crate::snapshot::key_set::KeySet;
 
 /// More often is a load on the issuer without use: an unknown `kid` fetches at once anyway.
 const REFRESH_MIN: Span = Span(Duration::from_secs(1));
@@ -65,7 +64,7 @@ pub(super) fn sources(
     for (index, raw) in list.iter().enumerate() {
         let path = path.join(index);
         let source = source(reader, &path, raw, issuer);
-        if matches!(source, Some(JwksSource::Inline(_))) && index + 1 < list.len() {
+        if matches!(source, Some(JwksSource::Inline { .. })) && index + 1 < list.len() {
             let what = "inline keys are always there, so what follows is never used; allowed: last";
             reader.problem(&path, what);
         }
@@ -106,7 +105,10 @@ fn source(
                 InlineJwks::Object => keys(reader, &at, reader.typed(&at).as_bytes()),
                 InlineJwks::Text(text) => keys(reader, &at, text.as_bytes()),
             };
-            set.map(|set| JwksSource::Inline(Arc::new(set)))
+            set.map(|ParsedSet { keys, ignored }| JwksSource::Inline {
+                keys: Arc::new(keys),
+                ignored: ignored.into(),
+            })
         }
         (url, issuer, file, inline) => {
             let given = [url.is_some(), issuer.is_some(), file.is_some(), inline.is_some()];
@@ -255,14 +257,14 @@ fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
     read.map(|_| bytes)
 }
 
-/// The usable keys of a set, or a problem.
-fn keys(reader: &mut Reader<'_>, path: &JsonPath, bytes: &[u8]) -> Option<KeySet> {
+/// A set with usable keys, or a problem.
+fn keys(reader: &mut Reader<'_>, path: &JsonPath, bytes: &[u8]) -> Option<ParsedSet> {
     match parse_set(bytes) {
         Ok(set) => {
             for key in &set.ignored {
                 reader.warning(path, format_args!("not used: {key}"));
             }
-            Some(set.keys)
+            Some(set)
         }
         Err(error) => {
             reader.problem(path, format!("no usable keys: {error}"));

@@ -47,7 +47,7 @@ fn sources(wanted: &[Wanted], now: Instant) -> (Sources, Receiver<Event>) {
 }
 
 fn kids_of(sources: &Sources, provider: &str) -> Vec<String> {
-    sources.status(provider, Instant::now()).unwrap().kids
+    sources.status(provider, Instant::now()).unwrap().kids()
 }
 
 #[test]
@@ -69,11 +69,11 @@ fn a_failure_and_an_empty_set_keep_the_last_good_keys() {
     let id = sources.list[0].id;
     assert!(sources.fetched(id, text(&["k1"]), now));
     assert!(!sources.fetched(id, Err(FetchError::Status { status: 503 }), now));
-    assert!(sources.status("a", Instant::now()).unwrap().last_error.unwrap().contains("503"));
+    assert!(sources.status("a", Instant::now()).unwrap().last_error().unwrap().contains("503"));
     assert!(!sources.fetched(id, text(&[]), now));
     let status = sources.status("a", Instant::now()).unwrap();
-    assert_eq!(status.kids, ["k1"]);
-    assert_eq!(status.fetches, FetchCounts { changed: 1, unchanged: 0, failed: 2 });
+    assert_eq!(status.kids(), ["k1"]);
+    assert_eq!(status.fetches(), FetchCounts { changed: 1, unchanged: 0, failed: 2 });
     assert!(sources.next_due().unwrap() - now <= Duration::from_secs(2), "backs off, no more");
 }
 
@@ -87,8 +87,8 @@ fn the_same_keys_are_no_change_and_a_rotation_is_one() {
     assert!(!sources.fetched(id, Ok(Fetched::NotModified { life: FILE_INTERVAL }), now));
     assert!(sources.fetched(id, text(&["k1", "k2"]), now));
     let status = sources.status("a", Instant::now()).unwrap();
-    assert_eq!((status.generation, status.kids), (2, vec!["k1".to_owned(), "k2".to_owned()]));
-    assert_eq!(status.fetches, FetchCounts { changed: 2, unchanged: 2, failed: 0 });
+    assert_eq!((status.generation, status.kids()), (2, vec!["k1".to_owned(), "k2".to_owned()]));
+    assert_eq!(status.fetches(), FetchCounts { changed: 2, unchanged: 2, failed: 0 });
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_file_is_read_again_when_it_changes_and_kept_when_it_is_bad() {
     std::fs::write(&path, set(&["k3"])).unwrap();
     assert!(look(&mut sources));
     assert_eq!(kids_of(&sources, "a"), ["k3"]);
-    assert_eq!(sources.status("a", Instant::now()).unwrap().last_error, None);
+    assert_eq!(sources.status("a", Instant::now()).unwrap().last_error(), None);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn max_stale_drops_the_keys_and_a_confirmation_brings_them_back() {
     assert!(sources.fetched(id, Err(FetchError::HostNotFound), end));
     assert_eq!(sources.keys(end).count(), 0);
     let status = sources.status("a", end).unwrap();
-    assert_eq!((status.keys, status.expired), (0, true));
+    assert_eq!((status.key_count(), status.expired), (0, true));
     assert!(!sources.fetched(id, Err(FetchError::HostNotFound), end), "told once");
     let confirmed = Ok(Fetched::NotModified { life: FILE_INTERVAL });
     assert!(sources.fetched(id, confirmed, end), "a 304 confirms them");
@@ -243,6 +243,6 @@ fn of_several_sources_the_first_with_keys_counts() {
     assert!(!sources.fetched(second, text(&["s3"]), later));
     assert!(sources.fetched(first, Err(FetchError::HostNotFound), end), "too old by now");
     let status = sources.status("a", end).unwrap();
-    assert_eq!((status.kids, status.expired), (vec!["s3".to_owned()], false));
-    assert_eq!(status.fetches, FetchCounts { changed: 4, unchanged: 0, failed: 2 });
+    assert_eq!((status.kids(), status.expired), (vec!["s3".to_owned()], false));
+    assert_eq!(status.fetches(), FetchCounts { changed: 4, unchanged: 0, failed: 2 });
 }
