@@ -31,6 +31,7 @@ use crate::control::publish::Publisher;
 use crate::control::reload::{BindError, open_listeners};
 use crate::control::resolve::Resolver;
 use crate::control::status::Status;
+use crate::control::watch::Watcher;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::counters::{OutOfCells, Registry};
 use crate::telemetry::logging::{self, Format, LogSetupError};
@@ -134,6 +135,7 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
         publisher: Publisher::new(config, registry, crew.len()),
         sources: Sources::new(events.clone()),
         resolver: Resolver::new(events.clone()),
+        watcher: Watcher::start(events.clone()),
         status: status.clone(),
         access_log,
         events: received,

@@ -10,9 +10,11 @@ use super::corpus;
 use super::verify::clock;
 use crate::auth::UnixTime;
 use crate::control::compile::{Inputs, compile};
-use crate::control::config::{self, Config, JwksSource, ProviderConfig, Workers};
+use crate::control::config::{self, Config, DenyListConfig, JwksSource, ProviderConfig, Workers};
+use crate::control::deny::book;
 use crate::control::jwks::parse::parse_set;
 use crate::snapshot::Snapshot;
+use crate::snapshot::deny_list::{Denial, DenyList};
 use crate::snapshot::ids::Generation;
 use crate::snapshot::key_set::KeySet;
 use crate::telemetry::counters::Registry;
@@ -96,6 +98,12 @@ fn file_keys(config: &Config) -> HashMap<Box<str>, Arc<KeySet>> {
     config.providers.iter().filter_map(set).collect()
 }
 
+/// The entries of the deny list. The configuration has seen that they are good.
+fn denials(config: &Config) -> Vec<Denial> {
+    let DenyListConfig { file, entries_max } = &config.deny_list;
+    file.as_ref().and_then(|file| book::load(file, *entries_max).ok()).unwrap_or_default()
+}
+
 /// Reads and compiles a configuration; the error is what to print.
 fn examine(file: &Path) -> Result<(Config, Snapshot), String> {
     let config = config::load(file).map_err(|errors| errors.to_string())?;
@@ -106,7 +114,7 @@ fn examine(file: &Path) -> Result<(Config, Snapshot), String> {
     let inputs = Inputs {
         generation: Generation::default(),
         verdicts: Generation::default(),
-        deny_list: &Arc::default(),
+        deny_list: &Arc::new(DenyList::new(&denials(&config))),
         workers,
         keys: &file_keys(&config),
         addresses: &HashMap::new(),

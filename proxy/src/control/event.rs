@@ -2,7 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use super::deny::book::{Change, Changed, Listing, TooMany};
 use super::jwks::fetch::{FetchError, Fetched};
 use super::jwks::refresh::Refreshed;
 use super::jwks::sources::SourceId;
@@ -32,12 +34,29 @@ pub enum Event {
         /// What came of it, once it has ended; empty where the provider has nothing to fetch.
         reply: Reply<Vec<Refreshed>>,
     },
+    /// An operator changes the deny list.
+    AdminDeny {
+        /// How.
+        change: Change,
+        /// What came of it, once every worker runs it.
+        reply: Reply<Result<Changed, TooMany>>,
+    },
+    /// An operator asks what is in the deny list.
+    AdminDenials {
+        /// All of it.
+        reply: Reply<Listing>,
+    },
     /// A fetch over the network ended.
     Fetched {
         /// What was fetched.
         source: SourceId,
         /// How it ended.
         outcome: Result<Fetched, FetchError>,
+    },
+    /// A watched file is another one now.
+    FileChanged {
+        /// As it was asked for.
+        path: PathBuf,
     },
     /// A name look-up ended.
     Resolved {

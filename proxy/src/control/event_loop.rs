@@ -10,13 +10,14 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::admin;
 use super::config::{self, Config};
 use super::demand;
+use super::deny::Denials;
 use super::descriptors;
 use super::event::Event;
 use super::jwks::refetch::{Question, Refetches};
@@ -26,6 +27,7 @@ use super::publish::Publisher;
 use super::reload::{Bound, ReloadError, check_changeable, open_listeners};
 use super::resolve::Resolver;
 use super::status::Status;
+use super::watch::Watcher;
 use crate::snapshot::ids::Generation;
 use crate::telemetry::access_log::AccessLog;
 
@@ -57,6 +59,8 @@ pub struct EventLoop {
     refetches: Refetches,
     refreshes: Refreshes,
     resolver: Resolver,
+    denials: Denials,
+    watcher: Watcher,
     status: Status,
     access_log: Option<AccessLog>,
     bound: Vec<Bound>,
@@ -78,6 +82,8 @@ pub struct Parts {
     pub sources: Sources,
     /// Without names yet.
     pub resolver: Resolver,
+    /// Without files yet.
+    pub watcher: Watcher,
     /// Where admin reads.
     pub status: Status,
     /// Reopened at each reload.
@@ -91,7 +97,8 @@ impl EventLoop {
     /// time for the names of upstreams.
     #[must_use]
     pub fn prepare(parts: Parts) -> Self {
-        let Parts { file, publisher, sources, resolver, status, access_log, events } = parts;
+        let Parts { file, publisher, sources, resolver, watcher, status, access_log, events } =
+            parts;
         let mut this = Self {
             file,
             publisher,
@@ -99,6 +106,8 @@ impl EventLoop {
             refetches: Refetches::default(),
             refreshes: Refreshes::default(),
             resolver,
+            denials: Denials::default(),
+            watcher,
             status,
             access_log,
             bound: Vec::new(),
@@ -127,6 +136,9 @@ impl EventLoop {
     pub fn run(mut self) -> (Ended, Option<AccessLog>) {
         let ended = loop {
             let now = Instant::now();
+            let look_every = self.watcher.look_every();
+            self.denials.look_every(look_every, now, &mut self.publisher);
+            self.sources.look_at_files_every(look_every, now);
             let changed = self.sources.start_due(now);
             self.resolver.start_due(now);
             if changed {
@@ -138,6 +150,7 @@ impl EventLoop {
                 break ended;
             }
             self.tell();
+            self.denials.answer(self.publisher.oldest_running());
             let event = match self.deferred.pop_front() {
                 Some(event) => event,
                 None => match self.events.recv_timeout(self.patience(Instant::now())) {
@@ -184,6 +197,14 @@ impl EventLoop {
             }
             Event::AdminRefresh { provider, reply } => {
                 self.refreshes.ask(&provider, reply, &mut self.sources, Instant::now());
+            }
+            Event::AdminDeny { change, reply } => {
+                self.denials.change(change, reply, &mut self.publisher);
+            }
+            Event::AdminDenials { reply } => reply.send(self.denials.listing()),
+            Event::FileChanged { path } => {
+                self.sources.file_changed(&path, Instant::now());
+                self.denials.file_changed(&path, &mut self.publisher);
             }
             Event::Fetched { source, outcome } => {
                 if self.sources.fetched(source, outcome, Instant::now()) {
@@ -287,6 +308,10 @@ impl EventLoop {
         let now = Instant::now();
         self.sources.keep_in(config.cache_directory.clone());
         self.sources.want(&demand::sources(config), now);
+        self.denials.configure(config);
+        self.publisher.set_deny_list(self.denials.list());
+        let files = self.sources.files().chain(self.denials.file());
+        self.watcher.watch(files.map(Path::to_owned).collect());
         self.resolver.want(demand::names(config), now);
         let _ = self.sources.start_due(now);
         let deadline = now + NAMES_PATIENCE;
@@ -299,6 +324,10 @@ impl EventLoop {
             match self.events.recv_timeout(left) {
                 Ok(Event::Resolved { name, outcome }) => {
                     let _ = self.resolver.resolved(&name, outcome, Instant::now());
+                }
+                // A revocation does not wait for names.
+                Ok(Event::AdminDeny { change, reply }) => {
+                    self.denials.change(change, reply, &mut self.publisher);
                 }
                 Ok(other) => self.deferred.push_back(other),
                 Err(_) => {
@@ -365,6 +394,7 @@ impl EventLoop {
             running.complete_since = published;
         }
         running.unresolved = self.resolver.failures();
+        running.deny_list = self.denials.status();
         if running.cells.len() != self.publisher.cells().len() {
             running.cells = self.publisher.cells().to_vec();
         }

@@ -44,6 +44,8 @@ pub struct Running {
     pub draining: bool,
     /// Every provider, in configured order.
     pub providers: Vec<ProviderStatus>,
+    /// The deny list.
+    pub deny_list: DenyListStatus,
     /// Names that do not resolve, with the reason.
     pub unresolved: Vec<(String, String)>,
     /// The part of `/config` that only a reload changes.
@@ -64,6 +66,19 @@ impl Running {
     pub fn settled(&self) -> bool {
         self.oldest_running >= self.complete_since
     }
+}
+
+/// What there is to tell about the deny list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DenyListStatus {
+    /// Entries of the file.
+    pub file_entries: usize,
+    /// Entries of operators.
+    pub admin_entries: usize,
+    /// Why the file was not read, while it is bad.
+    pub file_error: Option<String>,
+    /// How often it was found bad.
+    pub file_failures: u64,
 }
 
 /// How reloads ended.

@@ -28,14 +28,14 @@ impl Frames {
     pub fn advance(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
-            rest = &rest[self.to_end_of_frame(rest)..];
+            rest = &rest[self.follow_frame(rest)..];
         }
     }
 
     /// Follows the bytes up to the first place between two frames, and says how many these are: none
     /// at such a place, all where there is none.
     pub fn advance_to_boundary(&mut self, bytes: &[u8]) -> usize {
-        if self.is_at_boundary() { 0 } else { self.to_end_of_frame(bytes) }
+        if self.is_at_boundary() { 0 } else { self.follow_frame(bytes) }
     }
 
     /// Whether a frame may stand here.
@@ -51,7 +51,7 @@ impl Frames {
     }
 
     /// Bytes up to the end of a frame, of the one that has begun or of the first.
-    fn to_end_of_frame(&mut self, bytes: &[u8]) -> usize {
+    fn follow_frame(&mut self, bytes: &[u8]) -> usize {
         let mut used = 0;
         while self.filled < self.header_bytes() {
             let Some(byte) = bytes.get(used) else { return used };

@@ -66,6 +66,16 @@ impl Denial {
         &self.revoked
     }
 
+    /// Names what is revoked, without saying it.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let mark: String = self.mark.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        match self.revoked {
+            Revoked::Subject { issued_before, .. } => format!("{mark}-{}", issued_before.0),
+            Revoked::Token { .. } | Revoked::Session { .. } | Revoked::Key { .. } => mark,
+        }
+    }
+
     /// The first second at which it is not, any more.
     #[must_use]
     pub fn until(&self) -> UnixTime {

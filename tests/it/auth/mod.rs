@@ -7,3 +7,5 @@ mod locations;
 mod modes;
 mod refusals;
 mod resources;
+mod revocation;
+mod streams;

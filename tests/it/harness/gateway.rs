@@ -88,6 +88,17 @@ impl Gateway {
         client.response()
     }
 
+    /// Asks the admin listener for a change.
+    pub fn admin_change(&self, method: &str, target: &str, body: &str) -> Message {
+        let mut client = Client::connect(self.ready.admin.expect("an admin listener"));
+        client.send(format!(
+            "{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{body}",
+            body.len()
+        ));
+        client.response()
+    }
+
     /// The counters as they are now.
     pub fn metrics(&self) -> Metrics {
         Metrics::parse(&self.admin("/metrics").text())

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::answer::Answer;
 use super::request::{Head, Method};
-use super::{Sources, guard, keys, metrics, view};
+use super::{Sources, deny, guard, keys, metrics, view};
 use crate::http1::BodyLength;
 
 /// A whole request.
@@ -32,6 +32,10 @@ impl Endpoint {
         Self { path, method, body_bytes_max: 0, answer }
     }
 
+    const fn with_body(self, body_bytes_max: usize) -> Self {
+        Self { body_bytes_max, ..self }
+    }
+
     pub(super) fn answer(&self, request: &Request, sources: &Sources, now: Instant) -> Answer {
         (self.answer)(request, sources, now)
     }
@@ -45,6 +49,9 @@ const ENDPOINTS: &[Endpoint] = &[
         Answer::json(200, &view::config(&sources.status.lock(), now))
     }),
     Endpoint::new(Method::Post, "/jwks/refresh", keys::refresh),
+    Endpoint::new(Method::Get, "/deny", deny::list),
+    Endpoint::new(Method::Post, "/deny", deny::add).with_body(deny::BODY_BYTES_MAX),
+    Endpoint::new(Method::Delete, "/deny", deny::remove).with_body(deny::BODY_BYTES_MAX),
 ];
 
 /// Which endpoint a request asks for, or why none.
@@ -63,7 +70,9 @@ pub(super) fn find(head: &Head, hosts: &[Box<str>]) -> Result<&'static Endpoint,
     if endpoint.body_bytes_max == 0 && head.body != BodyLength::None {
         return Err(Answer::text(413, "no body is wanted here\n"));
     }
-    if endpoint.body_bytes_max > 0 && !head.has_length {
+    // A parameter may do instead of the body of a DELETE.
+    let needs_body = endpoint.body_bytes_max > 0 && method == Method::Post;
+    if needs_body && !head.has_length {
         return Err(Answer::text(411, "a body is wanted here, and its length before it\n"));
     }
     Ok(endpoint)

@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use super::Sources;
 use super::answer::Answer;
 use super::process::ProcessFigures;
-use crate::control::status::{ProviderStatus, Running};
+use crate::control::status::{DenyListStatus, ProviderStatus, Running};
 use crate::telemetry::counters::{Kind, sum};
 
 /// The content type of [`render`]'s text.
@@ -139,12 +139,27 @@ impl Scrape {
         let reloads = self.family("ringgate_config_reloads", help, MetricType::Counter);
         reloads.add([("result", "applied")], Value::Count(running.reloads.applied));
         reloads.add([("result", "refused")], Value::Count(running.reloads.refused));
+        self.add_deny_list(&running.deny_list);
         let help = "Upstream names that do not resolve now.";
         let unresolved = Value::Count(running.unresolved.len() as u64);
         self.one("ringgate_unresolved_names", help, MetricType::Gauge, unresolved);
         let help = "Whether SIGTERM has come.";
         let draining = Value::Level(i64::from(running.draining));
         self.one("ringgate_draining", help, MetricType::Gauge, draining);
+    }
+
+    fn add_deny_list(&mut self, list: &DenyListStatus) {
+        let help = "Entries of the deny list, by where they come from.";
+        let entries = self.family("ringgate_deny_list_entries", help, MetricType::Gauge);
+        entries.add([("source", "file")], Value::Count(list.file_entries as u64));
+        entries.add([("source", "admin")], Value::Count(list.admin_entries as u64));
+        let help =
+            "Whether the file of the deny list is bad now, and its last good entries are in force.";
+        let bad = Value::Level(i64::from(list.file_error.is_some()));
+        self.one("ringgate_deny_list_file_bad", help, MetricType::Gauge, bad);
+        let help = "How often the file of the deny list was found bad.";
+        let failures = Value::Count(list.file_failures);
+        self.one("ringgate_deny_list_file_failures", help, MetricType::Counter, failures);
     }
 
     fn add_providers(&mut self, providers: &[ProviderStatus], now: Instant) {

@@ -9,6 +9,7 @@
 //! waits for them.
 
 mod answer;
+mod deny;
 mod describe;
 mod endpoints;
 mod guard;

@@ -6,6 +6,7 @@
 
 mod claims;
 mod credentials;
+mod deny_list;
 mod key_sources;
 mod limits;
 mod listeners;
@@ -38,6 +39,7 @@ pub(super) fn convert(value: &Value, text: &str, file: &Path) -> Result<Config, 
     let admin = listeners::admin(&mut reader, &listeners);
     let providers = providers::providers(&mut reader);
     let cache_directory = key_sources::cache_directory(&mut reader);
+    let deny_list = deny_list::deny_list(&mut reader);
     let upstreams = upstreams::upstreams(&mut reader);
     let (routes, added) = routes::routes(&mut reader, &providers);
     let workers = match reader.section::<raw::Workers>("workers") {
@@ -64,6 +66,7 @@ pub(super) fn convert(value: &Value, text: &str, file: &Path) -> Result<Config, 
         listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
         providers,
         cache_directory,
+        deny_list,
         upstreams,
         routes,
         limits,

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// One step into a document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Step {
+pub(in crate::control) enum Step {
     /// Into an object.
     Key(Box<str>),
     /// Into an array.
@@ -25,22 +25,22 @@ impl From<usize> for Step {
 
 /// Steps from the root; prints as `routes[0].jwt.providers[0]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(super) struct JsonPath(Vec<Step>);
+pub(in crate::control) struct JsonPath(Vec<Step>);
 
 impl JsonPath {
     /// This path and one step more.
-    pub(super) fn join(&self, step: impl Into<Step>) -> Self {
+    pub(in crate::control) fn join(&self, step: impl Into<Step>) -> Self {
         let mut steps = self.0.clone();
         steps.push(step.into());
         Self(steps)
     }
 
-    pub(super) fn steps(&self) -> &[Step] {
+    pub(in crate::control) fn steps(&self) -> &[Step] {
         &self.0
     }
 
     /// Whether the other path is this one or leads into it.
-    pub(super) fn contains(&self, other: &Self) -> bool {
+    pub(in crate::control) fn contains(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)
     }
 }

@@ -16,7 +16,7 @@ pub struct Position {
 }
 
 /// Knows where everything in one document was typed.
-pub(super) struct Locator<'t> {
+pub(in crate::control) struct Locator<'t> {
     text: &'t str,
     root: Node,
 }
@@ -31,7 +31,7 @@ struct Node {
 
 impl<'t> Locator<'t> {
     /// Scans a well-formed document.
-    pub(super) fn new(text: &'t str) -> Self {
+    pub(in crate::control) fn new(text: &'t str) -> Self {
         let mut scanner = Scanner { text, at: 0 };
         scanner.skip_space();
         let start = scanner.at;
@@ -39,18 +39,18 @@ impl<'t> Locator<'t> {
     }
 
     /// Where the path's last step was typed, or that of the nearest step that exists.
-    pub(super) fn position(&self, path: &JsonPath) -> Position {
+    pub(in crate::control) fn position(&self, path: &JsonPath) -> Position {
         self.at(self.nearest(path).0.typed_at)
     }
 
     /// The value at a path as it was typed.
-    pub(super) fn typed(&self, path: &JsonPath) -> Option<&'t str> {
+    pub(in crate::control) fn typed(&self, path: &JsonPath) -> Option<&'t str> {
         let (node, exists) = self.nearest(path);
         exists.then(|| &self.text[node.value.clone()])
     }
 
     /// Every key that stands in its object a second time.
-    pub(super) fn duplicates(&self) -> Vec<(JsonPath, Position)> {
+    pub(in crate::control) fn duplicates(&self) -> Vec<(JsonPath, Position)> {
         let mut found = Vec::new();
         self.collect_duplicates(&self.root, &JsonPath::default(), &mut found);
         found

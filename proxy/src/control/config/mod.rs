@@ -18,12 +18,16 @@ mod shape;
 
 use std::path::Path;
 
+pub(in crate::control) use json_path::JsonPath;
+pub(in crate::control) use locate::Locator;
+
 pub use error::{ConfigErrors, Problem, Problems};
 pub use locate::Position;
 pub use schema::{schema, schema_text};
 pub use settings::{
-    AccessLogTarget, AdminConfig, Config, Connections, EndpointConfig, JwksSource, LimitsConfig,
-    ListenerConfig, LogConfig, LogFormat, ProviderConfig, RouteConfig, UpstreamConfig, Workers,
+    AccessLogTarget, AdminConfig, Config, Connections, DenyListConfig, EndpointConfig, JwksSource,
+    LimitsConfig, ListenerConfig, LogConfig, LogFormat, ProviderConfig, RouteConfig,
+    UpstreamConfig, Workers,
 };
 
 /// Reads the configuration in a file.
@@ -58,7 +62,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
 }
 
 /// Where serde_json stopped; it counts bytes.
-fn position_of(error: &serde_json::Error, text: &str) -> Position {
+pub(in crate::control) fn position_of(error: &serde_json::Error, text: &str) -> Position {
     let line = error.line().max(1);
     let before = text.split('\n').nth(line - 1).and_then(|l| l.get(..error.column().max(1) - 1));
     let column = before.map_or(1, |before| before.chars().count() + 1);

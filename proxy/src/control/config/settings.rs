@@ -30,6 +30,8 @@ pub struct Config {
     /// Where fetched key sets are kept over a restart, if anywhere; it was a directory when the
     /// configuration was read.
     pub cache_directory: Option<PathBuf>,
+    /// Which good tokens are refused.
+    pub deny_list: DenyListConfig,
     /// By name; indexed by [`crate::snapshot::ids::UpstreamId`].
     pub upstreams: Vec<UpstreamConfig>,
     /// In the order of the file; indexed by [`crate::snapshot::ids::RouteId`]; no two tie.
@@ -118,6 +120,16 @@ impl ProviderConfig {
             JwksSource::File(_) | JwksSource::Url { .. } => None,
         })
     }
+}
+
+/// Where the deny list comes from, and its bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DenyListConfig {
+    /// A file that was a deny list when the configuration was read; the path is absolute or
+    /// relative to the working directory.
+    pub file: Option<PathBuf>,
+    /// Entries of the file, and as many of the admin listener.
+    pub entries_max: usize,
 }
 
 /// Where a provider's keys come from.

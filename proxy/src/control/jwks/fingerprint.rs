@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 /// The metadata that a write or a rename over the file changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fingerprint {
+pub(in crate::control) struct Fingerprint {
     device: u64,
     inode: u64,
     length: u64,
@@ -17,7 +17,7 @@ pub(super) struct Fingerprint {
 
 impl Fingerprint {
     /// Of the file as it is now; symbolic links are followed.
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
+    pub(in crate::control) fn of(path: &Path) -> io::Result<Self> {
         let metadata = fs::metadata(path)?;
         Ok(Self {
             device: metadata.dev(),

@@ -1,4 +1,5 @@
-//! The last good text of each remote source on disk, so that a restart does not need the issuer.
+//! The last good text of each remote source on disk, so that a restart does not need the issuer;
+//! and what else a restart must not forget.
 //!
 //! A file is a SHA-256 in hex, a line feed and the text. The digest covers the place as well, so that
 //! a file never stands in for another source. Its modification time is when the issuer last
@@ -12,21 +13,28 @@ use std::time::SystemTime;
 
 use ring::digest::{SHA256, digest};
 
-use super::fetch::BODY_BYTES_MAX;
-
 const HEX_BYTES: usize = 64;
 
 /// The directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct LastGood(PathBuf);
+pub(in crate::control) struct LastGood {
+    directory: PathBuf,
+    extension: &'static str,
+    bytes_max: usize,
+}
 
 impl LastGood {
-    pub(super) fn new(directory: PathBuf) -> Self {
-        Self(directory)
+    /// Keeps texts of at most `bytes_max` in files whose names end in `extension`.
+    pub(in crate::control) fn new(
+        directory: PathBuf,
+        extension: &'static str,
+        bytes_max: usize,
+    ) -> Self {
+        Self { directory, extension, bytes_max }
     }
 
     /// Keeps a text, in place of the one before.
-    pub(super) fn keep(&self, place: &str, body: &[u8]) -> io::Result<()> {
+    pub(in crate::control) fn keep(&self, place: &str, body: &[u8]) -> io::Result<()> {
         let (path, next) = (self.path(place), self.path(place).with_extension("next"));
         let _ = fs::remove_file(&next);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&next)?;
@@ -37,37 +45,38 @@ impl LastGood {
     }
 
     /// Notes that the text is good still.
-    pub(super) fn confirm(&self, place: &str) -> io::Result<()> {
+    pub(in crate::control) fn confirm(&self, place: &str) -> io::Result<()> {
         File::options().write(true).open(self.path(place))?.set_modified(SystemTime::now())
     }
 
     /// The text and when it was confirmed; nothing where it is absent, damaged, or writable by
     /// others.
-    pub(super) fn load(&self, place: &str) -> Option<(Vec<u8>, SystemTime)> {
+    pub(in crate::control) fn load(&self, place: &str) -> Option<(Vec<u8>, SystemTime)> {
         let path = self.path(place);
         let metadata = fs::symlink_metadata(&path).ok()?;
         if !metadata.is_file() || metadata.permissions().mode() & 0o022 != 0 {
-            tracing::warn!(file = %path.display(), "last good keys ignored: others may write them");
+            tracing::warn!(file = %path.display(), "what was kept is ignored: others may write it");
             return None;
         }
-        let text = read(&path)?;
+        let text = read(&path, self.bytes_max)?;
         let (sum, body) = text.split_at_checked(HEX_BYTES + 1)?;
         if sum != format!("{}\n", checksum(place, body)).as_bytes() {
-            tracing::warn!(file = %path.display(), "last good keys ignored: damaged");
+            tracing::warn!(file = %path.display(), "what was kept is ignored: damaged");
             return None;
         }
         Some((body.to_vec(), metadata.modified().ok()?))
     }
 
     fn path(&self, place: &str) -> PathBuf {
-        self.0.join(format!("{}.jwks", hex(digest(&SHA256, place.as_bytes()).as_ref())))
+        let name = hex(digest(&SHA256, place.as_bytes()).as_ref());
+        self.directory.join(format!("{name}.{}", self.extension))
     }
 }
 
-/// The digest makes the file longer than a fetched text may be.
-fn read(path: &Path) -> Option<Vec<u8>> {
+/// The digest makes the file longer than a text may be.
+fn read(path: &Path, bytes_max: usize) -> Option<Vec<u8>> {
     let length = fs::metadata(path).ok()?.len();
-    (length <= (BODY_BYTES_MAX + HEX_BYTES + 1) as u64).then(|| fs::read(path).ok()).flatten()
+    (length <= (bytes_max + HEX_BYTES + 1) as u64).then(|| fs::read(path).ok()).flatten()
 }
 
 fn checksum(place: &str, body: &[u8]) -> String {
@@ -85,7 +94,7 @@ mod tests {
     #[test]
     fn what_is_kept_comes_back_and_damage_does_not() {
         let folder = tempfile::tempdir().unwrap();
-        let kept = LastGood::new(folder.path().to_owned());
+        let kept = LastGood::new(folder.path().to_owned(), "jwks", 100);
         assert_eq!(kept.load("https://a"), None);
         kept.keep("https://a", b"one").unwrap();
         kept.keep("https://a", b"two").unwrap();
@@ -107,7 +116,7 @@ mod tests {
     #[test]
     fn a_confirmation_moves_the_time() {
         let folder = tempfile::tempdir().unwrap();
-        let kept = LastGood::new(folder.path().to_owned());
+        let kept = LastGood::new(folder.path().to_owned(), "jwks", 100);
         kept.keep("https://a", b"one").unwrap();
         let file = File::options().write(true).open(kept.path("https://a")).unwrap();
         file.set_modified(SystemTime::UNIX_EPOCH).unwrap();

@@ -15,15 +15,14 @@ use super::transport::Transport;
 use crate::control::status::{FetchCounts, NextRefresh, SourceStatus};
 use crate::snapshot::key_set::KeySet;
 
-/// How often a file is looked at; it is read only when its metadata has changed.
-pub(super) const FILE_INTERVAL: Duration = Duration::from_secs(2);
-
 /// One source.
 pub(super) struct Source {
     pub(super) id: SourceId,
     pub(super) location: Location,
     pub(super) transport: Arc<Transport>,
     pub(super) refresh_interval: Option<Duration>,
+    /// How often a file is looked at; it is read only when its metadata has changed.
+    pub(super) look_every: Duration,
     /// Half of the shortest `max_stale`: keys that can be refreshed never come to age.
     pub(super) life_max: Option<Duration>,
     pub(super) schedule: Schedule,
@@ -50,6 +49,7 @@ impl Source {
             location: place.location.clone(),
             transport: place.transport.clone(),
             refresh_interval: None,
+            look_every: Duration::ZERO,
             life_max: None,
             schedule: Schedule::new(now),
             validators: Validators::default(),
@@ -75,13 +75,13 @@ impl Source {
         };
         if self.fingerprint.as_ref() == Some(&fingerprint) {
             self.confirmed_at(now);
-            self.schedule.succeeded(now, FILE_INTERVAL, draw);
+            self.schedule.succeeded(now, self.look_every, draw);
             return false;
         }
         match fetch::from_file(path) {
             Ok(body) => {
                 let changed =
-                    self.take_text(&body, Validators::default(), FILE_INTERVAL, now, draw);
+                    self.take_text(&body, Validators::default(), self.look_every, now, draw);
                 self.fingerprint = self.last_error.is_none().then_some(fingerprint);
                 changed
             }
@@ -137,7 +137,7 @@ impl Source {
         }
         self.confirmed_at(now);
         let life = match self.location {
-            Location::File(_) => FILE_INTERVAL,
+            Location::File(_) => self.look_every,
             Location::Url(_) | Location::Issuer(_) => self.refresh_interval.unwrap_or(life),
         };
         let life = self.life_max.map_or(life, |most| life.min(most));

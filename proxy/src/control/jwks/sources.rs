@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -23,7 +23,7 @@ use super::last_good::LastGood;
 use super::location::Location;
 use super::refresh::{Asked, Outcome, Refreshed};
 use super::schedule::Draw;
-use super::source::{FILE_INTERVAL, Source};
+use super::source::Source;
 use super::transport::Transport;
 use crate::control::event::Event;
 use crate::control::status::ProviderStatus;
@@ -55,6 +55,9 @@ pub struct Place {
     pub refresh_interval: Option<Duration>,
 }
 
+/// How often files are looked at until it is known whether they are watched.
+const FILE_INTERVAL: Duration = Duration::from_secs(2);
+
 /// One source; a forgotten one's id never comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SourceId(u64);
@@ -64,6 +67,7 @@ pub struct Sources {
     list: Vec<Source>,
     of_provider: HashMap<Box<str>, Member>,
     next_id: u64,
+    look_every: Duration,
     last_good: Option<LastGood>,
     events: Sender<Event>,
     random: SystemRandom,
@@ -87,6 +91,7 @@ impl Sources {
             list: Vec::new(),
             of_provider: HashMap::new(),
             next_id: 0,
+            look_every: FILE_INTERVAL,
             last_good: None,
             events,
             random: SystemRandom::new(),
@@ -95,7 +100,37 @@ impl Sources {
 
     /// Where the last good texts are kept from here on, if anywhere.
     pub fn keep_in(&mut self, directory: Option<PathBuf>) {
-        self.last_good = directory.map(LastGood::new);
+        self.last_good = directory.map(|at| LastGood::new(at, "jwks", fetch::BODY_BYTES_MAX));
+    }
+
+    /// How often files are looked at from here on.
+    pub fn look_at_files_every(&mut self, every: Duration, now: Instant) {
+        if self.look_every != every {
+            self.look_every = every;
+            for source in &mut self.list {
+                source.look_every = every;
+                if matches!(source.location, Location::File(_)) {
+                    source.schedule.hasten(now);
+                }
+            }
+        }
+    }
+
+    /// The file of this path is another one now.
+    pub fn file_changed(&mut self, path: &Path, now: Instant) {
+        for source in &mut self.list {
+            if matches!(&source.location, Location::File(file) if file == path) {
+                source.schedule.hasten(now);
+            }
+        }
+    }
+
+    /// The files among the sources.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.list.iter().filter_map(|source| match &source.location {
+            Location::File(path) => Some(&**path),
+            Location::Url(_) | Location::Issuer(_) => None,
+        })
     }
 
     /// Takes the sources of a new configuration: those there already keep their keys, those no
@@ -152,6 +187,7 @@ impl Sources {
             self.next_id += u64::from(known.is_none());
             source.refresh_interval = None;
             source.life_max = None;
+            source.look_every = self.look_every;
             self.list.push(source);
             self.list.len() - 1
         });
@@ -379,7 +415,7 @@ fn fetch_on_thread(
             Location::File(path) => fetch::from_file(path).map(|body| Fetched::Text {
                 body,
                 validators: Validators::default(),
-                life: FILE_INTERVAL,
+                life: Duration::ZERO,
             }),
         };
         // An outcome must come, or the source stays in flight for ever.

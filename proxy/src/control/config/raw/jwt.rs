@@ -33,6 +33,9 @@ pub(in crate::control::config) struct Jwt {
     /// A directory that exists, in which fetched key sets are kept, so that a restart does not need
     /// the issuer. Nobody else should be able to write to it. Absent: not kept.
     cache_directory: Option<String>,
+    /// Tokens that are refused although they are good: revoked ones.
+    #[serde(default)]
+    deny_list: DenyList,
     /// Issuers of tokens, by the name that routes give them.
     #[serde(default)]
     providers: BTreeMap<String, Provider>,
@@ -40,6 +43,27 @@ pub(in crate::control::config) struct Jwt {
     /// metadata of each is served at /.well-known/oauth-protected-resource, followed by its path.
     #[serde(default)]
     resources: BTreeMap<String, Resource>,
+}
+
+/// Tokens that are refused although they are good, beside those that /deny of the admin listener
+/// names.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::control::config) struct DenyList {
+    /// A file {"entries": [...]}, read again when it changes. An entry has until, in seconds since
+    /// the epoch, and iss and jti (one token), iss and sid (a session), iss, sub and issued_before
+    /// (a subject's tokens from before then), or kid with or without iss (a key).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::control::config) file: Option<String>,
+    /// Entries that the file may have, and as many the admin listener.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(in crate::control::config) max_entries: usize,
+}
+
+impl Default for DenyList {
+    fn default() -> Self {
+        Self { file: None, max_entries: 100_000 }
+    }
 }
 
 /// A protected resource and what its metadata says.
