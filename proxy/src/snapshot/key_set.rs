@@ -4,7 +4,7 @@ mod algorithm;
 mod public_key;
 
 pub use algorithm::{Algorithm, AlgorithmSet};
-pub use public_key::{PublicKey, PublicKeyError};
+pub use public_key::{Numbers, PublicKey, PublicKeyError};
 
 /// A public key, the algorithms it may verify and the name its issuer gave it.
 ///
@@ -45,6 +45,12 @@ impl VerificationKey {
     #[must_use]
     pub fn algorithms(&self) -> AlgorithmSet {
         self.algorithms
+    }
+
+    /// The key itself.
+    #[must_use]
+    pub fn public(&self) -> &PublicKey {
+        &self.public
     }
 
     /// Whether `signature` is this key's over `signed`; never when `algorithm` is not one of the

@@ -10,7 +10,9 @@
 
 mod answer;
 mod describe;
+mod described_request;
 mod endpoints;
+mod explain;
 mod guard;
 mod keys;
 mod metrics;
