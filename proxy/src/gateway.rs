@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! read configuration -> logging -> descriptor limit -> access log -> keys at hand, names
-//!   -> first snapshot -> sockets -> workers -> admin -> ready -> control loop -> end
+//!   -> keys of remote sets, where the configuration says so -> first snapshot -> sockets -> workers -> admin -> ready -> control loop -> end
 //! ```
-//! What can fail fails before anything is served; nothing waits for a remote key set.
+//! What can fail fails before anything is served.
 
 mod ready;
 mod start;
@@ -76,6 +76,14 @@ pub enum GatewayError {
     /// Too many names.
     #[error(transparent)]
     Cells(#[from] OutOfCells),
+    /// The configuration asks for them before all else.
+    #[error("no keys within {within:?} for {}", providers.join(", "))]
+    KeysMissing {
+        /// Those without.
+        providers: Vec<String>,
+        /// How long it was waited.
+        within: Duration,
+    },
     /// A listener cannot listen.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -130,6 +138,7 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
     let status = Status::default();
     let admin = config.admin.clone();
     let listeners = config.listeners.clone();
+    let startup = config.startup;
     let mut control = EventLoop::prepare(Parts {
         file: options.file.clone(),
         publisher: Publisher::new(config, registry, crew.len()),
@@ -141,6 +150,9 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
         events: received,
     });
 
+    if !start::keys_are_there(&mut control, startup)? {
+        return Ok(());
+    }
     let (bound, sockets) = open_listeners(&listeners, &[], crew.len())?;
     let admin_listener = admin.as_ref().map(|admin| bind_admin(admin.address)).transpose()?;
     let snapshot = control.publisher().next_snapshot()?;

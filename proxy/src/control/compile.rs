@@ -17,7 +17,9 @@ use crate::snapshot::route_table::{Route, RouteTable};
 use crate::snapshot::upstream_set::{Endpoint, Upstream};
 use crate::snapshot::{Listener, Snapshot};
 use crate::telemetry::counters::{OutOfCells, Registry};
-use crate::telemetry::labels::{ListenerCounters, RouteCounters, UpstreamCounters};
+use crate::telemetry::labels::{
+    ListenerCounters, ProviderCounters, RouteCounters, UpstreamCounters,
+};
 
 /// What a snapshot is made of beside the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +69,11 @@ pub fn compile(
         };
         routes.push((route.selects.clone(), compiled));
     }
+    let provider_counters = config
+        .providers
+        .iter()
+        .map(|provider| ProviderCounters::register(registry, &provider.name))
+        .collect::<Result<_, _>>()?;
     Ok(Snapshot {
         generation: inputs.generation,
         verdicts: inputs.verdicts,
@@ -74,6 +81,7 @@ pub fn compile(
         listeners,
         routes: RouteTable::new(routes),
         providers: config.providers.iter().map(|raw| provider(raw, inputs)).collect(),
+        provider_counters,
         upstreams,
         limits: config.limits.for_each_of(inputs.workers),
         timeouts: config.timeouts.clone(),
@@ -115,9 +123,6 @@ fn claim_header_names(config: &Config, listener: usize) -> Vec<Box<str>> {
     names
 }
 
-/// How long a request waits for a key that its token names and nobody has.
-const UNKNOWN_KID_WAIT: std::time::Duration = std::time::Duration::from_millis(500);
-
 fn provider(raw: &ProviderConfig, inputs: &Inputs<'_>) -> Provider {
     // Inline keys stand last.
     let keys = inputs.keys.get(&raw.name).or(raw.inline_keys().map(|(keys, _)| keys));
@@ -136,7 +141,7 @@ fn provider(raw: &ProviderConfig, inputs: &Inputs<'_>) -> Provider {
             .sources
             .iter()
             .any(|source| !matches!(source, JwksSource::Inline { .. }))
-            .then_some(UNKNOWN_KID_WAIT),
+            .then_some(raw.unknown_kid_wait),
         keys: keys.cloned(),
     }
 }

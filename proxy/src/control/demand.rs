@@ -1,10 +1,12 @@
 //! What a configuration needs from outside: key sets and addresses; and what came of it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use super::config::{Config, EndpointConfig, JwksSource};
+use super::config::{Config, EndpointConfig, JwksSource, ProviderConfig};
 use super::jwks::location::Location;
+use super::jwks::member::Previous;
 use super::jwks::parse::IgnoredKey;
 use super::jwks::sources::{Place, Sources, Wanted};
 use super::publish::ProviderKeys;
@@ -19,6 +21,8 @@ pub fn sources(config: &Config) -> Vec<Wanted> {
         provider: provider.name.clone(),
         places: provider.sources.iter().filter_map(place).collect(),
         max_stale: provider.max_stale,
+        key_grace: provider.key_grace,
+        unknown_kid_interval: provider.unknown_kid_interval,
     });
     wanted.filter(|wanted| !wanted.places.is_empty()).collect()
 }
@@ -55,7 +59,30 @@ pub fn names(config: &Config) -> impl Iterator<Item = HostPort> {
 /// The keys fetched so far; inline ones are in the configuration.
 #[must_use]
 pub fn keys(sources: &Sources, now: Instant) -> ProviderKeys {
-    sources.keys(now).map(|(name, keys)| (name.into(), keys.clone())).collect()
+    sources.keys(now).map(|(name, keys)| (name.into(), keys)).collect()
+}
+
+/// The keys that providers have now and keep over a reload until a source of the new configuration
+/// has some. Those of a provider that is another issuer's from now on are none of its keys.
+#[must_use]
+pub fn previous(
+    old: &Config,
+    new: &Config,
+    sources: &Sources,
+    now: Instant,
+) -> HashMap<Box<str>, Previous> {
+    let statuses = provider_statuses(old, sources, now).into_iter().zip(&old.providers);
+    let kept = statuses.filter_map(|(status, provider)| {
+        let stays = |one: &&ProviderConfig| {
+            one.name == provider.name
+                && one.issuer == provider.issuer
+                && one.inline_keys().is_none()
+        };
+        new.providers.iter().find(stays)?;
+        let confirmed = status.confirmed.unwrap_or_else(|| (now, SystemTime::now()));
+        Some((provider.name.clone(), Previous { keys: status.keys?, confirmed }))
+    });
+    kept.collect()
 }
 
 /// What there is to tell about each provider.
@@ -130,6 +157,8 @@ mod tests {
                 refresh_interval: Some(Duration::from_secs(300)),
             }],
             max_stale: Some(Duration::from_secs(24 * 3600)),
+            key_grace: Duration::ZERO,
+            unknown_kid_interval: Duration::from_secs(10),
         };
         assert_eq!(sources(&config), [remote]);
         assert_eq!(names(&config).collect::<Vec<_>>(), [("name.example".into(), 81)]);

@@ -9,7 +9,7 @@
 //!    +--- a worker's thread has ended --------------> WorkerDied
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -20,13 +20,14 @@ use super::demand;
 use super::deny::Denials;
 use super::descriptors;
 use super::event::Event;
+use super::jwks::member::Previous;
 use super::jwks::refetch::{Question, Refetches};
 use super::jwks::refresh::Refreshes;
 use super::jwks::sources::Sources;
 use super::publish::Publisher;
 use super::reload::{Bound, ReloadError, check_changeable, open_listeners};
 use super::resolve::Resolver;
-use super::status::Status;
+use super::status::{ProviderStatus, Status};
 use super::watch::Watcher;
 use crate::snapshot::ids::Generation;
 use crate::telemetry::access_log::AccessLog;
@@ -49,6 +50,15 @@ pub enum Ended {
     Stopped,
     /// A worker's thread ended by itself.
     WorkerDied,
+}
+
+/// How the wait for keys ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waited {
+    /// By itself; these providers have no keys.
+    For(Vec<String>),
+    /// By a signal.
+    Stopped,
 }
 
 /// The control thread's state.
@@ -118,6 +128,37 @@ impl EventLoop {
         };
         this.load_inputs();
         this
+    }
+
+    /// Takes what comes in until every provider that a route asks for has keys, or the time is over:
+    /// returns those that have none then. A signal to end ends the wait as well.
+    pub fn wait_for_keys(&mut self, within: Duration) -> Waited {
+        let deadline = Instant::now() + within;
+        loop {
+            let now = Instant::now();
+            let _ = self.sources.start_due(now);
+            self.resolver.start_due(now);
+            let config = self.publisher.config();
+            let mut missing = demand::provider_statuses(config, &self.sources, now);
+            missing.retain(ProviderStatus::is_missing);
+            if missing.is_empty() || now >= deadline {
+                self.take_inputs();
+                return Waited::For(missing.into_iter().map(|one| one.name).collect());
+            }
+            let due = [self.sources.next_due(), self.resolver.next_due()];
+            let next = due.into_iter().flatten().min().map_or(deadline, |due| due.min(deadline));
+            match self.events.recv_timeout(next.saturating_duration_since(now)) {
+                Ok(Event::Fetched { source, outcome }) => {
+                    let _ = self.sources.fetched(source, outcome, Instant::now());
+                }
+                Ok(Event::Resolved { name, outcome }) => {
+                    let _ = self.resolver.resolved(&name, outcome, Instant::now());
+                }
+                Ok(Event::Terminate | Event::Interrupt) => return Waited::Stopped,
+                Ok(other) => self.deferred.push_back(other),
+                Err(_) => {}
+            }
+        }
     }
 
     /// The publisher, to start the workers with.
@@ -220,9 +261,14 @@ impl EventLoop {
         None
     }
 
-    fn republish(&mut self) {
+    /// Has the next snapshot made of what there is now.
+    fn take_inputs(&mut self) {
         let keys = demand::keys(&self.sources, Instant::now());
         self.publisher.set_inputs(keys, self.resolver.addresses());
+    }
+
+    fn republish(&mut self) {
+        self.take_inputs();
         match self.publisher.republish() {
             Ok(generation) => tracing::debug!(generation = generation.0, "snapshot published"),
             // The same configuration compiled before, so its cells are there.
@@ -271,7 +317,7 @@ impl EventLoop {
         if self.drain_deadline.is_some() {
             return Err(ReloadError::Draining);
         }
-        let mut new = config::load(&self.file)?;
+        let mut new = config::load_again(&self.file)?;
         check_changeable(self.publisher.config(), &new)?;
         let workers = self.publisher.workers().len();
         let (bound, opened) = open_listeners(&new.listeners, &self.bound, workers)?;
@@ -289,25 +335,25 @@ impl EventLoop {
             }
         }
         self.bound = bound;
-        self.want(&new);
-        let keys = demand::keys(&self.sources, Instant::now());
-        self.publisher.set_inputs(keys, self.resolver.addresses());
+        let now = Instant::now();
+        let previous = demand::previous(self.publisher.config(), &new, &self.sources, now);
+        self.want(&new, previous);
+        self.take_inputs();
         Ok(self.publisher.replace(new, opened)?)
     }
 
     /// Loads keys and names of the configuration that the publisher has.
     fn load_inputs(&mut self) {
         let config = self.publisher.config().clone();
-        self.want(&config);
-        let keys = demand::keys(&self.sources, Instant::now());
-        self.publisher.set_inputs(keys, self.resolver.addresses());
+        self.want(&config, HashMap::new());
+        self.take_inputs();
     }
 
     /// Starts what a configuration needs from outside and waits a bounded time for names.
-    fn want(&mut self, config: &Config) {
+    fn want(&mut self, config: &Config, previous: HashMap<Box<str>, Previous>) {
         let now = Instant::now();
         self.sources.keep_in(config.cache_directory.clone());
-        self.sources.want(&demand::sources(config), now);
+        self.sources.want(&demand::sources(config), previous, now);
         self.denials.configure(config);
         self.publisher.set_deny_list(self.denials.list());
         let files = self.sources.files().chain(self.denials.file());
@@ -413,6 +459,12 @@ impl EventLoop {
 pub fn log_warnings(config: &Config) {
     for line in config.warnings.to_string().lines() {
         tracing::warn!("{line}");
+    }
+    for provider in &config.providers {
+        let ignored = provider.inline_keys().into_iter().flat_map(|(_, ignored)| ignored.iter());
+        for key in ignored.filter(|key| key.reason.is_alarm()) {
+            tracing::error!(provider = %provider.name, %key, "the key set has a secret");
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::jwks::parse::IgnoredKey;
 use super::jwks::source::kids;
 use crate::snapshot::Snapshot;
 use crate::snapshot::ids::Generation;
-use crate::snapshot::key_set::KeySet;
+use crate::snapshot::key_set::{KeySet, VerificationKey};
 use crate::telemetry::counters::Cell;
 
 /// The shared record.
@@ -57,7 +57,8 @@ pub struct Running {
 impl Running {
     /// Providers that a route asks for and that have no keys.
     pub fn missing_providers(&self) -> impl Iterator<Item = &str> {
-        self.providers.iter().filter(|p| p.needed && p.keys.is_none()).map(|p| p.name.as_str())
+        let missing = self.providers.iter().filter(|provider| provider.is_missing());
+        missing.map(|provider| provider.name.as_str())
     }
 
     /// Whether every worker has the keys. A change of keys later on makes no worker lack any, so
@@ -105,6 +106,8 @@ pub struct ProviderStatus {
     pub generation: u64,
     /// The keys in use; none before the first load and when they are too old.
     pub keys: Option<Arc<KeySet>>,
+    /// Keys in use beside these though their set has them no more.
+    pub lingering: Vec<LingeringKey>,
     /// When the keys were last known to be the issuer's, on both clocks.
     pub confirmed: Option<(Instant, SystemTime)>,
     /// Whether keys were there and are too old to be used.
@@ -112,6 +115,12 @@ pub struct ProviderStatus {
 }
 
 impl ProviderStatus {
+    /// Whether a route asks for it and it has no keys.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.needed && self.keys.is_none()
+    }
+
     /// The source whose keys are in use, or the first.
     #[must_use]
     pub fn active(&self) -> Option<&SourceStatus> {
@@ -142,6 +151,15 @@ impl ProviderStatus {
     pub fn last_error(&self) -> Option<&str> {
         self.sources.iter().find_map(|source| source.last_error.as_deref())
     }
+}
+
+/// A key that has vanished from its set and is still used.
+#[derive(Debug, Clone)]
+pub struct LingeringKey {
+    /// The key.
+    pub key: VerificationKey,
+    /// When it ends.
+    pub until: Instant,
 }
 
 /// One source of a provider's keys.

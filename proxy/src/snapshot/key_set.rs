@@ -4,7 +4,7 @@ mod algorithm;
 mod public_key;
 
 pub use algorithm::{Algorithm, AlgorithmSet};
-pub use public_key::{Fingerprint, PublicKey, PublicKeyError};
+pub use public_key::{Fingerprint, Numbers, PublicKey, PublicKeyError};
 
 /// A public key, the algorithms it may verify and the name its issuer gave it.
 ///
@@ -53,6 +53,12 @@ impl VerificationKey {
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    /// The key itself.
+    #[must_use]
+    pub fn public(&self) -> &PublicKey {
+        &self.public
     }
 
     /// Whether `signature` is this key's over `signed`; never when `algorithm` is not one of the

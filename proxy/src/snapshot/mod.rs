@@ -20,7 +20,7 @@ pub mod upstream_set;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::telemetry::labels::ListenerCounters;
+use crate::telemetry::labels::{ListenerCounters, ProviderCounters};
 use deny_list::DenyList;
 use ids::{Generation, ProviderId, UpstreamId};
 use limits::{Limits, Timeouts};
@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub providers: Vec<Provider>,
     /// Which good tokens are refused.
     pub deny_list: Arc<DenyList>,
+    /// The cells of each provider; indexed by [`ProviderId`].
+    pub provider_counters: Vec<ProviderCounters>,
     /// Indexed by [`UpstreamId`].
     pub upstreams: Vec<Upstream>,
     /// What is refused for its size or number.

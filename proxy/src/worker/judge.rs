@@ -16,11 +16,11 @@ use crate::auth::{self, Authorization, Presented, Refusal};
 use crate::http1::{
     BodyLength, FieldSlots, HeadLimits, Progress, RequestHead, Target, Version, parse_request,
 };
-use crate::snapshot::Listener;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
 use crate::snapshot::limits::Limits;
 use crate::snapshot::route_table::Action;
+use crate::snapshot::{Listener, Snapshot};
 use crate::uring::Buffer;
 
 /// What the connection goes on with.
@@ -62,7 +62,6 @@ pub(super) struct Facts {
     /// Whether it may have it kept as well.
     pub(super) keep_alive: bool,
     pub(super) is_head: bool,
-    pub(super) is_connect_like: bool,
     pub(super) idempotent: bool,
     pub(super) expect_continue: bool,
     /// The client asks to switch protocols.
@@ -155,7 +154,9 @@ pub(super) fn refuse_unparsed(
     Answer { out, record, facts: None, rest: None }
 }
 
-pub(super) fn head_limits(limits: &Limits) -> HeadLimits {
+/// What bounds the heads of requests.
+#[must_use]
+pub fn head_limits(limits: &Limits) -> HeadLimits {
     HeadLimits {
         head_bytes: limits.head_bytes,
         head_fields: limits.head_fields,
@@ -194,7 +195,6 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             client_stays: head.keep_alive,
             keep_alive: head.keep_alive && may_stay,
             is_head: head.method == "HEAD",
-            is_connect_like: matches!(head.method, "CONNECT" | "TRACE"),
             idempotent: head.is_idempotent(),
             expect_continue: head.expect_continue,
             upgrade: head.upgrade.map(Upgrade::to),
@@ -206,18 +206,14 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
     }
 
     fn judge(mut self) -> Verdict {
-        if self.facts.is_connect_like {
-            return self.refuse(Reason::Gate(Gate::MethodRefused));
+        let live = self.live;
+        if let Some(gate) = check_head(&self.head, &live.snapshot.limits) {
+            return self.refuse(Reason::Gate(gate));
         }
-        let body_max = self.live.snapshot.limits.request_body_bytes;
-        if matches!(self.head.body, BodyLength::Length(bytes) if bytes > body_max) {
-            return self.refuse(Reason::Gate(Gate::BodyTooLarge));
-        }
-        let Some(route_id) = self.find_route() else {
+        let Some(route_id) = find_route(&live.snapshot, self.listener.0, &self.head) else {
             return self.refuse(Reason::Gate(Gate::NoRoute));
         };
         self.record.route = Some(route_id);
-        let live = self.live;
         let route = live.snapshot.routes.route(route_id);
         let authorization = match &route.auth {
             None => Authorization::Anonymous,
@@ -264,18 +260,6 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         }
     }
 
-    fn find_route(&self) -> Option<RouteId> {
-        let mut lower = [0; HOST_BYTES_MAX];
-        let host = bare_host(self.head.host, &mut lower)?;
-        let method = self.head.method;
-        let path = match self.head.target {
-            // The server as a whole is asked: whoever takes everything takes it.
-            Target::Asterisk => "/",
-            _ => self.head.target.path(),
-        };
-        self.live.snapshot.routes.find(self.listener.0, host, path, method)
-    }
-
     fn forward(
         mut self,
         upstream: UpstreamId,
@@ -312,14 +296,22 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             }
             Authorization::Tolerated(refusal, _) => {
                 self.core.count(self.core.cells.tokens_tolerated);
+                self.count_unknown_key(&refusal);
                 self.record.tolerated(refusal);
             }
             Authorization::Refused(refusal) => self.record.refused(refusal),
         }
     }
 
+    fn count_unknown_key(&self, refusal: &Refusal) {
+        if let (auth::Reason::UnknownKey, Some(id)) = (refusal.reason, refusal.provider) {
+            self.core.count(self.live.snapshot.provider_counters[id.index()].unknown_kids);
+        }
+    }
+
     fn refuse_token(mut self, refusal: Refusal, route: RouteId) -> Verdict {
         self.core.count(self.core.cells.tokens_refused);
+        self.count_unknown_key(&refusal);
         let reason = Reason::Token(refusal.reason);
         let mut out = self.live.heads.take();
         let framing = self.framing();
@@ -354,6 +346,34 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             grpc: self.facts.grpc,
         }
     }
+}
+
+/// The route that a request takes.
+#[must_use]
+pub fn find_route(
+    snapshot: &Snapshot,
+    listener: ListenerId,
+    head: &RequestHead<'_, '_>,
+) -> Option<RouteId> {
+    let mut lower = [0; HOST_BYTES_MAX];
+    let host = bare_host(head.host, &mut lower)?;
+    let path = match head.target {
+        // The server as a whole is asked: whoever takes everything takes it.
+        Target::Asterisk => "/",
+        _ => head.target.path(),
+    };
+    snapshot.routes.find(listener, host, path, head.method)
+}
+
+/// What of a head is refused before a route is sought.
+#[must_use]
+pub fn check_head(head: &RequestHead<'_, '_>, limits: &Limits) -> Option<Gate> {
+    if matches!(head.method, "CONNECT" | "TRACE") {
+        return Some(Gate::MethodRefused);
+    }
+    let too_large =
+        matches!(head.body, BodyLength::Length(bytes) if bytes > limits.request_body_bytes);
+    too_large.then_some(Gate::BodyTooLarge)
 }
 
 /// A body up to this long is read and thrown away to keep the connection of a refused request.

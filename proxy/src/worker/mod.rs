@@ -30,8 +30,10 @@ mod switched;
 mod transfer;
 
 pub use bind::bind;
+pub use judge::{check_head, find_route, head_limits};
 pub use parking::{AskForKeys, KeyLookup};
-pub use reason::{Reason, WorkerCounters};
+pub use reason::{Gate, Reason, WorkerCounters};
+pub use reply::{Outline, outline};
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::answer::Answer;
 use super::request::{Head, Method};
-use super::{Sources, deny, guard, keys, metrics, view};
+use super::{Sources, deny, explain, guard, keys, metrics, view};
 use crate::http1::BodyLength;
 
 /// A whole request.
@@ -32,8 +32,9 @@ impl Endpoint {
         Self { path, method, body_bytes_max: 0, answer }
     }
 
-    const fn with_body(self, body_bytes_max: usize) -> Self {
-        Self { body_bytes_max, ..self }
+    const fn taking(mut self, body_bytes_max: usize) -> Self {
+        self.body_bytes_max = body_bytes_max;
+        self
     }
 
     pub(super) fn answer(&self, request: &Request, sources: &Sources, now: Instant) -> Answer {
@@ -48,10 +49,12 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(Method::Get, "/config", |_, sources, now| {
         Answer::json(200, &view::config(&sources.status.lock(), now))
     }),
+    Endpoint::new(Method::Get, "/jwks", keys::show),
     Endpoint::new(Method::Post, "/jwks/refresh", keys::refresh),
     Endpoint::new(Method::Get, "/deny", deny::list),
-    Endpoint::new(Method::Post, "/deny", deny::add).with_body(deny::BODY_BYTES_MAX),
-    Endpoint::new(Method::Delete, "/deny", deny::remove).with_body(deny::BODY_BYTES_MAX),
+    Endpoint::new(Method::Post, "/deny", deny::add).taking(deny::BODY_BYTES_MAX),
+    Endpoint::new(Method::Delete, "/deny", deny::remove).taking(deny::BODY_BYTES_MAX),
+    Endpoint::new(Method::Post, "/explain", explain::answer).taking(explain::BODY_BYTES_MAX),
 ];
 
 /// Which endpoint a request asks for, or why none.

@@ -1,19 +1,99 @@
 //! The key sets of the providers: what they are, and a fetch on demand.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::Sources;
 use super::answer::Answer;
 use super::endpoints::Request;
+use super::{Sources, view};
 use crate::control::event::Event;
+use crate::control::jwks::public_jwk;
 use crate::control::jwks::refresh::{Outcome, Refreshed};
 use crate::control::question::ask;
-use crate::control::status::{NextRefresh, ProviderStatus, Running};
+use crate::control::status::{NextRefresh, ProviderStatus, Running, SourceStatus};
+use crate::snapshot::key_set::{Algorithm, VerificationKey};
 
 /// For a fetch to end: discovery makes three requests of five seconds each.
 const REFRESH_WAIT: Duration = Duration::from_secs(16);
+
+/// Every provider's keys, or those of one.
+pub(super) fn show(request: &Request, sources: &Sources, now: Instant) -> Answer {
+    let running = sources.status.lock();
+    let wanted = request.head.parameter("provider");
+    let of_interest =
+        |one: &&ProviderStatus| wanted.as_ref().is_none_or(|wanted| one.name == *wanted);
+    let shown: Vec<_> = running.providers.iter().filter(of_interest).collect();
+    match &wanted {
+        Some(name) if shown.is_empty() => unknown_provider(name, &running),
+        _ => {
+            let providers: Vec<_> = shown.into_iter().map(|one| provider(one, now)).collect();
+            Answer::json(200, &json!({ "providers": providers }))
+        }
+    }
+}
+
+fn provider(status: &ProviderStatus, now: Instant) -> Value {
+    let in_set = status.keys.iter().flat_map(|keys| keys.iter()).map(|key| (key, None));
+    let lingering = status.lingering.iter().map(|one| (&one.key, Some(one.until)));
+    let keys = in_set.chain(lingering).map(|(key, until)| jwk(key, until, now));
+    json!({
+        "name": status.name,
+        "needed": status.needed,
+        "generation": status.generation,
+        "age_seconds": age(status.confirmed, now),
+        "expired": status.expired,
+        "sources": status.sources.iter().map(|one| source(one, now)).collect::<Vec<_>>(),
+        "keys": keys.collect::<Vec<_>>(),
+    })
+}
+
+fn source(status: &SourceStatus, now: Instant) -> Value {
+    let ignored = status.ignored.iter().map(|key| {
+        json!({
+            "index": key.index,
+            "kid": key.kid,
+            "reason": key.reason.code(),
+            "detail": key.reason.to_string(),
+        })
+    });
+    let next = match status.refresh {
+        NextRefresh::Never | NextRefresh::InFlight => None,
+        NextRefresh::At(at) => Some(at.saturating_duration_since(now).as_secs()),
+    };
+    json!({
+        "place": status.place,
+        "in_use": status.in_use,
+        "generation": status.generation,
+        "keys": status.keys,
+        "age_seconds": age(status.confirmed, now),
+        "fetching": status.refresh == NextRefresh::InFlight,
+        "next_refresh_seconds": next,
+        "last_error": status.last_error,
+        "fetches": view::fetches(status.fetches),
+        "ignored_keys": ignored.collect::<Vec<_>>(),
+    })
+}
+
+/// A key as a JWK, with what it may verify, its thumbprint, and how long it has left where its set
+/// has it no more.
+fn jwk(key: &VerificationKey, until: Option<Instant>, now: Instant) -> Value {
+    let members = public_jwk::members(key.public()).into_iter();
+    let mut jwk: Map<String, Value> =
+        members.map(|(name, value)| (name.to_owned(), value.into())).collect();
+    let algorithms: Vec<_> = key.algorithms().iter().map(Algorithm::name).collect();
+    let left = until.map(|until| until.saturating_duration_since(now).as_secs());
+    jwk.insert("kid".into(), json!(key.kid()));
+    jwk.insert("algorithms".into(), json!(algorithms));
+    jwk.insert("thumbprint".into(), public_jwk::thumbprint(key.public()).into());
+    jwk.insert("vanished".into(), until.is_some().into());
+    jwk.insert("grace_left_seconds".into(), json!(left));
+    jwk.into()
+}
+
+fn age(confirmed: Option<(Instant, SystemTime)>, now: Instant) -> Option<u64> {
+    confirmed.map(|(at, _)| now.saturating_duration_since(at).as_secs())
+}
 
 /// Fetches the keys of one provider now and says what came of it.
 pub(super) fn refresh(request: &Request, sources: &Sources, _now: Instant) -> Answer {

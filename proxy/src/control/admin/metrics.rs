@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use super::Sources;
 use super::answer::Answer;
 use super::process::ProcessFigures;
+use crate::control::jwks::parse::IgnoreReason;
 use crate::control::status::{DenyListStatus, ProviderStatus, Running};
 use crate::telemetry::counters::{Kind, sum};
 
@@ -175,11 +176,10 @@ impl Scrape {
                 "Whether the provider's keys were not confirmed for max_stale and are dropped.";
             self.family("ringgate_jwks_expired", help, MetricType::Gauge)
                 .add(label, Value::Level(i64::from(provider.expired)));
-            let help = "Keys of the provider's set that cannot be used.";
-            self.family("ringgate_jwks_ignored_keys", help, MetricType::Gauge).add(
-                label,
-                Value::Count(provider.active().map_or(0, |one| one.ignored.len()) as u64),
-            );
+            let help = "Keys in use beside these that have vanished from the set, by key_grace.";
+            self.family("ringgate_jwks_vanished_keys", help, MetricType::Gauge)
+                .add(label, Value::Count(provider.lingering.len() as u64));
+            self.add_ignored(provider);
             if let Some((confirmed, at)) = provider.confirmed {
                 let age = now.saturating_duration_since(confirmed).as_secs_f64();
                 let help = "Time since the keys were last known to be the issuer's.";
@@ -205,6 +205,18 @@ impl Scrape {
             for (result, count) in ends {
                 fetches.add([label[0], ("result", result)], Value::Count(count));
             }
+        }
+    }
+
+    /// Of the source whose keys are in use.
+    fn add_ignored(&mut self, provider: &ProviderStatus) {
+        let help = "Keys of the provider's set that cannot be used, by why.";
+        let family = self.family("ringgate_jwks_ignored_keys", help, MetricType::Gauge);
+        for reason in IgnoreReason::CODES {
+            let ignored = provider.active().into_iter().flat_map(|source| source.ignored.iter());
+            let count = ignored.filter(|key| key.reason.code() == reason).count();
+            let labels = [("provider", provider.name.as_str()), ("reason", reason)];
+            family.add(labels, Value::Count(count as u64));
         }
     }
 

@@ -11,7 +11,9 @@
 mod answer;
 mod deny;
 mod describe;
+mod described_request;
 mod endpoints;
+mod explain;
 mod guard;
 mod keys;
 mod metrics;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Sources;
 use super::answer::Answer;
-use crate::control::status::{ProviderStatus, Running};
+use crate::control::status::{FetchCounts, ProviderStatus, Running};
 
 /// Whether traffic should be sent here, and if not, why not.
 pub(super) fn readyz(sources: &Sources) -> Answer {
@@ -50,7 +50,6 @@ fn provider(status: &ProviderStatus, now: Instant) -> Value {
     let ignored = active.into_iter().flat_map(|source| source.ignored.iter());
     let ignored: Vec<Value> =
         ignored.map(|key| json!({ "kid": key.kid, "reason": key.reason.to_string() })).collect();
-    let fetches = status.fetches();
     json!({
         "name": status.name,
         "source": active.map(|source| &source.place),
@@ -62,10 +61,15 @@ fn provider(status: &ProviderStatus, now: Instant) -> Value {
         "age_seconds": age,
         "expired": status.expired,
         "last_error": status.last_error(),
-        "fetches": {
-            "changed": fetches.changed,
-            "unchanged": fetches.unchanged,
-            "failed": fetches.failed,
-        },
+        "fetches": fetches(status.fetches()),
+    })
+}
+
+/// How fetches ended.
+pub(super) fn fetches(counts: FetchCounts) -> Value {
+    json!({
+        "changed": counts.changed,
+        "unchanged": counts.unchanged,
+        "failed": counts.failed,
     })
 }

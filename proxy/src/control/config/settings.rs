@@ -32,6 +32,8 @@ pub struct Config {
     pub cache_directory: Option<PathBuf>,
     /// Which good tokens are refused.
     pub deny_list: DenyListConfig,
+    /// What a start does about keys that are not there yet.
+    pub startup: Startup,
     /// By name; indexed by [`crate::snapshot::ids::UpstreamId`].
     pub upstreams: Vec<UpstreamConfig>,
     /// In the order of the file; indexed by [`crate::snapshot::ids::RouteId`]; no two tie.
@@ -50,6 +52,17 @@ pub struct Config {
     pub access_log: AccessLogTarget,
     /// What is allowed and likely not meant: things defined and not used.
     pub warnings: Problems,
+}
+
+/// What a start does about providers that a route asks for and that have no keys yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Startup {
+    /// Serves all the same.
+    Serve,
+    /// Waits for them so long, then serves.
+    Wait(Duration),
+    /// Waits for them so long, then ends.
+    Fail(Duration),
 }
 
 /// How many worker threads.
@@ -109,6 +122,12 @@ pub struct ProviderConfig {
     pub sources: Vec<JwksSource>,
     /// How long keys are used that could not be confirmed; none: for ever.
     pub max_stale: Option<Duration>,
+    /// How long a key is used that has vanished from its set.
+    pub key_grace: Duration,
+    /// How long a request waits for a key that its token names and nobody has.
+    pub unknown_kid_wait: Duration,
+    /// How often a set may be fetched out of turn for such a key.
+    pub unknown_kid_interval: Duration,
 }
 
 impl ProviderConfig {

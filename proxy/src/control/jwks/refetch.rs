@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 use super::sources::{SourceId, Sources};
 use crate::worker::KeyLookup;
 
-/// One fetch out of turn in this time for each source, and how many may come at once.
-const INTERVAL: Duration = Duration::from_secs(10);
+/// How many fetches out of turn may come at once; how often they may, providers say.
 const BURST: u32 = 2;
 
 /// A worker asks for new keys of a provider.
@@ -41,10 +40,11 @@ impl Refetches {
             self.denied.push(question);
             return;
         };
+        let interval = sources.unknown_kid_interval(&question.provider);
         let bucket = self.buckets.entry(source).or_insert_with(|| Bucket::full(now));
         if sources.is_in_flight(source) {
             self.waiting.push((source, question, KeyLookup::Earlier));
-        } else if bucket.take(now) {
+        } else if bucket.take(interval, now) {
             sources.hasten(source, now);
             self.waiting.push((source, question, KeyLookup::Done));
         } else {
@@ -84,10 +84,10 @@ impl Bucket {
         Self { tokens: BURST, filled: now }
     }
 
-    fn take(&mut self, now: Instant) -> bool {
-        while self.tokens < BURST && now.saturating_duration_since(self.filled) >= INTERVAL {
+    fn take(&mut self, interval: Duration, now: Instant) -> bool {
+        while self.tokens < BURST && now.saturating_duration_since(self.filled) >= interval {
             self.tokens += 1;
-            self.filled += INTERVAL;
+            self.filled += interval;
         }
         if self.tokens == BURST {
             // A full bucket does not fill further: the next interval begins with this token.
@@ -103,20 +103,26 @@ impl Bucket {
 mod tests {
     use super::*;
 
+    const INTERVAL: Duration = Duration::from_secs(10);
+
     #[test]
     fn a_bucket_gives_two_at_once_and_then_one_in_ten_seconds() {
         let start = Instant::now();
         let mut bucket = Bucket::full(start);
-        assert!(bucket.take(start));
-        assert!(bucket.take(start));
-        assert!(!bucket.take(start));
-        assert!(!bucket.take(start + INTERVAL - Duration::from_millis(1)));
-        assert!(bucket.take(start + INTERVAL));
-        assert!(!bucket.take(start + INTERVAL));
+        assert!(bucket.take(INTERVAL, start));
+        assert!(bucket.take(INTERVAL, start));
+        assert!(!bucket.take(INTERVAL, start));
+        assert!(!bucket.take(INTERVAL, start + INTERVAL - Duration::from_millis(1)));
+        assert!(bucket.take(INTERVAL, start + INTERVAL));
+        assert!(!bucket.take(INTERVAL, start + INTERVAL));
         // However long nobody asks, it holds no more than the burst.
         let later = start + INTERVAL * 100;
         assert_eq!(
-            [bucket.take(later), bucket.take(later), bucket.take(later)],
+            [
+                bucket.take(INTERVAL, later),
+                bucket.take(INTERVAL, later),
+                bucket.take(INTERVAL, later)
+            ],
             [true, true, false]
         );
     }
@@ -125,8 +131,9 @@ mod tests {
     fn in_a_minute_no_more_is_given_than_burst_and_rate() {
         let start = Instant::now();
         let mut bucket = Bucket::full(start);
-        let given =
-            (0..6000).filter(|step| bucket.take(start + Duration::from_millis(10) * *step)).count();
+        let given = (0..6000)
+            .filter(|step| bucket.take(INTERVAL, start + Duration::from_millis(10) * *step))
+            .count();
         assert_eq!(given, 7, "two at once and five more in the 59.99 s after");
     }
 }

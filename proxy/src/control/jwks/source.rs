@@ -7,8 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 use super::fetch::{self, Validators};
 use super::fingerprint::Fingerprint;
 use super::last_good::LastGood;
+use super::lingering::LingeringKeys;
 use super::location::Location;
-use super::parse::{IgnoredKey, ParsedSet, parse_set};
+use super::parse::{IgnoredKey, JwkSetError, ParsedSet, parse_set};
 use super::schedule::{Draw, Schedule};
 use super::sources::{Place, SourceId};
 use super::transport::Transport;
@@ -29,7 +30,11 @@ pub(super) struct Source {
     pub(super) validators: Validators,
     pub(super) fingerprint: Option<Fingerprint>,
     pub(super) keys: Option<Arc<KeySet>>,
+    /// Keys that have vanished from the set and that a provider may still use.
+    pub(super) lingering: LingeringKeys,
     pub(super) ignored: Arc<[IgnoredKey]>,
+    /// Secrets in the text fetched last.
+    alarms: Vec<IgnoredKey>,
     pub(super) generation: u64,
     pub(super) confirmed: Option<(Instant, SystemTime)>,
     pub(super) last_error: Option<String>,
@@ -55,7 +60,9 @@ impl Source {
             validators: Validators::default(),
             fingerprint: None,
             keys: None,
+            lingering: LingeringKeys::default(),
             ignored: Arc::default(),
+            alarms: Vec::new(),
             generation: 0,
             confirmed: None,
             last_error: None,
@@ -104,19 +111,28 @@ impl Source {
         let ParsedSet { keys, ignored } = match parse_set(body) {
             Ok(parsed) => parsed,
             Err(error) => {
+                if let JwkSetError::NoneUsable(ignored) = &error {
+                    self.alarm(ignored);
+                }
                 self.failed(&error.to_string(), now, draw);
                 return false;
             }
         };
         let ignored: Arc<[IgnoredKey]> = ignored.into();
+        self.alarm(&ignored);
         // A validator of a text that was refused must not turn the next answer into a 304.
         self.validators = validators;
         if self.keys.as_deref() == Some(&keys) {
+            if *self.ignored != *ignored {
+                let ignored = reasons(&ignored);
+                tracing::info!(source = %self.location.redacted(), %ignored, "other keys ignored");
+            }
             self.ignored = ignored;
             self.confirmed(life, now, draw);
             return false;
         }
         self.log_change(&keys, &ignored);
+        self.lingering.replaced(self.keys.as_deref(), &keys, &ignored, now);
         self.generation += 1;
         self.counts.changed += 1;
         self.keys = Some(Arc::new(keys));
@@ -184,11 +200,6 @@ impl Source {
         }
     }
 
-    /// When the keys were last known to be the issuer's; none without keys.
-    pub(super) fn confirmed_at_last(&self) -> Option<Instant> {
-        self.confirmed.map(|(instant, _)| instant)
-    }
-
     pub(super) fn confirmed_at(&mut self, now: Instant) {
         self.confirmed = Some((now, SystemTime::now()));
     }
@@ -218,6 +229,15 @@ impl Source {
             tracing::warn!(%source, %error, kept, ?retry_in, "key set not fetched; keys kept");
         }
         self.last_error = Some(error.to_owned());
+    }
+
+    /// Tells, once for each key, that the issuer has published a secret.
+    fn alarm(&mut self, ignored: &[IgnoredKey]) {
+        let alarms: Vec<_> = ignored.iter().filter(|key| key.reason.is_alarm()).cloned().collect();
+        for key in alarms.iter().filter(|key| !self.alarms.contains(key)) {
+            tracing::error!(source = %self.location.redacted(), %key, "the key set has a secret");
+        }
+        self.alarms = alarms;
     }
 
     fn log_change(&self, keys: &KeySet, ignored: &[IgnoredKey]) {

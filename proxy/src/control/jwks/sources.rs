@@ -16,11 +16,11 @@ use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::age::Age;
 use super::discovery;
 use super::fetch::{self, FetchError, Fetched, Validators};
 use super::last_good::LastGood;
 use super::location::Location;
+use super::member::{Member, Previous};
 use super::refresh::{Asked, Outcome, Refreshed};
 use super::schedule::Draw;
 use super::source::Source;
@@ -41,6 +41,10 @@ pub struct Wanted {
     pub places: Vec<Place>,
     /// How long keys are used that could not be confirmed; none: for ever.
     pub max_stale: Option<Duration>,
+    /// How long a key is used that has vanished from its set.
+    pub key_grace: Duration,
+    /// How often a fetch may come out of turn, for a key that a token names.
+    pub unknown_kid_interval: Duration,
 }
 
 /// One place of keys.
@@ -71,16 +75,6 @@ pub struct Sources {
     last_good: Option<LastGood>,
     events: Sender<Event>,
     random: SystemRandom,
-}
-
-/// What a provider has of its sources.
-struct Member {
-    /// In order.
-    sources: Vec<SourceId>,
-    max_stale: Option<Duration>,
-    /// The source whose keys it has, and their age, as told last.
-    active: Option<SourceId>,
-    age: Age,
 }
 
 impl Sources {
@@ -134,18 +128,23 @@ impl Sources {
     }
 
     /// Takes the sources of a new configuration: those there already keep their keys, those no
-    /// longer named are forgotten.
-    pub fn want(&mut self, wanted: &[Wanted], now: Instant) {
+    /// longer named are forgotten. A provider goes on with its `previous` keys until a source of
+    /// its own has some.
+    pub fn want(
+        &mut self,
+        wanted: &[Wanted],
+        mut previous: HashMap<Box<str>, Previous>,
+        now: Instant,
+    ) {
         let mut old = std::mem::take(&mut self.list);
         let intervals: Vec<_> =
             old.iter().map(|s| (s.id, (s.refresh_interval, s.life_max))).collect();
         self.of_provider.clear();
         for want in wanted {
             let sources = want.places.iter();
-            let sources =
-                sources.map(|place| self.keep_or_add(&mut old, place, want.max_stale, now));
-            let (sources, max_stale) = (sources.collect(), want.max_stale);
-            let member = Member { sources, max_stale, active: None, age: Age::Fresh };
+            let sources = sources.map(|place| self.keep_or_add(&mut old, place, want, now));
+            let previous = previous.remove(&want.provider);
+            let member = Member::new(want, sources.collect(), previous);
             self.of_provider.insert(want.provider.clone(), member);
         }
         let _ = self.look_at_ages(now);
@@ -165,7 +164,7 @@ impl Sources {
         &mut self,
         old: &mut Vec<Source>,
         place: &Place,
-        max_stale: Option<Duration>,
+        want: &Wanted,
         now: Instant,
     ) -> SourceId {
         let same_place = |source: &Source| source.location == place.location;
@@ -188,12 +187,14 @@ impl Sources {
             source.refresh_interval = None;
             source.life_max = None;
             source.look_every = self.look_every;
+            source.lingering.grace_max = Duration::ZERO;
             self.list.push(source);
             self.list.len() - 1
         });
         let source = &mut self.list[index];
         source.refresh_interval = shorter(source.refresh_interval, place.refresh_interval);
-        source.life_max = shorter(source.life_max, max_stale.map(|span| span / 2));
+        source.life_max = shorter(source.life_max, want.max_stale.map(|span| span / 2));
+        source.lingering.grace_max = source.lingering.grace_max.max(want.key_grace);
         source.id
     }
 
@@ -229,25 +230,14 @@ impl Sources {
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
         let fetches = self.list.iter().filter_map(|source| source.schedule.due());
-        let ages = self.of_provider.values().filter_map(|member| {
-            let active = self.source(member.active?)?;
-            member.age.ends(active.confirmed_at_last(), member.max_stale)
-        });
-        fetches.chain(ages).min()
+        fetches.chain(self.of_provider.values().filter_map(Member::next_due)).min()
     }
 
-    /// Tells which keys have come to another age; true where a provider has those of another
-    /// source now, or none any more.
+    /// Tells which keys have come to another age; true where a provider has others now.
     fn look_at_ages(&mut self, now: Instant) -> bool {
         let mut changed = false;
         for (provider, member) in &mut self.of_provider {
-            let (source, age) = pick(&self.list, member, now);
-            let active = source.filter(|_| age != Age::Expired).map(|source| source.id);
-            if let (Some(source), true) = (source, age != member.age) {
-                age.log(provider, &source.location.redacted());
-            }
-            changed |= active != member.active;
-            (member.active, member.age) = (active, age);
+            changed |= member.look(provider, &self.list, now);
         }
         changed
     }
@@ -286,7 +276,7 @@ impl Sources {
             }
         };
         let switched = self.look_at_ages(now);
-        let used = self.of_provider.values().any(|member| member.active == Some(id));
+        let used = self.of_provider.values().any(|member| member.active() == Some(id));
         switched || (changed && used)
     }
 
@@ -295,7 +285,13 @@ impl Sources {
     #[must_use]
     pub fn source_of(&self, provider: &str) -> Option<SourceId> {
         let member = self.of_provider.get(provider)?;
-        member.active.or_else(|| member.sources.first().copied())
+        member.active().or_else(|| member.sources.first().copied())
+    }
+
+    /// How often a fetch may come out of turn for a provider.
+    #[must_use]
+    pub fn unknown_kid_interval(&self, provider: &str) -> Duration {
+        self.of_provider.get(provider).map_or(Duration::MAX, |member| member.unknown_kid_interval)
     }
 
     /// Whether the configuration still names this source.
@@ -358,10 +354,9 @@ impl Sources {
     }
 
     /// The keys of each provider that has some which are not too old.
-    pub fn keys(&self, now: Instant) -> impl Iterator<Item = (&str, &Arc<KeySet>)> {
+    pub fn keys(&self, now: Instant) -> impl Iterator<Item = (&str, Arc<KeySet>)> {
         self.of_provider.iter().filter_map(move |(provider, member)| {
-            let (source, age) = pick(&self.list, member, now);
-            (age != Age::Expired).then_some((&**provider, source?.keys.as_ref()?))
+            Some((&**provider, member.keys(&self.list, now)?))
         })
     }
 
@@ -369,28 +364,8 @@ impl Sources {
     #[must_use]
     pub fn status(&self, provider: &str, now: Instant) -> Option<ProviderStatus> {
         let member = self.of_provider.get(provider)?;
-        let (picked, age) = pick(&self.list, member, now);
-        let in_use = |source: &Source| picked.is_some_and(|picked| picked.id == source.id);
-        let all = member.sources.iter().filter_map(|id| self.source(*id));
-        Some(ProviderStatus {
-            name: provider.to_owned(),
-            needed: false,
-            sources: all.map(|source| source.status(in_use(source))).collect(),
-            generation: picked.map_or(0, |source| source.generation),
-            keys: picked.and_then(|one| one.keys.clone()).filter(|_| age != Age::Expired),
-            confirmed: picked.and_then(|source| source.confirmed),
-            expired: age == Age::Expired,
-        })
+        Some(member.status(provider, &self.list, now))
     }
-}
-
-/// The first source in order with keys that are not too old; if none has such, the first with keys.
-fn pick<'s>(list: &'s [Source], member: &Member, now: Instant) -> (Option<&'s Source>, Age) {
-    let source = |id: &SourceId| list.iter().find(|source| source.id == *id);
-    let age = |source: &Source| Age::of(source.confirmed_at_last(), member.max_stale, now);
-    let with_keys = || member.sources.iter().filter_map(source).filter(|one| one.keys.is_some());
-    let picked = with_keys().find(|one| age(one) != Age::Expired).or_else(|| with_keys().next());
-    (picked, picked.map_or(Age::Fresh, age))
 }
 
 fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {

@@ -30,6 +30,34 @@ enum Material {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 16]);
 
+/// The numbers of a key, big-endian; each coordinate as long as its curve has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbers<'k> {
+    /// RSA; without leading zeros.
+    Rsa {
+        /// `n`.
+        modulus: &'k [u8],
+        /// `e`.
+        exponent: &'k [u8],
+    },
+    /// A point of a curve of RFC 7518 section 6.2.
+    Ec {
+        /// As `crv` names it.
+        curve: &'static str,
+        /// `x`.
+        x: &'k [u8],
+        /// `y`.
+        y: &'k [u8],
+    },
+    /// A point of a curve of RFC 8037, in its encoded form.
+    Okp {
+        /// As `crv` names it.
+        curve: &'static str,
+        /// `x`.
+        x: &'k [u8],
+    },
+}
+
 /// Why the numbers of a key are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PublicKeyError {
@@ -126,6 +154,17 @@ impl PublicKey {
         Ok(Self(Material::Ed25519(point)))
     }
 
+    /// The numbers it is made of.
+    #[must_use]
+    pub fn numbers(&self) -> Numbers<'_> {
+        match &self.0 {
+            Material::Rsa { modulus, exponent } => Numbers::Rsa { modulus, exponent },
+            Material::P256(bytes) => point("P-256", bytes),
+            Material::P384(bytes) => point("P-384", bytes),
+            Material::Ed25519(x) => Numbers::Okp { curve: "Ed25519", x },
+        }
+    }
+
     /// Every algorithm of the key's kind; each elliptic curve has exactly one (RFC 7518
     /// section 3.4).
     #[must_use]
@@ -193,6 +232,12 @@ impl PublicKey {
             (Material::P256(_) | Material::P384(_) | Material::Ed25519(_), _) => false,
         }
     }
+}
+
+/// Of an uncompressed point.
+fn point<'k>(curve: &'static str, bytes: &'k [u8]) -> Numbers<'k> {
+    let (x, y) = bytes[1..].split_at(bytes.len() / 2);
+    Numbers::Ec { curve, x, y }
 }
 
 fn rsa_parameters(algorithm: Algorithm) -> Option<&'static RsaParameters> {

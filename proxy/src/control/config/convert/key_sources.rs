@@ -8,15 +8,21 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::limits::DAY;
 use super::{JsonPath, Reader};
+use crate::control::config::KeyFiles;
 use crate::control::config::quantity::Span;
-use crate::control::config::raw::jwt::{InlineJwks, Jwks, Places};
-use crate::control::config::settings::JwksSource;
+use crate::control::config::raw::jwt::{
+    InlineJwks, Jwks, Places, Startup as RawStartup, default_startup_wait,
+};
+use crate::control::config::settings::{JwksSource, Startup};
 use crate::control::jwks::address_guard::{Reach, is_loopback_host, literal};
 use crate::control::jwks::parse::{ParsedSet, SET_BYTES_MAX, parse_set};
 use crate::control::jwks::transport::{Identity, PemError, Proxy, Roots, Transport};
 
 /// More often is a load on the issuer without use: an unknown `kid` fetches at once anyway.
 const REFRESH_MIN: Span = Span(Duration::from_secs(1));
+/// Longer, and whoever has started the process takes it for dead.
+const STARTUP_WAIT_MIN: Span = Span(Duration::from_secs(1));
+const STARTUP_WAIT_MAX: Span = Span(Duration::from_secs(300));
 /// Request fields that the fetch writes itself, or that frame the message.
 const RESERVED_HEADERS: [&str; 11] = [
     "accept",
@@ -44,6 +50,19 @@ pub(super) fn cache_directory(reader: &mut Reader<'_>) -> Option<PathBuf> {
         reader.problem(&path, format!("{} is no directory", directory.display()));
     }
     Some(directory)
+}
+
+/// What a start does about keys that are not there yet.
+pub(super) fn startup(reader: &mut Reader<'_>) -> Startup {
+    let mode = reader.read(&JsonPath::from(["jwt", "startup"])).unwrap_or_default();
+    let path = JsonPath::from(["jwt", "startup_wait"]);
+    let wait = reader.read(&path).unwrap_or_else(default_startup_wait);
+    reader.in_range(&path, &wait, &STARTUP_WAIT_MIN, &STARTUP_WAIT_MAX);
+    match mode {
+        RawStartup::Serve => Startup::Serve,
+        RawStartup::Wait => Startup::Wait(wait.0),
+        RawStartup::Fail => Startup::Fail(wait.0),
+    }
 }
 
 /// Where the keys come from; `path` is that of `jwks`.
@@ -91,12 +110,7 @@ fn source(
         (None, None, Some(file), None) => {
             let at = path.join("file");
             let file = reader.resolve(file);
-            match read_bounded(&file) {
-                Ok(bytes) => drop(keys(reader, &at, &bytes)),
-                Err(error) => {
-                    reader.problem(&at, format!("{} cannot be read: {error}", file.display()));
-                }
-            }
+            check_file(reader, &at, &file);
             Some(JwksSource::File(file))
         }
         (None, None, None, Some(inline)) => {
@@ -118,6 +132,21 @@ fn source(
             );
             reader.problem(path, what);
             None
+        }
+    }
+}
+
+/// A file is read when it is needed; here it is only seen to be good.
+fn check_file(reader: &mut Reader<'_>, path: &JsonPath, file: &Path) {
+    let checked = match read_bounded(file) {
+        Ok(bytes) => parse_set(&bytes).map_err(|error| format!("no usable keys: {error}")),
+        Err(error) => Err(format!("{} cannot be read: {error}", file.display())),
+    };
+    match (checked, reader.key_files) {
+        (Ok(set), _) => warn_of_ignored(reader, path, &set),
+        (Err(what), KeyFiles::Needed) => reader.problem(path, what),
+        (Err(what), KeyFiles::Replaceable) => {
+            reader.warning(path, format!("{what}; the provider keeps the keys it has"));
         }
     }
 }
@@ -261,15 +290,19 @@ fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
 fn keys(reader: &mut Reader<'_>, path: &JsonPath, bytes: &[u8]) -> Option<ParsedSet> {
     match parse_set(bytes) {
         Ok(set) => {
-            for key in &set.ignored {
-                reader.warning(path, format_args!("not used: {key}"));
-            }
+            warn_of_ignored(reader, path, &set);
             Some(set)
         }
         Err(error) => {
             reader.problem(path, format!("no usable keys: {error}"));
             None
         }
+    }
+}
+
+fn warn_of_ignored(reader: &mut Reader<'_>, path: &JsonPath, set: &ParsedSet) {
+    for key in &set.ignored {
+        reader.warning(path, format_args!("not used: {key}"));
     }
 }
 

@@ -25,13 +25,23 @@ fn text(kids: &[&str]) -> Result<Fetched, FetchError> {
 
 fn url(provider: &str, interval: Option<u64>) -> Wanted {
     Wanted {
-        provider: provider.into(),
         places: vec![Place {
             location: Location::Url("https://issuer.invalid/jwks".into()),
             transport: Arc::default(),
             refresh_interval: interval.map(Duration::from_secs),
         }],
+        ..bare(provider)
+    }
+}
+
+/// A provider without places.
+fn bare(provider: &str) -> Wanted {
+    Wanted {
+        provider: provider.into(),
+        places: Vec::new(),
         max_stale: Some(Duration::from_secs(3600)),
+        key_grace: Duration::ZERO,
+        unknown_kid_interval: Duration::from_secs(10),
     }
 }
 
@@ -42,7 +52,7 @@ fn at(location: Location) -> Place {
 fn sources(wanted: &[Wanted], now: Instant) -> (Sources, Receiver<Event>) {
     let (events, received) = channel();
     let mut sources = Sources::new(events);
-    sources.want(wanted, now);
+    sources.want(wanted, HashMap::new(), now);
     (sources, received)
 }
 
@@ -111,12 +121,12 @@ fn a_reload_keeps_the_keys_of_a_source_that_stays() {
     let (mut sources, _events) = sources(&[url("a", None)], now);
     let id = sources.list[0].id;
     assert!(sources.fetched(id, text(&["k1"]), now));
-    sources.want(&[url("renamed", None)], now);
+    sources.want(&[url("renamed", None)], HashMap::new(), now);
     assert_eq!(kids_of(&sources, "renamed"), ["k1"]);
     assert!(sources.status("a", Instant::now()).is_none());
-    sources.want(&[], now);
+    sources.want(&[], HashMap::new(), now);
     assert!(!sources.fetched(id, text(&["k2"]), now), "forgotten");
-    sources.want(&[url("a", None)], now);
+    sources.want(&[url("a", None)], HashMap::new(), now);
     assert_eq!(sources.keys(now).count(), 0, "a forgotten source starts afresh");
 }
 
@@ -126,9 +136,9 @@ fn a_reload_with_another_interval_fetches_at_once() {
     let (mut sources, _events) = sources(&[url("a", Some(3600))], now);
     let id = sources.list[0].id;
     assert!(sources.fetched(id, text(&["k1"]), now));
-    sources.want(&[url("a", Some(3600))], now);
+    sources.want(&[url("a", Some(3600))], HashMap::new(), now);
     assert!(sources.next_due().unwrap() > now + Duration::from_secs(60), "nothing has changed");
-    sources.want(&[url("a", Some(10))], now);
+    sources.want(&[url("a", Some(10))], HashMap::new(), now);
     assert_eq!(sources.next_due(), Some(now));
 }
 
@@ -139,7 +149,7 @@ fn a_file_is_read_again_when_it_changes_and_kept_when_it_is_bad() {
     std::fs::write(&path, set(&["k1"])).unwrap();
     let mut now = Instant::now();
     let location = Location::File(path.clone());
-    let wanted = Wanted { provider: "a".into(), places: vec![at(location)], max_stale: None };
+    let wanted = Wanted { places: vec![at(location)], max_stale: None, ..bare("a") };
     let (mut sources, _events) = sources(&[wanted], now);
     let mut look = |sources: &mut Sources| {
         let changed = sources.start_due(now);
@@ -168,7 +178,7 @@ fn one_fetch_at_a_time_and_it_ends_as_an_event() {
     drop(listener);
     let now = Instant::now();
     let location = Location::Url(address.into());
-    let wanted = Wanted { provider: "a".into(), places: vec![at(location)], max_stale: None };
+    let wanted = Wanted { places: vec![at(location)], max_stale: None, ..bare("a") };
     let (mut sources, events) = sources(&[wanted], now);
     assert!(!sources.start_due(now));
     assert_eq!(sources.next_due(), None, "in flight");
@@ -220,7 +230,7 @@ fn a_reload_with_another_transport_keeps_the_keys_and_fetches_at_once() {
     let mut wanted = url("a", Some(3600));
     let transport = Transport { redirects_max: 1, ..Transport::default() };
     wanted.places[0].transport = Arc::new(transport);
-    sources.want(&[wanted], now);
+    sources.want(&[wanted], HashMap::new(), now);
     assert_eq!(kids_of(&sources, "a"), ["k1"]);
     assert_eq!(sources.next_due(), Some(now));
 }
