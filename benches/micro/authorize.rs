@@ -75,6 +75,7 @@ impl Case {
             mode: Mode::Strict,
             providers: ProviderId::new(0).into_iter().collect(),
             credentials: Credentials::default(),
+            bypass_preflight: false,
             end_with_token: EndWithToken::default(),
             require: vec![Requirement { any_of: vec![condition] }],
             realm: "api".into(),

@@ -117,6 +117,7 @@ impl Gateway {
             providers: (0..providers.len()).filter_map(ProviderId::new).collect(),
             credentials: Credentials::default(),
             end_with_token: EndWithToken::default(),
+            bypass_preflight: false,
             require: Vec::new(),
             realm: "r".into(),
             answers: Answers::default(),

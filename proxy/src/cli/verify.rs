@@ -96,6 +96,7 @@ impl Verify {
             providers: ProviderId::new(0).into_iter().collect(),
             credentials: Credentials::default(),
             end_with_token: EndWithToken::default(),
+            bypass_preflight: false,
             require: Vec::new(),
             realm: "ringgate".into(),
             answers: Answers::default(),

@@ -16,6 +16,8 @@ pub struct AuthPolicy {
     pub credentials: Credentials,
     /// Which streams end with the token that opened them.
     pub end_with_token: EndWithToken,
+    /// A CORS preflight without a token passes: browsers never send one with it.
+    pub bypass_preflight: bool,
     /// All of these must hold.
     pub require: Vec<Requirement>,
     /// The `realm` of challenges, already valid inside a quoted-string.

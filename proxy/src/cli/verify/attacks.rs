@@ -50,6 +50,7 @@ fn policy() -> AuthPolicy {
         providers: ProviderId::new(0).into_iter().collect(),
         credentials: Credentials::default(),
         end_with_token: EndWithToken::default(),
+        bypass_preflight: false,
         require: Vec::new(),
         realm: "r".into(),
         answers: Answers::default(),

@@ -60,8 +60,16 @@ pub(super) fn policy(
     path: &JsonPath,
     raw: RouteJwt,
 ) -> Option<AuthPolicy> {
-    let RouteJwt { mode, providers, from, all_must_verify, resource, end_with_token, require } =
-        raw;
+    let RouteJwt {
+        mode,
+        providers,
+        from,
+        all_must_verify,
+        bypass_preflight,
+        resource,
+        end_with_token,
+        require,
+    } = raw;
     let list = path.join("providers");
     let mut ids = Vec::with_capacity(providers.len());
     for (index, name) in providers.iter().enumerate() {
@@ -107,6 +115,7 @@ pub(super) fn policy(
         providers: ids,
         credentials,
         end_with_token,
+        bypass_preflight,
         require,
         realm,
         answers,
