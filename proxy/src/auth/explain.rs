@@ -49,16 +49,18 @@ fn trace(
     let verified = verification::verify(token, policy, providers, now, findings)?;
     let refusal =
         |reason| Refusal { reason, provider: Some(verified.provider), kid: verified.kid.clone() };
-    let is_revoked = verified.is_revoked(deny_list, now);
-    let checked = findings.check(
-        "deny list",
-        || {
-            let found = if is_revoked { "names it" } else { "does not name it" };
-            Detail::new(found, format!("none of {} entries", deny_list.len()))
-        },
-        if is_revoked { Err(Reason::Revoked) } else { Ok(()) },
-    );
-    checked.map_err(refusal)?;
+    if !deny_list.is_empty() {
+        let is_revoked = verified.is_revoked(deny_list, now);
+        let checked = findings.check(
+            "deny list",
+            || {
+                let found = if is_revoked { "names it" } else { "does not name it" };
+                Detail::new(found, format!("none of {} entries", deny_list.len()))
+            },
+            if is_revoked { Err(Reason::Revoked) } else { Ok(()) },
+        );
+        checked.map_err(refusal)?;
+    }
     for rule in &policy.require {
         let holds = claim_rules::holds(rule, &verified.claims);
         let found = || {
