@@ -48,7 +48,7 @@ pub(super) struct Config {
     /// What an upstream is told about the client.
     #[serde(default)]
     forwarding: Forwarding,
-    /// The administration listener: health, metrics, what runs, the keys. Absent: none.
+    /// The administration listener: health, metrics, what runs, the keys, the deny list. Absent: none.
     admin: Option<Admin>,
     /// What the gateway says about itself.
     #[serde(default)]

@@ -78,6 +78,8 @@ impl Denials {
     ) {
         match self.book.change(change, clock()) {
             Ok(Changed { entries, .. }) => {
+                let in_force = self.book.status().admin_entries;
+                tracing::info!(entries, in_force, "operators have changed the deny list");
                 self.publish(publisher);
                 // Only then: the disk may take its time.
                 let changed = Changed { entries, kept: self.book.keep() };

@@ -31,7 +31,8 @@ pub(in crate::control::config) struct Jwt {
     #[serde(default)]
     on_no_keys: OnNoKeys,
     /// A directory that exists, in which fetched key sets are kept, so that a restart does not need
-    /// the issuer. Nobody else should be able to write to it. Absent: not kept.
+    /// the issuer, and what /deny of the admin listener has revoked. Nobody else should be able to
+    /// write to it. Absent: not kept.
     cache_directory: Option<String>,
     /// Tokens that are refused although they are good: revoked ones.
     #[serde(default)]
