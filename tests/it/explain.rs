@@ -121,6 +121,18 @@ fn a_permissive_route_tells_the_upstream() {
 }
 
 #[test]
+fn a_preflight_that_a_route_spares_has_no_token() {
+    let (upstream, key) = (Upstream::saying("x"), Key::p256("k"));
+    let config = guarded(&upstream, &key).set("routes.0.jwt.bypass_preflight", true);
+    let gateway = Gateway::start(&config);
+    let headers = json!({ "host": "x", "origin": "https://a.example", "access-control-request-method": "PUT" });
+    let mut asked = json!({ "method": "OPTIONS", "target": "/", "headers": headers });
+    assert_eq!(explain(&gateway, &asked)["verdict"], "no_token");
+    asked["method"] = json!("GET");
+    assert_eq!(explain(&gateway, &asked)["reason"], "auth.missing");
+}
+
+#[test]
 fn what_is_no_description_is_refused_by_name() {
     let gateway = Gateway::start(&Config::new().respond(json!({}), "x"));
     let post = |body: &str| {
