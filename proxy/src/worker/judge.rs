@@ -227,7 +227,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
                 unix_time(self.record.since().time),
             ),
         };
-        let authorization = self.spare_preflight(authorization, route.auth.as_ref());
+        let authorization = spare_preflight(authorization, route.auth.as_ref(), &self.head);
         if let Authorization::Refused(refusal) | Authorization::Tolerated(refusal, _) =
             &authorization
             && self.may_park
@@ -258,21 +258,6 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
                 Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest })
             }
             Action::Proxy(upstream) => self.forward(*upstream, authorization, route.auth.as_ref()),
-        }
-    }
-
-    /// Lets a CORS preflight pass where the route says so: a browser sends it without credentials
-    /// (Fetch standard, section 4.8), so nothing but a missing token is forgiven.
-    fn spare_preflight(&self, found: Authorization, policy: Option<&AuthPolicy>) -> Authorization {
-        match &found {
-            Authorization::Refused(refusal)
-                if refusal.reason == auth::Reason::Missing
-                    && policy.is_some_and(|policy| policy.bypass_preflight)
-                    && self.head.is_cors_preflight() =>
-            {
-                Authorization::Anonymous
-            }
-            _ => found,
         }
     }
 
@@ -390,6 +375,26 @@ pub fn check_head(head: &RequestHead<'_, '_>, limits: &Limits) -> Option<Gate> {
     let too_large =
         matches!(head.body, BodyLength::Length(bytes) if bytes > limits.request_body_bytes);
     too_large.then_some(Gate::BodyTooLarge)
+}
+
+/// Lets a CORS preflight pass where the route says so: a browser sends it without credentials
+/// (Fetch standard, section 4.8), so nothing but a missing token is forgiven.
+#[must_use]
+pub fn spare_preflight(
+    found: Authorization,
+    policy: Option<&AuthPolicy>,
+    head: &RequestHead<'_, '_>,
+) -> Authorization {
+    match &found {
+        Authorization::Refused(refusal)
+            if refusal.reason == auth::Reason::Missing
+                && policy.is_some_and(|policy| policy.bypass_preflight)
+                && head.is_cors_preflight() =>
+        {
+            Authorization::Anonymous
+        }
+        _ => found,
+    }
 }
 
 /// A body up to this long is read and thrown away to keep the connection of a refused request.

@@ -88,14 +88,23 @@ impl Gateway {
         client.response()
     }
 
-    /// Asks the admin listener for a change.
+    /// As [`Self::admin`], with a body and by POST.
+    pub fn admin_post(&self, path: &str, body: &str) -> Message {
+        self.admin_change("POST", path, body)
+    }
+
+    /// Asks the admin listener for a change, with a body.
     pub fn admin_change(&self, method: &str, target: &str, body: &str) -> Message {
+        let length = body.len();
+        self.admin_raw(format!(
+            "{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+    }
+
+    /// Sends raw bytes to the admin listener.
+    pub fn admin_raw(&self, request: impl AsRef<[u8]>) -> Message {
         let mut client = Client::connect(self.ready.admin.expect("an admin listener"));
-        client.send(format!(
-            "{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n\
-             Connection: close\r\n\r\n{body}",
-            body.len()
-        ));
+        client.send(request);
         client.response()
     }
 

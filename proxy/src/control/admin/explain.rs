@@ -19,7 +19,7 @@ use crate::snapshot::claims_policy::{AuthPolicy, Mode};
 use crate::snapshot::credentials::TokenLocation;
 use crate::snapshot::ids::ListenerId;
 use crate::snapshot::route_table::{Action, Route};
-use crate::worker::{Gate, Reason, check_head, find_route, head_limits, outline};
+use crate::worker::{Gate, Reason, check_head, find_route, head_limits, outline, spare_preflight};
 
 /// The most bytes of a description: the longest head, its strings escaped.
 pub(super) const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -75,6 +75,7 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
             explain_request(presented, policy, &snapshot.providers, &snapshot.deny_list, now)
         }
     };
+    let authorization = spare_preflight(authorization, route.auth.as_ref(), &head);
     let mut body = match &authorization {
         Authorization::Refused(refusal) => {
             let challenge = route.auth.as_ref().map(|policy| (refusal, policy));
