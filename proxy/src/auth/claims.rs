@@ -84,12 +84,7 @@ impl Claims {
             Value::Number(digits) => Some(digits.into()),
             Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
         };
-        let issued_at = match self.get("iat") {
-            Some(Value::Number(text)) => {
-                Decimal::parse(text).and_then(|n| n.floor_within(DATE_MAX))
-            }
-            _ => None,
-        };
+        let issued_at = self.get("iat").and_then(number).and_then(|n| n.floor_within(DATE_MAX));
         let (issuer, id, subject, session) = (name("iss"), name("jti"), name("sub"), name("sid"));
         Marks::new(Named {
             issuer: issuer.as_deref(),
@@ -213,14 +208,7 @@ impl Claims {
     /// differently than with the exact value.
     fn date(&self, name: &'static str, trace: &mut impl Trace) -> Result<Option<i64>, Reason> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        let date = match value {
-            Value::Number(text) => Decimal::parse(text).and_then(|n| n.ceil_within(DATE_MAX)),
-            Value::Null
-            | Value::Bool(_)
-            | Value::String(_)
-            | Value::Array(_)
-            | Value::Object(_) => None,
-        };
+        let date = number(value).and_then(|n| n.ceil_within(DATE_MAX));
         trace.check(
             name,
             || Detail::new(shown(Some(value)), "seconds since the epoch, up to the year 9999"),
@@ -266,6 +254,16 @@ impl Validity {
     /// The first second at which it may not be used any more, if there is one.
     pub(super) fn ends_at(self) -> Option<UnixTime> {
         self.expired_at.into_iter().chain(self.too_old_at).min().map(UnixTime)
+    }
+}
+
+/// The exact value of a number.
+fn number(value: Value<'_>) -> Option<Decimal<'_>> {
+    match value {
+        Value::Number(text) => Decimal::parse(text),
+        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            None
+        }
     }
 }
 

@@ -78,7 +78,7 @@ pub struct DenyListStatus {
     pub admin_entries: usize,
     /// Why the file was not read, while it is bad.
     pub file_error: Option<String>,
-    /// How often it was found bad.
+    /// How often it became bad.
     pub file_failures: u64,
 }
 

@@ -11,7 +11,7 @@ use ring::digest::{Context, SHA256};
 use super::unix_time::UnixTime;
 
 /// What is revoked. Issuers are compared with the verified `iss`, code point by code point.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Revoked {
     /// The token with this `jti`.
     Token {
@@ -66,7 +66,7 @@ impl Denial {
         &self.revoked
     }
 
-    /// Names what is revoked, without saying it.
+    /// Names what is revoked, without saying it: entries that revoke the same have the same id.
     #[must_use]
     pub fn id(&self) -> String {
         let mark: String = self.mark.0.iter().map(|byte| format!("{byte:02x}")).collect();

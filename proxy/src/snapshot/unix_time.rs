@@ -1,7 +1,7 @@
 //! The time that tokens are dated by.
 
 /// Seconds since the epoch by CLOCK_REALTIME, as the caller read it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixTime(pub i64);
 
 impl UnixTime {

@@ -49,12 +49,12 @@ pub(super) fn add(request: &Request, sources: &Sources, _now: Instant) -> Answer
 /// Takes out the entry of `?id=`, or those of the body.
 pub(super) fn remove(request: &Request, sources: &Sources, _now: Instant) -> Answer {
     if let Some(id) = request.head.parameter("id") {
-        return change(Change::RemoveId(id), "removed", sources);
+        return change(Change::Remove(vec![id]), "removed", sources);
     }
     match document::parse(&request.body, Purpose::Remove, ENTRIES_MAX) {
         Ok(denials) => {
-            let revoked = denials.iter().map(|denial| denial.revoked().clone()).collect();
-            change(Change::Remove(revoked), "removed", sources)
+            let ids = denials.iter().map(Denial::id).collect();
+            change(Change::Remove(ids), "removed", sources)
         }
         Err(error) => Answer::text(400, format!("{error}\n")),
     }

@@ -8,7 +8,7 @@ use crate::control::config::{
     Config, EndpointConfig, ProviderConfig, RouteConfig, UpstreamConfig, Workers,
 };
 use crate::control::reload::Bound;
-use crate::snapshot::claims_policy::Mode;
+use crate::snapshot::claims_policy::{EndWithToken, Mode};
 use crate::snapshot::provider::{Audiences, Issuer};
 use crate::snapshot::route_match::{Method, PathKind, PathPattern};
 use crate::snapshot::route_table::Action;
@@ -36,6 +36,10 @@ pub fn describe(config: &Config, bound: &[Bound]) -> Value {
         "provider_rules": config.providers.iter().map(provider).collect::<Vec<_>>(),
         "upstreams": config.upstreams.iter().map(upstream).collect::<Vec<_>>(),
         "routes": config.routes.iter().map(|one| route(config, one)).collect::<Vec<_>>(),
+        "deny_list": {
+            "file": config.deny_list.file,
+            "max_entries": config.deny_list.entries_max,
+        },
         "limits": {
             "head_bytes": limits.head_bytes,
             "head_fields": limits.head_fields,
@@ -115,6 +119,11 @@ fn route(config: &Config, route: &RouteConfig) -> Value {
             },
             "providers": names.collect::<Vec<_>>(),
             "require": policy.require.len(),
+            "end_with_token": match policy.end_with_token {
+                EndWithToken::Nothing => "none",
+                EndWithToken::Tunnels => "tunnels",
+                EndWithToken::All => "all",
+            },
         })
     });
     let (action, target) = match &route.action {

@@ -158,7 +158,7 @@ impl Scrape {
             "Whether the file of the deny list is bad now, and its last good entries are in force.";
         let bad = Value::Level(i64::from(list.file_error.is_some()));
         self.one("ringgate_deny_list_file_bad", help, MetricType::Gauge, bad);
-        let help = "How often the file of the deny list was found bad.";
+        let help = "How often the file of the deny list became bad.";
         let failures = Value::Count(list.file_failures);
         self.one("ringgate_deny_list_file_failures", help, MetricType::Counter, failures);
     }

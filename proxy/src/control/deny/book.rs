@@ -13,7 +13,7 @@ use crate::control::config::DenyListConfig;
 use crate::control::jwks::fingerprint::Fingerprint;
 use crate::control::jwks::last_good::LastGood;
 use crate::control::status::DenyListStatus;
-use crate::snapshot::deny_list::{Denial, DenyList, Revoked};
+use crate::snapshot::deny_list::{Denial, DenyList};
 use crate::snapshot::unix_time::UnixTime;
 
 /// Of a file, for each entry that it may have.
@@ -26,10 +26,8 @@ const KEPT_AS: &str = "deny list";
 pub enum Change {
     /// Adds entries; one that revokes the same replaces the one before.
     Add(Vec<Denial>),
-    /// Takes out the entries that revoke these.
-    Remove(Vec<Revoked>),
-    /// Takes out the entry with this [`Denial::id`].
-    RemoveId(String),
+    /// Takes out the entries with these ids.
+    Remove(Vec<String>),
 }
 
 /// What came of it.
@@ -68,7 +66,8 @@ pub struct Book {
     file_error: Option<String>,
     file_failures: u64,
     kept: Option<LastGood>,
-    of_admin: HashMap<Revoked, Denial>,
+    /// By [`Denial::id`].
+    of_admin: HashMap<String, Denial>,
 }
 
 impl Book {
@@ -140,22 +139,19 @@ impl Book {
         let before = self.of_admin.len();
         let entries = match change {
             Change::Add(denials) => {
-                let is_new = |denial: &&Denial| !self.of_admin.contains_key(denial.revoked());
-                let entries = before + denials.iter().filter(is_new).count();
+                let named: HashMap<_, _> =
+                    denials.into_iter().map(|denial| (denial.id(), denial)).collect();
+                let is_new = |id: &&String| !self.of_admin.contains_key(*id);
+                let entries = before + named.keys().filter(is_new).count();
                 if entries > self.entries_max {
                     return Err(TooMany { entries, entries_max: self.entries_max });
                 }
-                let added = denials.len();
-                let named = denials.into_iter().map(|denial| (denial.revoked().clone(), denial));
+                let added = named.len();
                 self.of_admin.extend(named);
                 added
             }
-            Change::Remove(revoked) => {
-                revoked.iter().for_each(|one| drop(self.of_admin.remove(one)));
-                before - self.of_admin.len()
-            }
-            Change::RemoveId(id) => {
-                self.of_admin.retain(|_, denial| denial.id() != id);
+            Change::Remove(ids) => {
+                ids.iter().for_each(|id| drop(self.of_admin.remove(id)));
                 before - self.of_admin.len()
             }
         };
@@ -183,7 +179,7 @@ impl Book {
             Ok(denials) => {
                 tracing::info!(entries = denials.len(), "deny list of operators restored");
                 for denial in denials {
-                    self.of_admin.entry(denial.revoked().clone()).or_insert(denial);
+                    self.of_admin.entry(denial.id()).or_insert(denial);
                 }
             }
             Err(error) => tracing::error!(%error, "deny list of operators not restored"),
@@ -256,6 +252,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::snapshot::deny_list::Revoked;
 
     const NOW: UnixTime = UnixTime(1_000);
 
@@ -303,11 +300,9 @@ mod tests {
         assert_eq!(book.list(UnixTime(2500)).len(), 1, "what is over is left out");
         let later = book.change(Change::Add(vec![session("c", 4000)]), UnixTime(2500));
         assert!(later.is_ok(), "and makes room");
-        let gone = book.change(Change::Remove(vec![session("a", 0).revoked().clone()]), NOW);
-        assert_eq!(gone.map(|changed| changed.entries), Ok(1));
-        let id = session("c", 0).id();
-        for expected in [1, 0] {
-            let gone = book.change(Change::RemoveId(id.clone()), NOW);
+        let ids = [session("a", 0).id(), session("c", 0).id()];
+        for expected in [2, 0] {
+            let gone = book.change(Change::Remove(ids.to_vec()), NOW);
             assert_eq!(gone.map(|changed| changed.entries), Ok(expected));
         }
     }
