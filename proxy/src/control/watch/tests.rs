@@ -196,6 +196,19 @@ fn what_is_not_wanted_any_more_is_silent() {
 }
 
 #[test]
+fn what_cannot_be_watched_is_looked_at_often() {
+    let (sender, events) = channel();
+    let works = Arc::new(AtomicBool::new(true));
+    let watcher = Watcher { thread: None, works: Arc::clone(&works) };
+    assert_eq!(watcher.look_every(), SELDOM);
+    let no_inotify = fs::File::open("/dev/null").unwrap().into();
+    let mut watch = Watch::new(no_inotify, works, sender);
+    watch.want(vec!["/dev/zero".into()]);
+    assert_eq!(watcher.look_every(), OFTEN);
+    assert!(events.try_recv().is_err(), "nothing has changed");
+}
+
+#[test]
 fn links_that_lead_in_a_circle_end() {
     let folder = tempfile::tempdir().unwrap();
     symlink("b", folder.path().join("a")).unwrap();
