@@ -286,6 +286,22 @@ fn k7_a_secret_in_a_set_is_an_error_in_the_log_and_told_once() {
 }
 
 #[test]
+fn k7_a_secret_in_the_configuration_is_an_error_in_the_log() {
+    let (upstream, key) = (Upstream::saying("x"), Key::p256("k"));
+    let mut set = jwks(&[&key]);
+    set["keys"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({ "kty": "oct", "kid": "hmac", "k": "c2VjcmV0" }));
+    let config = Config::protecting(&upstream, &[])
+        .set("jwt.providers.tests.jwks", json!({ "inline": set }));
+    let gateway = Gateway::start(&config);
+    gateway.wait_for_line(&["ERROR", "tests", "hmac"]);
+    let ignored = &provider(&gateway)["sources"][0]["ignored_keys"][0];
+    assert_eq!(ignored["reason"], "symmetric");
+}
+
+#[test]
 fn stale_limit_warns_well_before_it_is_over() {
     let (upstream, key) = (Upstream::saying("x"), Key::p256("k"));
     let issuer = Issuer::serving(&[&key]);

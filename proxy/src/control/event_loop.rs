@@ -174,11 +174,12 @@ impl EventLoop {
                 self.republish();
             }
             self.answer_refetches();
-            self.refreshes.answer(&self.sources);
             if let Some(ended) = self.look_at_workers(now) {
                 break ended;
             }
             self.tell();
+            // Whoever asked may look at the status next.
+            self.refreshes.answer(&self.sources);
             let event = match self.deferred.pop_front() {
                 Some(event) => event,
                 None => match self.events.recv_timeout(self.patience(Instant::now())) {
