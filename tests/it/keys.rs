@@ -2,8 +2,9 @@
 //! Tests are named after the rows of the rules for key sets.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::harness::gateway::BINARY;
@@ -346,6 +347,24 @@ fn startup_wait_accepts_once_the_keys_are_there() {
         let first = gateway.client().get_as("/", &Token::new().sign(&key));
         assert_eq!(first.status(), 200, "the very first request");
     });
+}
+
+#[test]
+fn startup_wait_is_ended_by_a_signal() {
+    let (upstream, issuer) = (Upstream::saying("x"), Issuer::failing(503));
+    let config = Config::protecting_with_url(&upstream, &issuer)
+        .set("jwt.startup", "wait")
+        .set("jwt.startup_wait", "5m");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("gateway.json");
+    fs::write(&file, config.to_string()).unwrap();
+    let mut child =
+        Command::new(BINARY).arg("run").arg(&file).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("a fetch", || (issuer.fetches() > 0).then_some(()));
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let status = wait_until("the end", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
 }
 
 #[test]
