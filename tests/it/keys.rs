@@ -17,10 +17,17 @@ fn wait_for_status(gateway: &Gateway, token: &str, status: u16) {
     });
 }
 
-/// A configuration whose keys are refreshed by themselves too seldom to matter.
+/// A configuration whose keys are refreshed by themselves too seldom to matter, and in which a
+/// request waits long enough for a key on a slow machine.
 fn seldom(upstream: &Upstream, issuer: &Issuer) -> Config {
     Config::protecting_with_url(upstream, issuer)
         .set("jwt.providers.tests.jwks.refresh_interval", "1h")
+        .set("jwt.providers.tests.unknown_kid_wait", "10s")
+}
+
+/// Waits until the issuer has counted so many fetches: it does so after it has answered.
+fn wait_for_fetches(issuer: &Issuer, count: usize) {
+    wait_until(&format!("{count} fetches"), || (issuer.fetches() == count).then_some(()));
 }
 
 fn provider(gateway: &Gateway) -> Value {
@@ -91,12 +98,13 @@ fn admin_refresh_fetches_at_once_whatever_the_bucket_says() {
         let response = gateway.admin_post("/jwks/refresh?provider=tests", "");
         (response.status(), response.json()["fetches"][0].clone())
     };
-    let before = issuer.fetches();
+    wait_for_fetches(&issuer, 1);
     for _ in 0..4 {
         let (status, fetch) = refresh();
         assert_eq!((status, &fetch["result"]), (200, &json!("unchanged")), "{fetch:#}");
     }
-    assert_eq!(issuer.fetches() - before, 4, "more than the burst of the bucket");
+    // More than the burst of the bucket.
+    wait_for_fetches(&issuer, 5);
     issuer.serve(&[&new]);
     assert_eq!(refresh().1["result"], "changed");
     assert_eq!(
@@ -139,12 +147,11 @@ fn negative_kid_memory_is_cleared_by_a_new_generation() {
     let issuer = Issuer::serving(&[&first]);
     let gateway = Gateway::start(&seldom(&upstream, &issuer));
     wait_for_status(&gateway, &Token::new().sign(&first), 200);
-    let before = issuer.fetches();
     let token = Token::new().sign(&third);
     for _ in 0..5 {
         assert_eq!(gateway.client().get_as("/", &token).status(), 401);
     }
-    assert_eq!(issuer.fetches() - before, 1, "known not to be there");
+    assert_eq!(issuer.fetches(), 2, "the first load and one look: then known not to be there");
     issuer.serve(&[&first, &second]);
     assert_eq!(gateway.admin_post("/jwks/refresh?provider=tests", "").status(), 200);
     wait_for_status(&gateway, &Token::new().sign(&second), 200);
@@ -166,7 +173,8 @@ fn de_dup_providers_of_one_url_cost_one_fetch() {
     let shown = gateway.admin("/jwks").json();
     let with_keys =
         shown["providers"].as_array().unwrap().iter().filter(|one| !one["keys"][0].is_null());
-    assert_eq!((with_keys.count(), issuer.fetches()), (3, 1));
+    assert_eq!(with_keys.count(), 3);
+    wait_for_fetches(&issuer, 1);
 }
 
 #[test]
