@@ -9,6 +9,10 @@
 //!    +--- a worker's thread has ended --------------> WorkerDied
 //! ```
 
+mod startup;
+
+pub use startup::Waited;
+
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -27,7 +31,7 @@ use super::jwks::sources::Sources;
 use super::publish::Publisher;
 use super::reload::{Bound, ReloadError, check_changeable, open_listeners};
 use super::resolve::Resolver;
-use super::status::{ProviderStatus, Status};
+use super::status::Status;
 use super::watch::Watcher;
 use crate::snapshot::ids::Generation;
 use crate::telemetry::access_log::AccessLog;
@@ -50,15 +54,6 @@ pub enum Ended {
     Stopped,
     /// A worker's thread ended by itself.
     WorkerDied,
-}
-
-/// How the wait for keys ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Waited {
-    /// By itself; these providers have no keys.
-    For(Vec<String>),
-    /// By a signal.
-    Stopped,
 }
 
 /// The control thread's state.
@@ -130,37 +125,6 @@ impl EventLoop {
         this
     }
 
-    /// Takes what comes in until every provider that a route asks for has keys, or the time is over:
-    /// returns those that have none then. A signal to end ends the wait as well.
-    pub fn wait_for_keys(&mut self, within: Duration) -> Waited {
-        let deadline = Instant::now() + within;
-        loop {
-            let now = Instant::now();
-            let _ = self.sources.start_due(now);
-            self.resolver.start_due(now);
-            let config = self.publisher.config();
-            let mut missing = demand::provider_statuses(config, &self.sources, now);
-            missing.retain(ProviderStatus::is_missing);
-            if missing.is_empty() || now >= deadline {
-                self.take_inputs();
-                return Waited::For(missing.into_iter().map(|one| one.name).collect());
-            }
-            let due = [self.sources.next_due(), self.resolver.next_due()];
-            let next = due.into_iter().flatten().min().map_or(deadline, |due| due.min(deadline));
-            match self.events.recv_timeout(next.saturating_duration_since(now)) {
-                Ok(Event::Fetched { source, outcome }) => {
-                    let _ = self.sources.fetched(source, outcome, Instant::now());
-                }
-                Ok(Event::Resolved { name, outcome }) => {
-                    let _ = self.resolver.resolved(&name, outcome, Instant::now());
-                }
-                Ok(Event::Terminate | Event::Interrupt) => return Waited::Stopped,
-                Ok(other) => self.deferred.push_back(other),
-                Err(_) => {}
-            }
-        }
-    }
-
     /// The publisher, to start the workers with.
     pub fn publisher(&mut self) -> &mut Publisher {
         &mut self.publisher
@@ -186,12 +150,13 @@ impl EventLoop {
                 self.republish();
             }
             self.answer_refetches();
-            self.refreshes.answer(&self.sources);
             if let Some(ended) = self.look_at_workers(now) {
                 break ended;
             }
             self.tell();
             self.denials.answer(self.publisher.oldest_running());
+            // Whoever asked may look at the status next.
+            self.refreshes.answer(&self.sources);
             let event = match self.deferred.pop_front() {
                 Some(event) => event,
                 None => match self.events.recv_timeout(self.patience(Instant::now())) {

@@ -104,7 +104,7 @@ pub fn open_listeners(
 pub fn check_changeable(old: &Config, new: &Config) -> Result<(), ReloadError> {
     let fixed = [
         ("workers", old.workers != new.workers),
-        ("admin.address", old.admin != new.admin),
+        ("admin", old.admin != new.admin),
         ("access_log", old.access_log != new.access_log),
         ("log", old.log != new.log),
     ];
@@ -140,7 +140,7 @@ mod tests {
         let new =
             config(&format!(r#"{{{listeners},"workers":3,"admin":{{"address":"127.0.0.1:0"}}}}"#));
         let error = check_changeable(&old, &new).unwrap_err().to_string();
-        assert_eq!(error, "workers, admin.address: a restart is needed for that");
+        assert_eq!(error, "workers, admin: a restart is needed for that");
     }
 
     #[test]

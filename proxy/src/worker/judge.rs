@@ -19,7 +19,7 @@ use crate::http1::{
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
 use crate::snapshot::limits::Limits;
-use crate::snapshot::route_table::Action;
+use crate::snapshot::route_table::{Action, Miss};
 use crate::snapshot::{Listener, Snapshot};
 use crate::uring::Buffer;
 
@@ -358,12 +358,27 @@ pub fn find_route(
 ) -> Option<RouteId> {
     let mut lower = [0; HOST_BYTES_MAX];
     let host = bare_host(head.host, &mut lower)?;
-    let path = match head.target {
+    snapshot.routes.find(listener, host, routed_path(head), head.method)
+}
+
+/// Why [`find_route`] finds none for a request.
+#[must_use]
+pub fn explain_no_route(
+    snapshot: &Snapshot,
+    listener: ListenerId,
+    head: &RequestHead<'_, '_>,
+) -> Miss {
+    let mut lower = [0; HOST_BYTES_MAX];
+    let host = bare_host(head.host, &mut lower);
+    host.map_or(Miss::Place, |host| snapshot.routes.miss(listener, host, routed_path(head)))
+}
+
+fn routed_path<'b>(head: &RequestHead<'_, 'b>) -> &'b str {
+    match head.target {
         // The server as a whole is asked: whoever takes everything takes it.
         Target::Asterisk => "/",
         _ => head.target.path(),
-    };
-    snapshot.routes.find(listener, host, path, head.method)
+    }
 }
 
 /// What of a head is refused before a route is sought.

@@ -30,7 +30,7 @@ mod switched;
 mod transfer;
 
 pub use bind::bind;
-pub use judge::{check_head, find_route, head_limits, spare_preflight};
+pub use judge::{check_head, explain_no_route, find_route, head_limits, spare_preflight};
 pub use parking::{AskForKeys, KeyLookup};
 pub use reason::{Gate, Reason, WorkerCounters};
 pub use reply::{Outline, outline};

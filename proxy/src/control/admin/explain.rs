@@ -18,8 +18,10 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::claims_policy::{AuthPolicy, Mode};
 use crate::snapshot::credentials::TokenLocation;
 use crate::snapshot::ids::ListenerId;
-use crate::snapshot::route_table::{Action, Route};
-use crate::worker::{Gate, Reason, check_head, find_route, head_limits, outline, spare_preflight};
+use crate::snapshot::route_table::{Action, Miss, Route};
+use crate::worker::{
+    Gate, Reason, check_head, explain_no_route, find_route, head_limits, outline, spare_preflight,
+};
 
 /// The most bytes of a description: the longest head, its strings escaped.
 pub(super) const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -64,7 +66,13 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
         return refused(snapshot, Reason::Gate(gate), Some(&head));
     }
     let Some(id) = find_route(snapshot, listener, &head) else {
-        return refused(snapshot, Reason::Gate(Gate::NoRoute), Some(&head));
+        let mut body = refused(snapshot, Reason::Gate(Gate::NoRoute), Some(&head));
+        body["detail"] = json!(match explain_no_route(snapshot, listener, &head) {
+            Miss::Path => "the path has a dot segment, or an escape that readers take differently",
+            Miss::Place => "no route matches the listener, host and path",
+            Miss::Method => "the most specific routes for the host and path take other methods",
+        });
+        return body;
     };
     let route = snapshot.routes.route(id);
     let now = described.now.unwrap_or_else(clock);

@@ -106,8 +106,7 @@ pub(super) fn refresh(request: &Request, sources: &Sources, _now: Instant) -> An
             return unknown_provider(&name, &running);
         };
         if !has_source(provider) {
-            let what = "the keys of this provider are inline: there is nothing to fetch\n";
-            return Answer::text(409, what);
+            return nothing_to_fetch();
         }
     }
     let provider = name.as_str().into();
@@ -115,12 +114,19 @@ pub(super) fn refresh(request: &Request, sources: &Sources, _now: Instant) -> An
     let Some(fetches) = asked else {
         return Answer::text(503, "the fetch has not ended yet; see GET /jwks\n");
     };
+    if fetches.is_empty() {
+        return nothing_to_fetch();
+    }
     let failed = fetches.iter().all(|fetch| matches!(fetch.outcome, Outcome::Failed(_)));
     let body = json!({
         "provider": name,
         "fetches": fetches.iter().map(fetch).collect::<Vec<_>>(),
     });
     Answer::json(if failed { 502 } else { 200 }, &body)
+}
+
+fn nothing_to_fetch() -> Answer {
+    Answer::text(409, "the keys of this provider are inline: there is nothing to fetch\n")
 }
 
 fn has_source(provider: &ProviderStatus) -> bool {

@@ -142,11 +142,11 @@ fn converse(stream: &TcpStream, sources: &Sources) -> io::Result<()> {
     stream.set_write_timeout(Some(TIMEOUT))?;
     (&*stream).write_all(answer.bytes(head_only).as_bytes())?;
     stream.shutdown(Shutdown::Write)?;
-    linger(stream)
+    if answer.status < 400 { Ok(()) } else { linger(stream) }
 }
 
-/// Reads and forgets what the client still sends: closing before would reset the connection, and
-/// the answer might be lost with it.
+/// Reads and forgets what the client of a refused request still sends: closing before would reset
+/// the connection, and the answer might be lost with it.
 fn linger(mut stream: &TcpStream) -> io::Result<()> {
     let deadline = Instant::now() + LINGER;
     let mut forgotten = [0; 4096];

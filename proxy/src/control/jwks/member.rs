@@ -154,12 +154,14 @@ impl Member {
                 Some(Picked { source: Some(source), keys, confirmed, age: age(confirmed) })
             })
         };
-        let previous = self.previous.iter().map(|previous| {
-            let confirmed = Some(previous.confirmed);
-            Picked { source: None, keys: &previous.keys, confirmed, age: age(confirmed) }
-        });
-        let mut all = of_sources().chain(previous);
-        all.find(|picked| picked.age != Age::Expired).or_else(|| of_sources().next())
+        let previous = || {
+            self.previous.iter().map(|previous| {
+                let confirmed = Some(previous.confirmed);
+                Picked { source: None, keys: &previous.keys, confirmed, age: age(confirmed) }
+            })
+        };
+        let all = || of_sources().chain(previous());
+        all().find(|picked| picked.age != Age::Expired).or_else(|| all().next())
     }
 
     /// The vanished keys of the source whose keys these are, and until when they are used.

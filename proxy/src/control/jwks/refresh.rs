@@ -1,9 +1,10 @@
 //! Fetches that an operator asks for: at once, whatever the token bucket says, and still one at a
 //! time for each source.
 
+use std::time::Instant;
+
 use super::sources::{SourceId, Sources};
 use crate::control::question::Reply;
-use std::time::Instant;
 
 /// A source made due for an operator.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +55,7 @@ impl Refreshes {
     }
 
     /// Answers those whose fetches have all ended; to be called when what was due has been started
-    /// and what was fetched has been published.
+    /// and what was fetched has been published and told.
     pub fn answer(&mut self, sources: &Sources) {
         for (asked, reply) in std::mem::take(&mut self.0) {
             let ended: Option<Vec<_>> = asked.iter().map(|one| sources.refreshed(*one)).collect();

@@ -256,3 +256,72 @@ fn of_several_sources_the_first_with_keys_counts() {
     assert_eq!((status.kids(), status.expired), (vec!["s3".to_owned()], false));
     assert_eq!(status.fetches(), FetchCounts { changed: 4, unchanged: 0, failed: 2 });
 }
+
+#[test]
+fn a_vanished_key_ends_with_its_grace_by_itself() {
+    let now = Instant::now();
+    let grace = Duration::from_secs(600);
+    let (mut sources, _events) = sources(&[Wanted { key_grace: grace, ..url("a", None) }], now);
+    let id = sources.list[0].id;
+    assert!(sources.fetched(id, text(&["k1"]), now));
+    assert!(sources.fetched(id, text(&["k2"]), now));
+    let kids_at = |sources: &Sources, at: Instant| {
+        let keys: Vec<_> =
+            sources.keys(at).map(|(_, keys)| super::super::source::kids(&keys)).collect();
+        keys.concat()
+    };
+    let end = now + grace;
+    assert_eq!(kids_at(&sources, end - Duration::from_nanos(1)), ["k1", "k2"]);
+    assert!(sources.list[0].schedule.start(now + Duration::from_secs(300)), "and that one hangs");
+    assert_eq!(sources.next_due(), Some(end));
+    assert!(sources.start_due(end), "a new snapshot is needed");
+    assert_eq!(kids_at(&sources, end), ["k2"]);
+    assert!(!sources.start_due(end), "told once");
+}
+
+#[test]
+fn keys_from_before_a_reload_stand_in_and_age_like_others() {
+    let now = Instant::now();
+    let (mut sources, _events) = sources(&[url("a", None)], now);
+    assert!(sources.fetched(sources.list[0].id, text(&["k1"]), now));
+    let keys = sources.keys(now).next().unwrap().1;
+    let previous = Previous { keys, confirmed: (now, std::time::SystemTime::now()) };
+    let mut moved = url("a", None);
+    moved.places = vec![at(Location::Url("https://new.invalid/jwks".into()))];
+    sources.want(&[moved.clone()], HashMap::from([("a".into(), previous.clone())]), now);
+    assert_eq!(kids_of(&sources, "a"), ["k1"]);
+    let end = now + Duration::from_secs(3600);
+    assert_eq!(sources.keys(end).count(), 0);
+    assert!(sources.start_due(end), "dropped");
+    sources.want(&[moved], HashMap::from([("a".into(), previous)]), now);
+    let id = sources.list[0].id;
+    assert!(sources.fetched(id, text(&["k2"]), now));
+    assert_eq!(kids_of(&sources, "a"), ["k2"]);
+    assert!(sources.fetched(id, Err(FetchError::HostNotFound), end), "what is gone is gone");
+    assert_eq!(sources.keys(end).count(), 0);
+}
+
+#[test]
+fn a_refresh_tells_how_each_source_did() {
+    let now = Instant::now();
+    let mut wanted = url("a", Some(60));
+    wanted.places.push(at(Location::Url("https://other.invalid/jwks".into())));
+    let (mut sources, _events) = sources(&[wanted], now);
+    let (first, second) = (sources.list[0].id, sources.list[1].id);
+    assert!(sources.fetched(first, text(&["f"]), now));
+    assert!(!sources.fetched(second, text(&["s"]), now));
+    assert!(sources.list[1].schedule.start(now + Duration::from_secs(600)));
+    let asked = sources.refresh("a", now);
+    assert_eq!(sources.list[0].schedule.due(), Some(now), "at once");
+    assert!(sources.list[0].schedule.start(now));
+    assert_eq!(asked.iter().map(|one| one.joined).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(sources.refreshed(asked[0]), None, "in flight");
+    assert!(sources.fetched(first, text(&["g"]), now));
+    assert!(!sources.fetched(second, Err(FetchError::HostNotFound), now));
+    let outcome = |asked| sources.refreshed(asked).unwrap().unwrap().outcome;
+    assert_eq!(outcome(asked[0]), Outcome::Changed);
+    assert_eq!(outcome(asked[1]), Outcome::Failed(FetchError::HostNotFound.to_string()));
+    assert_eq!(sources.refresh("nobody", now).len(), 0);
+    sources.want(&[], HashMap::new(), now);
+    assert_eq!(sources.refreshed(asked[0]), Some(None), "forgotten");
+}
