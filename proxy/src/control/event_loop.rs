@@ -340,6 +340,10 @@ impl EventLoop {
                 Ok(Event::AdminDeny { change, reply }) => {
                     self.denials.change(change, reply, &mut self.publisher);
                 }
+                Ok(Event::FileChanged { path }) => {
+                    self.denials.file_changed(&path, &mut self.publisher);
+                    self.deferred.push_back(Event::FileChanged { path });
+                }
                 Ok(other) => self.deferred.push_back(other),
                 Err(_) => {
                     tracing::warn!("some upstream names have no answer yet; going on without");

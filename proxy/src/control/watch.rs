@@ -95,6 +95,7 @@ fn warn(error: &str) {
 type Place = (PathBuf, OsString);
 
 /// A file and what was seen of it last.
+#[derive(Default)]
 struct Watched {
     places: BTreeSet<Place>,
     seen: Option<Fingerprint>,
@@ -158,19 +159,15 @@ impl Watch {
         }
     }
 
-    /// What is there already is no change.
+    /// A new one is told of at once: it may have changed since it was read.
     fn want(&mut self, files: Vec<PathBuf>) {
         let mut old = std::mem::take(&mut self.files);
         for path in files {
-            let watched = old.remove(&path).unwrap_or_else(|| Watched {
-                places: BTreeSet::new(),
-                seen: Fingerprint::of(&path).ok(),
-            });
+            let watched = old.remove(&path).unwrap_or_default();
             self.files.insert(path, watched);
         }
-        let moved = self.plan();
-        // Between the first look and the watch it may have changed.
-        self.tell(&moved);
+        let new = self.plan();
+        self.tell(&new);
     }
 
     /// What has happened since the last look; the kernel's queue may have run over, and then

@@ -38,11 +38,14 @@ impl Case {
         loop {
             fs::write(&probe_file, "x").unwrap();
             match self.events.recv_timeout(Duration::from_millis(10)) {
-                Ok(Event::FileChanged { path }) if path == probe_file => return,
+                Ok(Event::FileChanged { path }) if path == probe_file => break,
+                Ok(Event::FileChanged { .. }) => {}
                 Ok(other) => panic!("{other:?}"),
                 Err(_) => fs::remove_file(&probe_file).unwrap(),
             }
         }
+        // New ones that are there are told of, too.
+        while self.events.recv_timeout(SILENCE).is_ok() {}
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -205,7 +208,7 @@ fn what_cannot_be_watched_is_looked_at_often() {
     let mut watch = Watch::new(no_inotify, works, sender);
     watch.want(vec!["/dev/zero".into()]);
     assert_eq!(watcher.look_every(), OFTEN);
-    assert!(events.try_recv().is_err(), "nothing has changed");
+    assert!(events.try_recv().is_ok(), "it may have changed before");
 }
 
 #[test]
