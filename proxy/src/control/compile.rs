@@ -113,7 +113,7 @@ fn provider(raw: &ProviderConfig, inputs: &Inputs<'_>) -> Provider {
     use super::config::JwksSource;
     let inline = raw.sources.iter().find_map(|source| match source {
         JwksSource::Inline(keys) => Some(keys),
-        JwksSource::File(_) | JwksSource::Url { .. } => None,
+        JwksSource::File(_) | JwksSource::Secrets { .. } | JwksSource::Url { .. } => None,
     });
     // Inline keys stand last.
     let keys = inputs.keys.get(&raw.name).or(inline);

@@ -30,6 +30,11 @@ fn place(source: &JwksSource) -> Option<Place> {
             transport: Arc::default(),
             refresh_interval: None,
         }),
+        JwksSource::Secrets { path, algorithms } => Some(Place {
+            location: Location::Secrets { path: path.clone(), algorithms: *algorithms },
+            transport: Arc::default(),
+            refresh_interval: None,
+        }),
         JwksSource::Url { url, discover, refresh_interval, transport } => Some(Place {
             location: if *discover {
                 Location::Issuer(url.clone())
@@ -63,7 +68,7 @@ pub fn provider_statuses(config: &Config, sources: &Sources, now: Instant) -> Ve
     let each = config.providers.iter().enumerate().map(|(index, provider)| {
         let inline = provider.sources.iter().find_map(|source| match source {
             JwksSource::Inline(keys) => Some(keys),
-            JwksSource::File(_) | JwksSource::Url { .. } => None,
+            JwksSource::File(_) | JwksSource::Secrets { .. } | JwksSource::Url { .. } => None,
         });
         let status = sources.status(&provider.name, now);
         let status = match (status, inline) {

@@ -7,3 +7,4 @@ mod locations;
 mod modes;
 mod refusals;
 mod resources;
+mod secrets;

@@ -1,6 +1,8 @@
 //! The examples pass, the schema is current, and every fixture says what is wrong with it.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -24,6 +26,9 @@ fn documents(folder: &str) -> Vec<PathBuf> {
 fn every_example_is_a_configuration_without_warnings() {
     let examples = documents("config/examples");
     assert!(examples.len() >= 5, "found {examples:?}");
+    // A check-out keeps no permissions.
+    let secret = repository().join("config/examples/hmac.key");
+    std::fs::set_permissions(secret, Permissions::from_mode(0o600)).unwrap();
     for example in examples {
         match load(&example) {
             Ok(config) => assert_eq!(config.warnings.to_string(), ""),
@@ -91,4 +96,26 @@ fn every_fixture_says_what_is_expected() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn k2_a_secret_that_others_can_read_is_warned_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = repository().join("tests/fixtures/config/hmac.key");
+    let secret = folder.path().join("hmac.key");
+    std::fs::copy(example, &secret).unwrap();
+    let file = folder.path().join("gateway.json");
+    let text = r#"{ "listeners": [{ "name": "a", "address": "127.0.0.1:0" }],
+        "jwt": { "providers": { "p": { "issuer": "i", "audiences": "any", "algorithms": ["HS256"],
+            "jwks": { "secret_file": "hmac.key" } } } },
+        "routes": [{ "jwt": { "providers": ["p"] }, "respond": { "status": 200 } }] }"#;
+    std::fs::write(&file, text).unwrap();
+    for (mode, loose) in
+        [(0o600, false), (0o400, false), (0o640, false), (0o644, true), (0o660, true)]
+    {
+        std::fs::set_permissions(&secret, Permissions::from_mode(mode)).unwrap();
+        let warnings = load(&file).unwrap().warnings.to_string();
+        let told = warnings.contains(&format!("hmac.key has mode {mode:04o}"));
+        assert_eq!((told, warnings.is_empty()), (loose, !loose), "{mode:o}: {warnings}");
+    }
 }

@@ -11,6 +11,7 @@ pub mod location;
 pub mod parse;
 pub mod refetch;
 pub mod schedule;
+pub mod secrets;
 pub mod source;
 pub mod sources;
 pub mod transport;

@@ -10,6 +10,7 @@ use super::last_good::LastGood;
 use super::location::Location;
 use super::parse::{IgnoredKey, ParsedSet, parse_set};
 use super::schedule::{Draw, Schedule};
+use super::secrets::parse_secrets;
 use super::sources::{Place, SourceId};
 use super::transport::Transport;
 use crate::control::status::FetchCounts;
@@ -101,10 +102,10 @@ impl Source {
         now: Instant,
         draw: Draw,
     ) -> bool {
-        let ParsedSet { keys, ignored } = match parse_set(body) {
+        let ParsedSet { keys, ignored } = match self.parse(body) {
             Ok(parsed) => parsed,
             Err(error) => {
-                self.failed(&error.to_string(), now, draw);
+                self.failed(&error, now, draw);
                 return false;
             }
         };
@@ -130,6 +131,18 @@ impl Source {
         true
     }
 
+    /// A text of secrets or of a key set, by where it is from; the error is for people.
+    fn parse(&self, body: &[u8]) -> Result<ParsedSet, String> {
+        match &self.location {
+            Location::Secrets { algorithms, .. } => parse_secrets(body, *algorithms)
+                .map(|keys| ParsedSet { keys, ignored: Vec::new() })
+                .map_err(|error| error.to_string()),
+            Location::File(_) | Location::Url(_) | Location::Issuer(_) => {
+                parse_set(body).map_err(|error| error.to_string())
+            }
+        }
+    }
+
     /// The keys are still the issuer's.
     pub(super) fn confirmed(&mut self, life: Duration, now: Instant, draw: Draw) {
         self.counts.unchanged += 1;
@@ -142,7 +155,7 @@ impl Source {
         }
         self.confirmed_at(now);
         let life = match self.location {
-            Location::File(_) => FILE_INTERVAL,
+            Location::File(_) | Location::Secrets { .. } => FILE_INTERVAL,
             Location::Url(_) | Location::Issuer(_) => self.refresh_interval.unwrap_or(life),
         };
         let life = self.life_max.map_or(life, |most| life.min(most));
@@ -183,7 +196,7 @@ impl Source {
     /// The name of its text on disk; none for what is on disk anyway.
     fn kept_as(&self) -> Option<String> {
         match &self.location {
-            Location::File(_) => None,
+            Location::File(_) | Location::Secrets { .. } => None,
             Location::Url(url) => Some(format!("url {url}")),
             Location::Issuer(issuer) => Some(format!("issuer {issuer}")),
         }

@@ -176,7 +176,12 @@ fn rsa_parameters(algorithm: Algorithm) -> Option<&'static RsaParameters> {
         Algorithm::Ps256 => Some(&signature::RSA_PSS_2048_8192_SHA256),
         Algorithm::Ps384 => Some(&signature::RSA_PSS_2048_8192_SHA384),
         Algorithm::Ps512 => Some(&signature::RSA_PSS_2048_8192_SHA512),
-        Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => None,
+        Algorithm::Es256
+        | Algorithm::Es384
+        | Algorithm::EdDsa
+        | Algorithm::Hs256
+        | Algorithm::Hs384
+        | Algorithm::Hs512 => None,
     }
 }
 

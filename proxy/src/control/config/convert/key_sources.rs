@@ -7,14 +7,14 @@ use std::time::Duration;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::limits::DAY;
-use super::{JsonPath, Reader};
+use super::{JsonPath, Reader, secrets};
 use crate::control::config::quantity::Span;
 use crate::control::config::raw::jwt::{InlineJwks, Jwks, Places};
 use crate::control::config::settings::JwksSource;
 use crate::control::jwks::address_guard::{Reach, is_loopback_host, literal};
 use crate::control::jwks::parse::{SET_BYTES_MAX, parse_set};
 use crate::control::jwks::transport::{Identity, PemError, Proxy, Roots, Transport};
-use crate::snapshot::key_set::KeySet;
+use crate::snapshot::key_set::{Algorithm, KeySet};
 
 /// More often is a load on the issuer without use: an unknown `kid` fetches at once anyway.
 const REFRESH_MIN: Span = Span(Duration::from_secs(1));
@@ -53,9 +53,12 @@ pub(super) fn sources(
     path: &JsonPath,
     raw: &Places,
     issuer: &str,
+    algorithms: &[Algorithm],
 ) -> Option<Vec<JwksSource>> {
     let list = match raw {
-        Places::One(one) => return source(reader, path, one, issuer).map(|source| vec![source]),
+        Places::One(one) => {
+            return source(reader, path, one, issuer, algorithms).map(|source| vec![source]);
+        }
         Places::InOrder(list) => list,
     };
     if list.len() > PLACES_MAX {
@@ -64,7 +67,7 @@ pub(super) fn sources(
     let mut sources = Vec::with_capacity(list.len());
     for (index, raw) in list.iter().enumerate() {
         let path = path.join(index);
-        let source = source(reader, &path, raw, issuer);
+        let source = source(reader, &path, raw, issuer, algorithms);
         if matches!(source, Some(JwksSource::Inline(_))) && index + 1 < list.len() {
             let what = "inline keys are always there, so what follows is never used; allowed: last";
             reader.problem(&path, what);
@@ -79,6 +82,7 @@ fn source(
     path: &JsonPath,
     raw: &Jwks,
     issuer: &str,
+    algorithms: &[Algorithm],
 ) -> Option<JwksSource> {
     if raw.url.is_none() && !raw.discover {
         for key in keys_beside_url(raw) {
@@ -86,10 +90,10 @@ fn source(
         }
     }
     let issuer = raw.discover.then_some(issuer);
-    match (&raw.url, issuer, &raw.file, &raw.inline) {
-        (Some(url), None, None, None) => remote(reader, path, raw, (url, "url")),
-        (None, Some(issuer), None, None) => remote(reader, path, raw, (issuer, "discover")),
-        (None, None, Some(file), None) => {
+    match (&raw.url, issuer, &raw.file, &raw.inline, &raw.secret_file) {
+        (Some(url), None, None, None, None) => remote(reader, path, raw, (url, "url")),
+        (None, Some(issuer), None, None, None) => remote(reader, path, raw, (issuer, "discover")),
+        (None, None, Some(file), None, None) => {
             let at = path.join("file");
             let file = reader.resolve(file);
             match read_bounded(&file) {
@@ -100,7 +104,7 @@ fn source(
             }
             Some(JwksSource::File(file))
         }
-        (None, None, None, Some(inline)) => {
+        (None, None, None, Some(inline), None) => {
             let at = path.join("inline");
             let set = match inline {
                 InlineJwks::Object => keys(reader, &at, reader.typed(&at).as_bytes()),
@@ -108,12 +112,20 @@ fn source(
             };
             set.map(|set| JwksSource::Inline(Arc::new(set)))
         }
-        (url, issuer, file, inline) => {
-            let given = [url.is_some(), issuer.is_some(), file.is_some(), inline.is_some()];
+        (None, None, None, None, Some(file)) => {
+            Some(secrets::source(reader, &path.join("secret_file"), file, algorithms))
+        }
+        (url, issuer, file, inline, secret) => {
+            let given = [
+                url.is_some(),
+                issuer.is_some(),
+                file.is_some(),
+                inline.is_some(),
+                secret.is_some(),
+            ];
             let count = given.iter().filter(|given| **given).count();
-            let what = format!(
-                "has {count} sources of keys; allowed: exactly one of url, discover, file, inline"
-            );
+            let allowed = "exactly one of url, discover, file, inline, secret_file";
+            let what = format!("has {count} sources of keys; allowed: {allowed}");
             reader.problem(path, what);
             None
         }
@@ -246,7 +258,7 @@ fn proxy(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Option<Proxy> 
     proxy
 }
 
-fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
+pub(super) fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read;
     let mut bytes = Vec::new();
     // One byte more than a set may have, so that the parser sees that it is too long.

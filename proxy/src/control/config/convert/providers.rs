@@ -6,6 +6,7 @@ use super::claims::claim;
 use super::credentials::locations;
 use super::key_sources::sources;
 use super::limits::bytes;
+use super::secrets::check_kind;
 use super::{JsonPath, Reader};
 use crate::auth::STATUS_FIELD;
 use crate::control::config::quantity::{Size, Span};
@@ -106,7 +107,8 @@ fn provider(
     let claim_headers = claim_headers(reader, path, &raw);
     let checks = checks(reader, path, &raw);
     let max_stale = max_stale(reader, path, raw.max_stale);
-    let sources = sources(reader, &path.join("jwks"), &raw.jwks, &raw.issuer);
+    check_kind(reader, path, &raw.jwks, &algorithms);
+    let sources = sources(reader, &path.join("jwks"), &raw.jwks, &raw.issuer, &algorithms);
     let locations = locations(reader, &path.join("from"), raw.from.as_deref());
     Some(ProviderConfig {
         name: name.into(),
