@@ -2,6 +2,7 @@
 
 mod algorithm;
 mod public_key;
+mod roca;
 mod secret;
 
 pub use algorithm::{Algorithm, AlgorithmSet};

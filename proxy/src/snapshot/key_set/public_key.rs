@@ -4,6 +4,7 @@ use ring::signature::{self, RsaParameters, RsaPublicKeyComponents, UnparsedPubli
 use ring::{agreement, rand::SystemRandom};
 
 use super::algorithm::{Algorithm, AlgorithmSet};
+use super::roca;
 
 /// A public key whose numbers have been checked.
 ///
@@ -40,6 +41,9 @@ pub enum PublicKeyError {
     /// Even, 1, or above 2^32.
     #[error("RSA exponent is even, 1 or above 2^32")]
     Exponent,
+    /// Made by a generator whose keys can be factored.
+    #[error("RSA modulus of the flawed generator of CVE-2017-15361")]
+    Roca,
     /// A coordinate or point of a wrong length.
     #[error("{found} bytes where the curve has {wanted}")]
     Length {
@@ -75,6 +79,9 @@ impl PublicKey {
         }
         if is_even(modulus) {
             return Err(PublicKeyError::ModulusEven);
+        }
+        if roca::is_marked(modulus) {
+            return Err(PublicKeyError::Roca);
         }
         let exponent = without_leading_zeros(exponent);
         if is_even(exponent) || exponent == [1] || bit_length(exponent) > 32 {
