@@ -158,3 +158,5 @@ fn leeway(text: &str) -> Result<Duration, String> {
 mod attacks;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wycheproof;
