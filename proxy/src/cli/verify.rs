@@ -94,6 +94,7 @@ impl Verify {
             mode: Mode::Strict,
             providers: ProviderId::new(0).into_iter().collect(),
             credentials: Credentials::default(),
+            bypass_preflight: false,
             require: Vec::new(),
             realm: "ringgate".into(),
             answers: Answers::default(),

@@ -216,6 +216,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
                 unix_time(self.record.since().time),
             ),
         };
+        let authorization = self.spare_preflight(authorization, route.auth.as_ref());
         if let Authorization::Refused(refusal) | Authorization::Tolerated(refusal, _) =
             &authorization
             && self.may_park
@@ -246,6 +247,21 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
                 Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest })
             }
             Action::Proxy(upstream) => self.forward(*upstream, authorization, route.auth.as_ref()),
+        }
+    }
+
+    /// Lets a CORS preflight pass where the route says so: a browser sends it without credentials
+    /// (Fetch standard, section 4.8), so nothing but a missing token is forgiven.
+    fn spare_preflight(&self, found: Authorization, policy: Option<&AuthPolicy>) -> Authorization {
+        match &found {
+            Authorization::Refused(refusal)
+                if refusal.reason == auth::Reason::Missing
+                    && policy.is_some_and(|policy| policy.bypass_preflight)
+                    && self.head.is_cors_preflight() =>
+            {
+                Authorization::Anonymous
+            }
+            _ => found,
         }
     }
 

@@ -88,3 +88,29 @@ fn every_request_of_a_connection_is_judged() {
     assert_eq!((client.response().status(), client.response().status()), (200, 401));
     drop(upstream);
 }
+
+#[test]
+fn a_preflight_passes_without_a_token_where_the_route_says_so() {
+    let (upstream, key) = (Upstream::saying("x"), Key::ed25519("k"));
+    let closed = Config::protecting(&upstream, &[&key]);
+    let open = closed.clone().set("routes.0.jwt.bypass_preflight", true);
+    let preflight = "Origin: https://a.example\r\nAccess-Control-Request-Method: PUT\r\n";
+    let ask = |gateway: &Gateway, method: &str, fields: &str| {
+        let mut client = gateway.client();
+        client.send(format!("{method} / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+        client.response_to(method).status()
+    };
+    assert_eq!(ask(&Gateway::start(&closed), "OPTIONS", preflight), 401, "off unless asked for");
+    let gateway = Gateway::start(&open);
+    for (method, fields) in [
+        ("GET", preflight),
+        ("OPTIONS", "Origin: https://a.example\r\n"),
+        ("OPTIONS", "Access-Control-Request-Method: PUT\r\n"),
+        ("OPTIONS", &format!("{preflight}Authorization: Bearer {}\r\n", expired(&key))),
+    ] {
+        assert_eq!(ask(&gateway, method, fields), 401, "{method} {fields}");
+    }
+    upstream.expect_no_request();
+    assert_eq!(ask(&gateway, "OPTIONS", preflight), 200);
+    assert_eq!(upstream.request().method(), "OPTIONS");
+}

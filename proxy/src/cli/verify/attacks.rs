@@ -48,6 +48,7 @@ fn policy() -> AuthPolicy {
         mode: Mode::Strict,
         providers: ProviderId::new(0).into_iter().collect(),
         credentials: Credentials::default(),
+        bypass_preflight: false,
         require: Vec::new(),
         realm: "r".into(),
         answers: Answers::default(),

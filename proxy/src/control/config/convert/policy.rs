@@ -58,7 +58,8 @@ pub(super) fn policy(
     path: &JsonPath,
     raw: RouteJwt,
 ) -> Option<AuthPolicy> {
-    let RouteJwt { mode, providers, from, all_must_verify, resource, require } = raw;
+    let RouteJwt { mode, providers, from, all_must_verify, bypass_preflight, resource, require } =
+        raw;
     let list = path.join("providers");
     let mut ids = Vec::with_capacity(providers.len());
     for (index, name) in providers.iter().enumerate() {
@@ -94,7 +95,15 @@ pub(super) fn policy(
         let found = reader.refer(section, &issuers.resource_names, &name, &path.join("resource"));
         answers.resource_metadata = issuers.metadata_url(found?);
     }
-    whole.then_some(AuthPolicy { mode, providers: ids, credentials, require, realm, answers })
+    whole.then_some(AuthPolicy {
+        mode,
+        providers: ids,
+        credentials,
+        bypass_preflight,
+        require,
+        realm,
+        answers,
+    })
 }
 
 /// Where all providers of a route say that their tokens are.
