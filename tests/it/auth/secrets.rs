@@ -26,7 +26,7 @@ fn status(gateway: &Gateway, token: &str) -> u16 {
 }
 
 #[test]
-fn k02_tokens_of_a_shared_secret_are_believed() {
+fn k2_tokens_of_a_shared_secret_are_believed() {
     let upstream = Upstream::saying("x");
     let (ours, theirs) = (Key::secret("k", 1), Key::secret("k", 2));
     let gateway = believing(&upstream, &[&ours]);
@@ -45,16 +45,14 @@ fn k02_tokens_of_a_shared_secret_are_believed() {
 }
 
 #[test]
-fn k02_a_secret_is_replaced_while_the_gateway_runs() {
+fn k2_a_secret_is_replaced_while_the_gateway_runs() {
     let upstream = Upstream::saying("x");
     let (old, new) = (Key::secret("old", 1), Key::secret("new", 2));
     let gateway = believing(&upstream, &[&old]);
     let (old_token, new_token) = (Token::new().sign(&old), Token::new().sign(&new));
     assert_eq!(status(&gateway, &old_token), 200);
     let wait_for = |token: &str, wanted: u16| {
-        wait_until("the secrets to be read", || {
-            (status(&gateway, token) == wanted).then_some(())
-        });
+        wait_until("the secrets to be read", || (status(&gateway, token) == wanted).then_some(()));
     };
     write(&gateway.path("hmac.key"), &[&old, &new]);
     wait_for(&new_token, 200);
@@ -75,7 +73,7 @@ fn k02_a_secret_is_replaced_while_the_gateway_runs() {
 }
 
 #[test]
-fn k02_a_symmetric_key_in_a_key_set_is_never_believed() {
+fn k2_a_symmetric_key_in_a_key_set_is_never_believed() {
     let (upstream, secret) = (Upstream::saying("x"), Key::secret("s", 1));
     let public = Key::p256("k");
     let directory = tempfile::tempdir().unwrap();
@@ -91,7 +89,7 @@ fn k02_a_symmetric_key_in_a_key_set_is_never_believed() {
 }
 
 #[test]
-fn k01_a_public_key_is_no_secret() {
+fn k1_a_public_key_is_no_secret() {
     let upstream = Upstream::saying("x");
     let key = Key::rsa("k");
     let gateway = Gateway::start(&Config::protecting(&upstream, &[&key]));
