@@ -85,15 +85,16 @@ pub(super) struct Written {
     pub(super) body_bytes: usize,
 }
 
-/// Writes the whole answer to a request that is not served as asked. A challenge that does not fit
+/// Writes the whole answer to a request that is not served as asked; a challenge comes with the
+/// request's `Origin`, whose page is let read it where the route allows that. A challenge that does not fit
 /// `out` leaves a bare 500: every other text is short.
 pub(super) fn refuse(
     out: &mut Buffer,
     reason: Reason,
-    challenge: Option<(&auth::Refusal, &AuthPolicy)>,
+    challenge: Option<(&auth::Refusal, &AuthPolicy, Option<&[u8]>)>,
     framing: Framing,
 ) -> Written {
-    let policy = challenge.map(|(_, policy)| policy);
+    let policy = challenge.map(|(_, policy, _)| policy);
     let status = status(reason, policy);
     let told = told(reason, status, policy);
     let body = if framing.grpc.is_some() { String::new() } else { told.body(status) };
@@ -107,12 +108,18 @@ pub(super) fn refuse(
         writer.number_field("grpc-status", grpc::code(status));
         writer.field("grpc-message", told.description.unwrap_or(&told.error).as_bytes());
     }
-    if let Some((refusal, policy)) = challenge {
+    if let Some((refusal, policy, origin)) = challenge {
         let mut value = Vec::new();
         auth::write_challenge(refusal, policy, &mut value);
         if !value.is_empty() {
             let name = if is_proxy(policy) { "Proxy-Authenticate" } else { "WWW-Authenticate" };
             writer.field(name, &value);
+        }
+        let allowed = &policy.answers.allowed_origins;
+        if let Some(origin) = origin.filter(|one| allowed.iter().any(|o| o.as_bytes() == *one)) {
+            writer.field("Access-Control-Allow-Origin", origin);
+            writer.field("Access-Control-Expose-Headers", b"WWW-Authenticate");
+            writer.field("Vary", b"Origin");
         }
     }
     if sent_status == 405 {

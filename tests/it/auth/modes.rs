@@ -114,3 +114,26 @@ fn r_cors_a_preflight_passes_without_a_token_where_the_route_says_so() {
     assert_eq!(ask(&gateway, "OPTIONS", preflight), 200);
     assert_eq!(upstream.request().method(), "OPTIONS");
 }
+
+#[test]
+fn r_cors_a_refusal_can_be_read_by_pages_of_allowed_origins() {
+    let (upstream, key) = (Upstream::saying("x"), Key::ed25519("k"));
+    let config = Config::protecting(&upstream, &[&key])
+        .set("routes.0.jwt.allowed_origins", json!(["https://a.example", "http://localhost:3000"]));
+    let gateway = Gateway::start(&config);
+    let refused = |origin: &str| gateway.client().get_with("/", origin);
+    for origin in ["https://a.example", "http://localhost:3000"] {
+        let response = refused(&format!("Origin: {origin}\r\n"));
+        assert_eq!(response.status(), 401);
+        assert_eq!(response.field("Access-Control-Allow-Origin"), Some(origin));
+        assert_eq!(response.field("Access-Control-Expose-Headers"), Some("WWW-Authenticate"));
+        assert_eq!(response.field("Vary"), Some("Origin"));
+    }
+    for origin in
+        ["", "Origin: https://b.example\r\n", "Origin: null\r\n", "Origin: HTTPS://a.example\r\n"]
+    {
+        let response = refused(origin);
+        assert_eq!(response.status(), 401);
+        assert_eq!(response.field("Access-Control-Allow-Origin"), None, "{origin}");
+    }
+}
