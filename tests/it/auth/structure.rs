@@ -95,7 +95,8 @@ fn j4_j5_header_and_payload_are_json_objects_without_twins() {
         object.to_string()
     };
     let first = |text: &str, member: &str| text.replacen('{', &format!("{{{member},"), 1);
-    let change: [(&str, &dyn Fn(Value) -> Vec<u8>); 10] = [
+    type Change<'c> = &'c dyn Fn(Value) -> Vec<u8>;
+    let changes: [(&str, Change<'_>); 10] = [
         ("an array", &|_| b"[]".to_vec()),
         ("null", &|_| b"null".to_vec()),
         ("trailing bytes", &|object| format!("{object}x").into()),
@@ -114,7 +115,7 @@ fn j4_j5_header_and_payload_are_json_objects_without_twins() {
         }),
         ("twice inside", &|object| first(&object.to_string(), "\"x\":[{\"y\":1,\"y\":2}]").into()),
     ];
-    for (what, change) in change {
+    for (what, change) in changes {
         let bad = guarded.key.sign_text(change(header()), &good_claims);
         guarded.expect_refused(&format!("header: {what}"), &bad);
         let bad = guarded.key.sign_text(&good_header, change(claims()));

@@ -21,9 +21,9 @@ fn secret(kid: Option<&str>, bytes: &[u8], algorithms: &[Algorithm]) -> Verifica
 }
 
 /// A token of these members beside the usual ones, its code made with `bytes`.
-fn token(hash: hmac::Algorithm, bytes: &[u8], header: Value) -> String {
+fn token(hash: hmac::Algorithm, bytes: &[u8], header: &Value) -> String {
     let text = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", text(&header), text(&claims()));
+    let signed = format!("{}.{}", text(header), text(&claims()));
     let code = hmac::sign(&hmac::Key::new(hash, bytes), signed.as_bytes());
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(code))
 }
@@ -59,9 +59,9 @@ fn k2_each_hash_verifies_its_own_code_whole() {
     let all = HMACS.map(|(algorithm, _)| algorithm);
     for (algorithm, hash) in HMACS {
         let mut gateway = allowing_all(vec![secret(None, &bytes, &all)]);
-        let good = token(hash, &bytes, json!({ "alg": algorithm.name() }));
+        let good = token(hash, &bytes, &json!({ "alg": algorithm.name() }));
         assert_eq!(gateway.refuses(&good), None, "{algorithm:?}");
-        let of_another = token(hash, &[8; 64], json!({ "alg": algorithm.name() }));
+        let of_another = token(hash, &[8; 64], &json!({ "alg": algorithm.name() }));
         assert_eq!(gateway.refuses(&of_another), Some(Reason::Signature));
         let (signed, code) = good.rsplit_once('.').unwrap();
         let code = URL_SAFE_NO_PAD.decode(code).unwrap();
@@ -72,7 +72,7 @@ fn k2_each_hash_verifies_its_own_code_whole() {
         for (other, _) in HMACS.into_iter().filter(|(other, _)| *other != algorithm) {
             let mut only = allowing_all(vec![secret(None, &bytes, &[other])]);
             assert_eq!(only.refuses(&good), Some(Reason::UnknownKey), "for {other:?} only");
-            let renamed = token(hash, &bytes, json!({ "alg": other.name() }));
+            let renamed = token(hash, &bytes, &json!({ "alg": other.name() }));
             assert_eq!(gateway.refuses(&renamed), Some(Reason::Signature), "{other:?}");
         }
     }
@@ -109,7 +109,7 @@ fn k1_a_public_key_is_no_secret_even_where_both_kinds_are_allowed() {
         for header in
             [json!({ "alg": algorithm.name(), "kid": "k1" }), json!({ "alg": algorithm.name() })]
         {
-            let forged = token(hash, &public, header.clone());
+            let forged = token(hash, &public, &header);
             let expected = match header.get("kid") {
                 Some(_) => Reason::KeyAlgorithm,
                 None => Reason::UnknownKey,
@@ -130,7 +130,7 @@ fn k1_a_secret_is_no_public_key() {
     let mut gateway = allowing_all(vec![secret(Some("k1"), &bytes, &[Algorithm::Hs256])]);
     for algorithm in Algorithm::ASYMMETRIC {
         let forged =
-            token(hmac::HMAC_SHA256, &bytes, json!({ "alg": algorithm.name(), "kid": "k1" }));
+            token(hmac::HMAC_SHA256, &bytes, &json!({ "alg": algorithm.name(), "kid": "k1" }));
         assert_eq!(gateway.refuses(&forged), Some(Reason::KeyAlgorithm), "{algorithm:?}");
     }
     // A signature by an Ed25519 key whose seed is the secret.
