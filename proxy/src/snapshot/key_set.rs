@@ -28,8 +28,8 @@ enum Material {
 }
 
 impl VerificationKey {
-    /// A public key usable with `algorithm` only, or, where the issuer does not say (`None`), with every
-    /// algorithm of its kind. Nothing where `algorithm` is none of the key's kind.
+    /// A public key usable with `algorithm` only, or, where the issuer does not say (`None`), with
+    /// every algorithm of its kind. Nothing where `algorithm` is none of the key's kind.
     #[must_use]
     pub fn new(
         kid: Option<Box<str>>,

@@ -85,9 +85,9 @@ pub(super) struct Written {
     pub(super) body_bytes: usize,
 }
 
-/// Writes the whole answer to a request that is not served as asked; a challenge comes with the
-/// request's `Origin`, whose page is let read it where the route allows that. A challenge that does not fit
-/// `out` leaves a bare 500: every other text is short.
+/// Writes the whole answer to a request that is not served as asked. With a challenge comes the
+/// request's `Origin`: its page may read the answer where the route says so. A challenge that does
+/// not fit `out` leaves a bare 500: every other text is short.
 pub(super) fn refuse(
     out: &mut Buffer,
     reason: Reason,

@@ -32,7 +32,7 @@ impl Issuer {
         let key = SigningKey::from_jwk(&key).unwrap();
         let set = json!({ "keys": [key.public_jwk()] }).to_string();
         let mut keys: Vec<_> = parse_set(set.as_bytes()).unwrap().keys.iter().cloned().collect();
-        // Its public key is a secret of another name: nothing signed with it must pass for the key's.
+        // A secret beside the key: what is made with neither must not pass for either.
         let secret =
             VerificationKey::from_secret(Some("s".into()), &[7; 32], Algorithm::Hs256.into());
         keys.push(secret.unwrap());

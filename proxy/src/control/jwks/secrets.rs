@@ -15,6 +15,8 @@ use crate::snapshot::key_set::{AlgorithmSet, KeySet, SecretError, VerificationKe
 
 /// Secrets of one file; as many as are tried for a token that names none.
 const SECRETS_MAX: usize = 4;
+/// Bytes of a secret; a longer one is no stronger than the hash, and is hashed for each token.
+const SECRET_BYTES_MAX: usize = 1024;
 /// What nobody else may do with the file: others anything, its group write or execute it. The
 /// group may read it, because services often get their secrets so.
 const LOOSE_MODE: u32 = 0o037;
@@ -37,6 +39,9 @@ pub enum SecretsError {
     /// A `kid` that an earlier line has.
     #[error("line {0}: a kid that is there already")]
     KidTwice(usize),
+    /// A secret beyond the limit.
+    #[error("line {0}: a secret of more than {SECRET_BYTES_MAX} bytes")]
+    TooLong(usize),
     /// A secret that cannot be used.
     #[error("line {0}: {1}")]
     Secret(usize, SecretError),
@@ -68,6 +73,9 @@ pub fn parse_secrets(text: &[u8], algorithms: AlgorithmSet) -> Result<KeySet, Se
         let secret = URL_SAFE_NO_PAD
             .decode(secret.trim_end_matches('='))
             .map_err(|_| SecretsError::Line(number))?;
+        if secret.len() > SECRET_BYTES_MAX {
+            return Err(SecretsError::TooLong(number));
+        }
         let key = VerificationKey::from_secret(kid.map(Into::into), &secret, algorithms);
         keys.push(key.map_err(|error| SecretsError::Secret(number, error))?);
     }
@@ -120,6 +128,8 @@ mod tests {
         let twice = format!("a {good}\nb {good}\na {good}\n");
         assert_eq!(parse(twice).err(), Some(SecretsError::KidTwice(3)));
         assert_eq!(parse([&*good; 5].join("\n")).err(), Some(SecretsError::TooMany));
+        assert_eq!(parse(encoded(1, 1024)).map(|set| set.len()), Ok(1));
+        assert_eq!(parse(encoded(1, 1025)).err(), Some(SecretsError::TooLong(1)));
         let short = SecretError::TooShort { found: 31, needed: 32, algorithm: Algorithm::Hs256 };
         let error = parse(encoded(1, 31)).unwrap_err();
         assert_eq!(error, SecretsError::Secret(1, short));

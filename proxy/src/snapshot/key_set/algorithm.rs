@@ -46,7 +46,7 @@ impl Algorithm {
         Self::Hs512,
     ];
 
-    /// Those whose keys are public.
+    /// Those whose keys are public, which stand before the others.
     pub const ASYMMETRIC: &[Self] = Self::ALL.split_at(9).0;
 
     /// What a provider allows that does not say. ES384 is not among them: verifying one costs

@@ -1,7 +1,7 @@
 //! The mark that the flawed RSA key generator of CVE-2017-15361 (ROCA) leaves on a modulus.
 
 /// Primes for which the powers of 65537 are few; among them is every remainder of such a modulus.
-/// Of sound keys one in a hundred million has the same by chance.
+/// Of sound keys one in two hundred million has the same by chance.
 const PRIMES: [u32; 17] =
     [11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157];
 

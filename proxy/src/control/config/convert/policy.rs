@@ -115,7 +115,7 @@ pub(super) fn policy(
     })
 }
 
-/// Origins in the one spelling that browsers send (RFC 6454 section 6.2), with which they are compared.
+/// Origins in the one spelling that browsers send (RFC 6454 section 6.2); they are compared with it.
 fn origins(reader: &mut Reader<'_>, path: &JsonPath, raw: Vec<String>) -> Vec<Box<str>> {
     for (index, origin) in raw.iter().enumerate() {
         let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
