@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Config, Gateway, Key, Token, Upstream, wait_until};
+use crate::harness::{Config, Gateway, Issuer, Key, Token, Upstream, wait_until};
 use serde_json::json;
 
 fn believing(upstream: &Upstream, secrets: &[&Key]) -> Gateway {
@@ -86,6 +86,18 @@ fn k2_a_symmetric_key_in_a_key_set_is_never_believed() {
         assert_eq!(status(&gateway, &Token::new().sign(&secret)), 401);
         gateway.wait_for_line(&["symmetric key"]);
     }
+}
+
+#[test]
+fn k2_a_symmetric_key_of_a_remote_set_is_never_believed() {
+    let (upstream, secret) = (Upstream::saying("x"), Key::secret("s", 1));
+    let public = Key::p256("k");
+    let issuer = Issuer::serving(&[&secret, &public]);
+    let gateway = Gateway::start(&Config::protecting_with_url(&upstream, &issuer));
+    let token = Token::new().sign(&public);
+    wait_until("the keys", || (status(&gateway, &token) == 200).then_some(()));
+    assert_eq!(status(&gateway, &Token::new().sign(&secret)), 401);
+    gateway.wait_for_line(&["key set changed", "symmetric key"]);
 }
 
 #[test]
