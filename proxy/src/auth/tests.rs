@@ -2,6 +2,7 @@
 
 mod claims;
 mod extraction;
+mod secrets;
 mod structure;
 mod vectors;
 

@@ -172,7 +172,7 @@ impl Sources {
             }
             let draw = draw(&self.random);
             match &source.location {
-                Location::File(path) => {
+                Location::File(path) | Location::Secrets { path, .. } => {
                     let path = path.clone();
                     changed |= source.read_file(&path, now, draw);
                 }
@@ -310,7 +310,7 @@ impl Sources {
     /// Makes files due at once, read whatever their metadata says.
     pub fn hasten_files(&mut self, now: Instant) {
         for source in &mut self.list {
-            if matches!(source.location, Location::File(_)) {
+            if matches!(source.location, Location::File(_) | Location::Secrets { .. }) {
                 source.fingerprint = None;
                 source.schedule.hasten(now);
             }
@@ -351,11 +351,13 @@ fn fetch_on_thread(
         let fetch = || match &location {
             Location::Url(url) => fetch::from_url(&transport, url, &known),
             Location::Issuer(issuer) => discovery::from_issuer(&transport, issuer, &known),
-            Location::File(path) => fetch::from_file(path).map(|body| Fetched::Text {
-                body,
-                validators: Validators::default(),
-                life: FILE_INTERVAL,
-            }),
+            Location::File(path) | Location::Secrets { path, .. } => {
+                fetch::from_file(path).map(|body| Fetched::Text {
+                    body,
+                    validators: Validators::default(),
+                    life: FILE_INTERVAL,
+                })
+            }
         };
         // An outcome must come, or the source stays in flight for ever.
         let outcome =

@@ -4,6 +4,7 @@ use ring::signature::{self, RsaParameters, RsaPublicKeyComponents, UnparsedPubli
 use ring::{agreement, rand::SystemRandom};
 
 use super::algorithm::{Algorithm, AlgorithmSet};
+use super::roca;
 
 /// A public key whose numbers have been checked.
 ///
@@ -68,6 +69,9 @@ pub enum PublicKeyError {
     /// Even, 1, or above 2^32.
     #[error("RSA exponent is even, 1 or above 2^32")]
     Exponent,
+    /// Made by a generator whose keys can be factored.
+    #[error("RSA modulus of the flawed generator of CVE-2017-15361")]
+    Roca,
     /// A coordinate or point of a wrong length.
     #[error("{found} bytes where the curve has {wanted}")]
     Length {
@@ -103,6 +107,9 @@ impl PublicKey {
         }
         if is_even(modulus) {
             return Err(PublicKeyError::ModulusEven);
+        }
+        if roca::is_marked(modulus) {
+            return Err(PublicKeyError::Roca);
         }
         let exponent = without_leading_zeros(exponent);
         if is_even(exponent) || exponent == [1] || bit_length(exponent) > 32 {
@@ -221,7 +228,12 @@ fn rsa_parameters(algorithm: Algorithm) -> Option<&'static RsaParameters> {
         Algorithm::Ps256 => Some(&signature::RSA_PSS_2048_8192_SHA256),
         Algorithm::Ps384 => Some(&signature::RSA_PSS_2048_8192_SHA384),
         Algorithm::Ps512 => Some(&signature::RSA_PSS_2048_8192_SHA512),
-        Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => None,
+        Algorithm::Es256
+        | Algorithm::Es384
+        | Algorithm::EdDsa
+        | Algorithm::Hs256
+        | Algorithm::Hs384
+        | Algorithm::Hs512 => None,
     }
 }
 
