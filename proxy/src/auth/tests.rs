@@ -3,6 +3,7 @@
 mod claims;
 mod extraction;
 mod revocation;
+mod secrets;
 mod structure;
 mod vectors;
 

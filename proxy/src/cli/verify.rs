@@ -35,7 +35,7 @@ pub struct Verify {
     /// An audience to believe, may be repeated; any without it.
     #[arg(long)]
     audience: Vec<String>,
-    /// Algorithms to allow, separated by commas; all that are known without it.
+    /// Algorithms to allow, separated by commas; all that are for public keys without it.
     #[arg(long, value_delimiter = ',', value_parser = algorithm)]
     algorithms: Vec<Algorithm>,
     /// Tolerance for times, at most 5m.
@@ -113,7 +113,7 @@ impl Verify {
                 some => Audiences::AnyOf(some.into_iter().map(Into::into).collect()),
             },
             algorithms: match self.algorithms {
-                none if none.is_empty() => Algorithm::ALL.to_vec(),
+                none if none.is_empty() => Algorithm::ASYMMETRIC.to_vec(),
                 some => some,
             },
             leeway: self.leeway,
@@ -161,3 +161,5 @@ fn leeway(text: &str) -> Result<Duration, String> {
 mod attacks;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wycheproof;

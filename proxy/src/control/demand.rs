@@ -35,6 +35,11 @@ fn place(source: &JwksSource) -> Option<Place> {
             transport: Arc::default(),
             refresh_interval: None,
         }),
+        JwksSource::Secrets { path, algorithms } => Some(Place {
+            location: Location::Secrets { path: path.clone(), algorithms: *algorithms },
+            transport: Arc::default(),
+            refresh_interval: None,
+        }),
         JwksSource::Url { url, discover, refresh_interval, transport } => Some(Place {
             location: if *discover {
                 Location::Issuer(url.clone())

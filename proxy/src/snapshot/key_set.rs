@@ -1,12 +1,17 @@
-//! Public keys, already checked, each with the algorithms it may be used for.
+//! Keys that verify, already checked, each with the algorithms it may be used for.
 
 mod algorithm;
 mod public_key;
+mod roca;
+mod secret;
 
 pub use algorithm::{Algorithm, AlgorithmSet};
-pub use public_key::{Fingerprint, Numbers, PublicKey, PublicKeyError};
+pub use public_key::{Numbers, PublicKey, PublicKeyError};
+use ring::digest::{Context, SHA256};
+use secret::Secret;
+pub use secret::SecretError;
 
-/// A public key, the algorithms it may verify and the name its issuer gave it.
+/// A key, the algorithms it may verify and the name its issuer gave it.
 ///
 /// The set of algorithms comes from the key alone: an `alg` that a token names selects among them
 /// and can never add one (RFC 8725 section 3.1).
@@ -14,13 +19,44 @@ pub use public_key::{Fingerprint, Numbers, PublicKey, PublicKeyError};
 pub struct VerificationKey {
     kid: Option<Box<str>>,
     algorithms: AlgorithmSet,
-    public: PublicKey,
+    material: Material,
     fingerprint: Fingerprint,
 }
 
+/// Tells a key from others, whatever their names; never shown, as a digest of a secret is one itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 16]);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Material {
+    Public(PublicKey),
+    Secret(Secret),
+}
+
+impl Material {
+    fn fingerprint(&self) -> Fingerprint {
+        let parts = match self {
+            Self::Public(public) => match public.numbers() {
+                Numbers::Rsa { modulus, exponent } => [b"RSA", modulus, exponent],
+                Numbers::Ec { curve, x, y } => [curve.as_bytes(), x, y],
+                Numbers::Okp { curve, x } => [curve.as_bytes(), x, b""],
+            },
+            Self::Secret(secret) => [b"secret", secret.bytes(), b""],
+        };
+        let mut context = Context::new(&SHA256);
+        for part in parts {
+            context.update(&(part.len() as u64).to_le_bytes());
+            context.update(part);
+        }
+        let mut fingerprint = [0; 16];
+        fingerprint.copy_from_slice(&context.finish().as_ref()[..16]);
+        Fingerprint(fingerprint)
+    }
+}
+
 impl VerificationKey {
-    /// A key usable with `algorithm` only, or, where the issuer does not say (`None`), with every
-    /// algorithm of its kind. Nothing where `algorithm` is none of the key's kind.
+    /// A public key usable with `algorithm` only, or, where the issuer does not say (`None`), with
+    /// every algorithm of its kind. Nothing where `algorithm` is none of the key's kind.
     #[must_use]
     pub fn new(
         kid: Option<Box<str>>,
@@ -33,8 +69,25 @@ impl VerificationKey {
             Some(algorithm) if of_its_kind.contains(algorithm) => algorithm.into(),
             Some(_) => return None,
         };
-        let fingerprint = public.fingerprint();
-        Some(Self { kid, algorithms, public, fingerprint })
+        Some(Self::from_material(kid, Material::Public(public), algorithms))
+    }
+
+    /// A secret shared with the issuer, usable with these algorithms, all of which are HMACs.
+    ///
+    /// # Errors
+    /// When it is too short for one of them, or one of them is no HMAC.
+    pub fn from_secret(
+        kid: Option<Box<str>>,
+        secret: &[u8],
+        algorithms: AlgorithmSet,
+    ) -> Result<Self, SecretError> {
+        let material = Material::Secret(Secret::new(secret, algorithms)?);
+        Ok(Self::from_material(kid, material, algorithms))
+    }
+
+    fn from_material(kid: Option<Box<str>>, material: Material, algorithms: AlgorithmSet) -> Self {
+        let fingerprint = material.fingerprint();
+        Self { kid, algorithms, material, fingerprint }
     }
 
     /// The name its issuer gave it.
@@ -49,23 +102,30 @@ impl VerificationKey {
         self.algorithms
     }
 
-    /// Tells the key from others, whatever their names.
+    /// Tells the key from others.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    /// The key itself.
+    /// The key itself, where it is no secret.
     #[must_use]
-    pub fn public(&self) -> &PublicKey {
-        &self.public
+    pub fn public(&self) -> Option<&PublicKey> {
+        match &self.material {
+            Material::Public(public) => Some(public),
+            Material::Secret(_) => None,
+        }
     }
 
     /// Whether `signature` is this key's over `signed`; never when `algorithm` is not one of the
     /// key's own.
     #[must_use]
     pub fn verify(&self, algorithm: Algorithm, signed: &[u8], signature: &[u8]) -> bool {
-        self.algorithms.contains(algorithm) && self.public.verify(algorithm, signed, signature)
+        self.algorithms.contains(algorithm)
+            && match &self.material {
+                Material::Public(public) => public.verify(algorithm, signed, signature),
+                Material::Secret(secret) => secret.verify(algorithm, signed, signature),
+            }
     }
 }
 

@@ -317,7 +317,9 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         let mut out = self.live.heads.take();
         let framing = self.framing();
         let policy = self.live.snapshot.routes.route(route).auth.as_ref();
-        let challenge = policy.map(|policy| (&refusal, policy));
+        let origin =
+            self.head.fields.iter().find(|field| field.name.eq_ignore_ascii_case("origin"));
+        let challenge = policy.map(|policy| (&refusal, policy, origin.map(|field| field.value)));
         self.record.answered(reply::refuse(&mut out, reason, challenge, framing));
         self.record.refused(refusal);
         self.answer(out, reason)

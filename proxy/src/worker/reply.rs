@@ -119,15 +119,16 @@ pub(super) struct Written {
     pub(super) body_bytes: usize,
 }
 
-/// Writes the whole answer to a request that is not served as asked. A challenge that does not fit
-/// `out` leaves a bare 500: every other text is short.
+/// Writes the whole answer to a request that is not served as asked. With a challenge comes the
+/// request's `Origin`: its page may read the answer where the route says so. A challenge that does
+/// not fit `out` leaves a bare 500: every other text is short.
 pub(super) fn refuse(
     out: &mut Buffer,
     reason: Reason,
-    challenge: Option<(&auth::Refusal, &AuthPolicy)>,
+    challenge: Option<(&auth::Refusal, &AuthPolicy, Option<&[u8]>)>,
     framing: Framing,
 ) -> Written {
-    let policy = challenge.map(|(_, policy)| policy);
+    let policy = challenge.map(|(_, policy, _)| policy);
     let status = status(reason, policy);
     let told = told(reason, status, policy);
     let body = if framing.grpc.is_some() { String::new() } else { told.body(status) };
@@ -141,8 +142,16 @@ pub(super) fn refuse(
         writer.number_field("grpc-status", grpc::code(status));
         writer.field("grpc-message", told.description.unwrap_or(&told.error).as_bytes());
     }
-    if let Some((name, value)) = challenge.and_then(challenge_field) {
-        writer.field(name, &value);
+    if let Some((refusal, policy, origin)) = challenge {
+        if let Some((name, value)) = challenge_field((refusal, policy)) {
+            writer.field(name, &value);
+        }
+        let allowed = &policy.answers.allowed_origins;
+        if let Some(origin) = origin.filter(|one| allowed.iter().any(|o| o.as_bytes() == *one)) {
+            writer.field("Access-Control-Allow-Origin", origin);
+            writer.field("Access-Control-Expose-Headers", b"WWW-Authenticate");
+            writer.field("Vary", b"Origin");
+        }
     }
     if sent_status == 405 {
         // RFC 9110 section 15.5.6 asks for the field; which methods pass is up to the routes.

@@ -32,7 +32,7 @@ fn provider() -> Provider {
         name: "p".into(),
         issuer: Issuer::Exact("https://issuer.test/".into()),
         audiences: Audiences::AnyOf(vec!["orders".into()]),
-        algorithms: Algorithm::ALL.to_vec(),
+        algorithms: Algorithm::ASYMMETRIC.to_vec(),
         leeway: Duration::ZERO,
         require_exp: true,
         token_bytes_max: 8192,

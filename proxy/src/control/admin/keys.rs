@@ -78,14 +78,16 @@ fn source(status: &SourceStatus, now: Instant) -> Value {
 /// A key as a JWK, with what it may verify, its thumbprint, and how long it has left where its set
 /// has it no more.
 fn jwk(key: &VerificationKey, until: Option<Instant>, now: Instant) -> Value {
-    let members = public_jwk::members(key.public()).into_iter();
+    let public = key.public();
+    // Of a secret there is nothing to show but what it is.
+    let members = public.map_or_else(|| vec![("kty", "oct".into())], public_jwk::members);
     let mut jwk: Map<String, Value> =
-        members.map(|(name, value)| (name.to_owned(), value.into())).collect();
+        members.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     let algorithms: Vec<_> = key.algorithms().iter().map(Algorithm::name).collect();
     let left = until.map(|until| until.saturating_duration_since(now).as_secs());
     jwk.insert("kid".into(), json!(key.kid()));
     jwk.insert("algorithms".into(), json!(algorithms));
-    jwk.insert("thumbprint".into(), public_jwk::thumbprint(key.public()).into());
+    jwk.insert("thumbprint".into(), json!(public.map(public_jwk::thumbprint)));
     jwk.insert("vanished".into(), until.is_some().into());
     jwk.insert("grace_left_seconds".into(), json!(left));
     jwk.into()

@@ -14,6 +14,7 @@ mod policy;
 mod providers;
 mod resources;
 mod routes;
+mod secrets;
 mod upstreams;
 
 use std::collections::HashSet;

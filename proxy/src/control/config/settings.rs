@@ -11,7 +11,7 @@ use crate::control::jwks::transport::Transport;
 use crate::snapshot::Forwarding;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::credentials::TokenLocation;
-use crate::snapshot::key_set::{Algorithm, KeySet};
+use crate::snapshot::key_set::{Algorithm, AlgorithmSet, KeySet};
 use crate::snapshot::limits::{Limits, Timeouts};
 use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer, TokenChecks};
 use crate::snapshot::route_match::RouteMatch;
@@ -136,7 +136,7 @@ impl ProviderConfig {
     pub fn inline_keys(&self) -> Option<(&Arc<KeySet>, &Arc<[IgnoredKey]>)> {
         self.sources.iter().find_map(|source| match source {
             JwksSource::Inline { keys, ignored } => Some((keys, ignored)),
-            JwksSource::File(_) | JwksSource::Url { .. } => None,
+            JwksSource::File(_) | JwksSource::Secrets { .. } | JwksSource::Url { .. } => None,
         })
     }
 }
@@ -164,6 +164,13 @@ pub enum JwksSource {
     /// A file that was readable and had a usable key when the configuration was read; the path is
     /// absolute or relative to the working directory.
     File(PathBuf),
+    /// A file of secrets, as good as the above.
+    Secrets {
+        /// The file.
+        path: PathBuf,
+        /// What the secrets are used with: the provider's algorithms, all of them HMACs.
+        algorithms: AlgorithmSet,
+    },
     /// An HTTP server.
     Url {
         /// `https`, or `http` where that is allowed.

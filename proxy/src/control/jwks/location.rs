@@ -1,12 +1,21 @@
 //! Where a key set is fetched from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::snapshot::key_set::AlgorithmSet;
 
 /// Where a key set is fetched from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Location {
     /// A local file.
     File(PathBuf),
+    /// A local file of secrets.
+    Secrets {
+        /// The file.
+        path: PathBuf,
+        /// What they are used with.
+        algorithms: AlgorithmSet,
+    },
     /// An HTTP server; plain `http` only where the configuration allows it, which it has checked.
     Url(Box<str>),
     /// The key set that an issuer's metadata names; the issuer is a URL.
@@ -14,11 +23,20 @@ pub enum Location {
 }
 
 impl Location {
+    /// The file, where it is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) | Self::Secrets { path, .. } => Some(path),
+            Self::Url(_) | Self::Issuer(_) => None,
+        }
+    }
+
     /// For people: without user information or query, which may be credentials.
     #[must_use]
     pub fn redacted(&self) -> String {
         match self {
-            Self::File(path) => path.display().to_string(),
+            Self::File(path) | Self::Secrets { path, .. } => path.display().to_string(),
             Self::Url(url) | Self::Issuer(url) => {
                 let bare = url.split(['?', '#']).next().unwrap_or_default();
                 let Some((scheme, rest)) = bare.split_once("://") else { return bare.to_owned() };

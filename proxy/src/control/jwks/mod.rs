@@ -15,6 +15,7 @@ pub mod public_jwk;
 pub mod refetch;
 pub mod refresh;
 pub mod schedule;
+pub mod secrets;
 pub mod source;
 pub mod sources;
 pub mod transport;

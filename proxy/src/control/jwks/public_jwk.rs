@@ -41,7 +41,7 @@ mod tests {
 
     fn first(jwk: &str) -> PublicKey {
         let set = parse_set(format!("{{\"keys\":[{jwk}]}}").as_bytes()).unwrap();
-        set.keys.iter().next().unwrap().public().clone()
+        set.keys.iter().next().unwrap().public().unwrap().clone()
     }
 
     #[test]

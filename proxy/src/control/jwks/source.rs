@@ -11,6 +11,7 @@ use super::lingering::LingeringKeys;
 use super::location::Location;
 use super::parse::{IgnoredKey, JwkSetError, ParsedSet, parse_set};
 use super::schedule::{Draw, Schedule};
+use super::secrets::parse_secrets;
 use super::sources::{Place, SourceId};
 use super::transport::Transport;
 use crate::control::status::{FetchCounts, NextRefresh, SourceStatus};
@@ -108,13 +109,10 @@ impl Source {
         now: Instant,
         draw: Draw,
     ) -> bool {
-        let ParsedSet { keys, ignored } = match parse_set(body) {
+        let ParsedSet { keys, ignored } = match self.parse(body) {
             Ok(parsed) => parsed,
             Err(error) => {
-                if let JwkSetError::NoneUsable(ignored) = &error {
-                    self.alarm(ignored);
-                }
-                self.failed(&error.to_string(), now, draw);
+                self.failed(&error, now, draw);
                 return false;
             }
         };
@@ -141,6 +139,21 @@ impl Source {
         true
     }
 
+    /// A text of secrets or of a key set, by where it is from; the error is for people.
+    fn parse(&mut self, body: &[u8]) -> Result<ParsedSet, String> {
+        if let Location::Secrets { algorithms, .. } = &self.location {
+            return parse_secrets(body, *algorithms)
+                .map(|keys| ParsedSet { keys, ignored: Vec::new() })
+                .map_err(|error| error.to_string());
+        }
+        parse_set(body).map_err(|error| {
+            if let JwkSetError::NoneUsable(ignored) = &error {
+                self.alarm(ignored);
+            }
+            error.to_string()
+        })
+    }
+
     /// The keys are still the issuer's.
     pub(super) fn confirmed(&mut self, life: Duration, now: Instant, draw: Draw) {
         self.counts.unchanged += 1;
@@ -153,7 +166,7 @@ impl Source {
         }
         self.confirmed_at(now);
         let life = match self.location {
-            Location::File(_) => self.look_every,
+            Location::File(_) | Location::Secrets { .. } => self.look_every,
             Location::Url(_) | Location::Issuer(_) => self.refresh_interval.unwrap_or(life),
         };
         let life = self.life_max.map_or(life, |most| life.min(most));
@@ -194,7 +207,7 @@ impl Source {
     /// The name of its text on disk; none for what is on disk anyway.
     fn kept_as(&self) -> Option<String> {
         match &self.location {
-            Location::File(_) => None,
+            Location::File(_) | Location::Secrets { .. } => None,
             Location::Url(url) => Some(format!("url {url}")),
             Location::Issuer(issuer) => Some(format!("issuer {issuer}")),
         }

@@ -103,7 +103,7 @@ impl Sources {
             self.look_every = every;
             for source in &mut self.list {
                 source.look_every = every;
-                if matches!(source.location, Location::File(_)) {
+                if source.location.file().is_some() {
                     source.schedule.hasten(now);
                 }
             }
@@ -113,7 +113,7 @@ impl Sources {
     /// The file of this path is another one now.
     pub fn file_changed(&mut self, path: &Path, now: Instant) {
         for source in &mut self.list {
-            if matches!(&source.location, Location::File(file) if file == path) {
+            if source.location.file() == Some(path) {
                 source.schedule.hasten(now);
             }
         }
@@ -121,10 +121,7 @@ impl Sources {
 
     /// The files among the sources.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
-        self.list.iter().filter_map(|source| match &source.location {
-            Location::File(path) => Some(&**path),
-            Location::Url(_) | Location::Issuer(_) => None,
-        })
+        self.list.iter().filter_map(|source| source.location.file())
     }
 
     /// Takes the sources of a new configuration: those there already keep their keys, those no
@@ -208,7 +205,7 @@ impl Sources {
             }
             let draw = draw(&self.random);
             match &source.location {
-                Location::File(path) => {
+                Location::File(path) | Location::Secrets { path, .. } => {
                     let path = path.clone();
                     changed |= source.read_file(&path, now, draw);
                 }
@@ -346,7 +343,7 @@ impl Sources {
     /// Makes files due at once, read whatever their metadata says.
     pub fn hasten_files(&mut self, now: Instant) {
         for source in &mut self.list {
-            if matches!(source.location, Location::File(_)) {
+            if source.location.file().is_some() {
                 source.fingerprint = None;
                 source.schedule.hasten(now);
             }
@@ -387,11 +384,13 @@ fn fetch_on_thread(
         let fetch = || match &location {
             Location::Url(url) => fetch::from_url(&transport, url, &known),
             Location::Issuer(issuer) => discovery::from_issuer(&transport, issuer, &known),
-            Location::File(path) => fetch::from_file(path).map(|body| Fetched::Text {
-                body,
-                validators: Validators::default(),
-                life: Duration::ZERO,
-            }),
+            Location::File(path) | Location::Secrets { path, .. } => {
+                fetch::from_file(path).map(|body| Fetched::Text {
+                    body,
+                    validators: Validators::default(),
+                    life: Duration::ZERO,
+                })
+            }
         };
         // An outcome must come, or the source stays in flight for ever.
         let outcome =

@@ -1,10 +1,10 @@
 //! The bytes of a public key, checked once, and the verification of a signature by them.
 
-use ring::digest::{Context, SHA256};
 use ring::signature::{self, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey};
 use ring::{agreement, rand::SystemRandom};
 
 use super::algorithm::{Algorithm, AlgorithmSet};
+use super::roca;
 
 /// A public key whose numbers have been checked.
 ///
@@ -25,10 +25,6 @@ enum Material {
     P384([u8; 97]),
     Ed25519([u8; 32]),
 }
-
-/// A digest of a key's numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint([u8; 16]);
 
 /// The numbers of a key, big-endian; each coordinate as long as its curve has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +69,9 @@ pub enum PublicKeyError {
     /// Even, 1, or above 2^32.
     #[error("RSA exponent is even, 1 or above 2^32")]
     Exponent,
+    /// Made by a generator whose keys can be factored.
+    #[error("RSA modulus of the flawed generator of CVE-2017-15361")]
+    Roca,
     /// A coordinate or point of a wrong length.
     #[error("{found} bytes where the curve has {wanted}")]
     Length {
@@ -108,6 +107,9 @@ impl PublicKey {
         }
         if is_even(modulus) {
             return Err(PublicKeyError::ModulusEven);
+        }
+        if roca::is_marked(modulus) {
+            return Err(PublicKeyError::Roca);
         }
         let exponent = without_leading_zeros(exponent);
         if is_even(exponent) || exponent == [1] || bit_length(exponent) > 32 {
@@ -180,28 +182,6 @@ impl PublicKey {
         }
     }
 
-    /// A digest of the key's numbers.
-    pub(super) fn fingerprint(&self) -> Fingerprint {
-        let mut context = Context::new(&SHA256);
-        let mut part = |bytes: &[u8]| {
-            context.update(&(bytes.len() as u64).to_le_bytes());
-            context.update(bytes);
-        };
-        // No two kinds have numbers of the same lengths.
-        match &self.0 {
-            Material::Rsa { modulus, exponent } => {
-                part(modulus);
-                part(exponent);
-            }
-            Material::P256(point) => part(point),
-            Material::P384(point) => part(point),
-            Material::Ed25519(point) => part(point),
-        }
-        let mut fingerprint = [0; 16];
-        fingerprint.copy_from_slice(&context.finish().as_ref()[..16]);
-        Fingerprint(fingerprint)
-    }
-
     /// Whether `signature` is this key's over `signed` by `algorithm`.
     pub(super) fn verify(&self, algorithm: Algorithm, signed: &[u8], signature: &[u8]) -> bool {
         match (&self.0, algorithm) {
@@ -248,7 +228,12 @@ fn rsa_parameters(algorithm: Algorithm) -> Option<&'static RsaParameters> {
         Algorithm::Ps256 => Some(&signature::RSA_PSS_2048_8192_SHA256),
         Algorithm::Ps384 => Some(&signature::RSA_PSS_2048_8192_SHA384),
         Algorithm::Ps512 => Some(&signature::RSA_PSS_2048_8192_SHA512),
-        Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => None,
+        Algorithm::Es256
+        | Algorithm::Es384
+        | Algorithm::EdDsa
+        | Algorithm::Hs256
+        | Algorithm::Hs384
+        | Algorithm::Hs512 => None,
     }
 }
 

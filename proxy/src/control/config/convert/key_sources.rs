@@ -7,7 +7,7 @@ use std::time::Duration;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::limits::DAY;
-use super::{JsonPath, Reader};
+use super::{JsonPath, Reader, secrets};
 use crate::control::config::KeyFiles;
 use crate::control::config::quantity::Span;
 use crate::control::config::raw::jwt::{
@@ -17,6 +17,7 @@ use crate::control::config::settings::{JwksSource, Startup};
 use crate::control::jwks::address_guard::{Reach, is_loopback_host, literal};
 use crate::control::jwks::parse::{ParsedSet, SET_BYTES_MAX, parse_set};
 use crate::control::jwks::transport::{Identity, PemError, Proxy, Roots, Transport};
+use crate::snapshot::key_set::Algorithm;
 
 /// More often is a load on the issuer without use: an unknown `kid` fetches at once anyway.
 const REFRESH_MIN: Span = Span(Duration::from_secs(1));
@@ -71,9 +72,12 @@ pub(super) fn sources(
     path: &JsonPath,
     raw: &Places,
     issuer: &str,
+    algorithms: &[Algorithm],
 ) -> Option<Vec<JwksSource>> {
     let list = match raw {
-        Places::One(one) => return source(reader, path, one, issuer).map(|source| vec![source]),
+        Places::One(one) => {
+            return source(reader, path, one, issuer, algorithms).map(|source| vec![source]);
+        }
         Places::InOrder(list) => list,
     };
     if list.len() > PLACES_MAX {
@@ -82,7 +86,7 @@ pub(super) fn sources(
     let mut sources = Vec::with_capacity(list.len());
     for (index, raw) in list.iter().enumerate() {
         let path = path.join(index);
-        let source = source(reader, &path, raw, issuer);
+        let source = source(reader, &path, raw, issuer, algorithms);
         if matches!(source, Some(JwksSource::Inline { .. })) && index + 1 < list.len() {
             let what = "inline keys are always there, so what follows is never used; allowed: last";
             reader.problem(&path, what);
@@ -97,6 +101,7 @@ fn source(
     path: &JsonPath,
     raw: &Jwks,
     issuer: &str,
+    algorithms: &[Algorithm],
 ) -> Option<JwksSource> {
     if raw.url.is_none() && !raw.discover {
         for key in keys_beside_url(raw) {
@@ -104,16 +109,16 @@ fn source(
         }
     }
     let issuer = raw.discover.then_some(issuer);
-    match (&raw.url, issuer, &raw.file, &raw.inline) {
-        (Some(url), None, None, None) => remote(reader, path, raw, (url, "url")),
-        (None, Some(issuer), None, None) => remote(reader, path, raw, (issuer, "discover")),
-        (None, None, Some(file), None) => {
+    match (&raw.url, issuer, &raw.file, &raw.inline, &raw.secret_file) {
+        (Some(url), None, None, None, None) => remote(reader, path, raw, (url, "url")),
+        (None, Some(issuer), None, None, None) => remote(reader, path, raw, (issuer, "discover")),
+        (None, None, Some(file), None, None) => {
             let at = path.join("file");
             let file = reader.resolve(file);
             check_file(reader, &at, &file);
             Some(JwksSource::File(file))
         }
-        (None, None, None, Some(inline)) => {
+        (None, None, None, Some(inline), None) => {
             let at = path.join("inline");
             let set = match inline {
                 InlineJwks::Object => keys(reader, &at, reader.typed(&at).as_bytes()),
@@ -124,12 +129,20 @@ fn source(
                 ignored: ignored.into(),
             })
         }
-        (url, issuer, file, inline) => {
-            let given = [url.is_some(), issuer.is_some(), file.is_some(), inline.is_some()];
+        (None, None, None, None, Some(file)) => {
+            Some(secrets::source(reader, &path.join("secret_file"), file, algorithms))
+        }
+        (url, issuer, file, inline, secret) => {
+            let given = [
+                url.is_some(),
+                issuer.is_some(),
+                file.is_some(),
+                inline.is_some(),
+                secret.is_some(),
+            ];
             let count = given.iter().filter(|given| **given).count();
-            let what = format!(
-                "has {count} sources of keys; allowed: exactly one of url, discover, file, inline"
-            );
+            let allowed = "exactly one of url, discover, file, inline, secret_file";
+            let what = format!("has {count} sources of keys; allowed: {allowed}");
             reader.problem(path, what);
             None
         }
@@ -142,10 +155,17 @@ fn check_file(reader: &mut Reader<'_>, path: &JsonPath, file: &Path) {
         Ok(bytes) => parse_set(&bytes).map_err(|error| format!("no usable keys: {error}")),
         Err(error) => Err(format!("{} cannot be read: {error}", file.display())),
     };
-    match (checked, reader.key_files) {
-        (Ok(set), _) => warn_of_ignored(reader, path, &set),
-        (Err(what), KeyFiles::Needed) => reader.problem(path, what),
-        (Err(what), KeyFiles::Replaceable) => {
+    match checked {
+        Ok(set) => warn_of_ignored(reader, path, &set),
+        Err(what) => unusable_file(reader, path, what),
+    }
+}
+
+/// A file of keys that cannot be used: of a running provider, the keys before it go on.
+pub(super) fn unusable_file(reader: &mut Reader<'_>, path: &JsonPath, what: String) {
+    match reader.key_files {
+        KeyFiles::Needed => reader.problem(path, what),
+        KeyFiles::Replaceable => {
             reader.warning(path, format!("{what}; the provider keeps the keys it has"));
         }
     }
@@ -277,7 +297,7 @@ fn proxy(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Option<Proxy> 
     proxy
 }
 
-fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
+pub(super) fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read;
     let mut bytes = Vec::new();
     // One byte more than a set may have, so that the parser sees that it is too long.

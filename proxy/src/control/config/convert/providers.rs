@@ -6,6 +6,7 @@ use super::claims::claim;
 use super::credentials::locations;
 use super::key_sources::sources;
 use super::limits::{DAY, bytes};
+use super::secrets::check_kind;
 use super::{JsonPath, Reader};
 use crate::auth::STATUS_FIELD;
 use crate::control::config::quantity::{Size, Span};
@@ -111,6 +112,7 @@ fn provider(
     let claim_headers = claim_headers(reader, path, &raw);
     let checks = checks(reader, path, &raw);
     let max_stale = max_stale(reader, path, raw.max_stale);
+    check_kind(reader, path, &raw.jwks, &algorithms);
     for (key, span, low, high) in [
         ("key_grace", raw.key_grace, Duration::ZERO, DAY.0),
         ("unknown_kid_wait", raw.unknown_kid_wait, Duration::ZERO, UNKNOWN_KID_WAIT_MAX),
@@ -118,7 +120,7 @@ fn provider(
     ] {
         reader.in_range(&path.join(key), &span, &Span(low), &Span(high));
     }
-    let sources = sources(reader, &path.join("jwks"), &raw.jwks, &raw.issuer);
+    let sources = sources(reader, &path.join("jwks"), &raw.jwks, &raw.issuer, &algorithms);
     let locations = locations(reader, &path.join("from"), raw.from.as_deref());
     Some(ProviderConfig {
         name: name.into(),

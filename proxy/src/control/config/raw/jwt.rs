@@ -150,7 +150,8 @@ pub(in crate::control::config) struct Provider {
     /// Where its tokens are in a request. Absent: in Authorization behind Bearer. A route may say otherwise.
     #[schemars(length(min = 1))]
     pub(in crate::control::config) from: Option<Vec<Location>>,
-    /// The signature algorithms that its tokens may use.
+    /// The signature algorithms that its tokens may use. HS256, HS384 and HS512 need jwks.secret_file
+    /// and go with no others.
     #[serde(default = "default_algorithms")]
     #[schemars(length(min = 1))]
     pub(in crate::control::config) algorithms: Vec<AlgorithmName>,

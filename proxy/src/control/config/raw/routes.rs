@@ -72,6 +72,11 @@ pub(in crate::control::config) struct RouteJwt {
     /// Access-Control-Request-Method. The upstream answers it.
     #[serde(default)]
     pub(in crate::control::config) bypass_preflight: bool,
+    /// Origins of web pages, such as `https://app.example.com`, whose scripts may read refusals and
+    /// their challenge: CORS fields for them are sent with a refusal. What the upstream answers has
+    /// its own.
+    #[serde(default)]
+    pub(in crate::control::config) allowed_origins: Vec<String>,
     /// The protected resource that the route is a part of: refusals say where its metadata is.
     pub(in crate::control::config) resource: Option<String>,
     /// Which streams end with the token that opened them: when it has expired, is revoked, or its key
