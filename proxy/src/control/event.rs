@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::jwks::fetch::{FetchError, Fetched};
 use super::jwks::sources::SourceId;
 use super::resolve::HostPort;
+use crate::snapshot::ids::Generation;
 
 /// Something happened on another thread of the control plane.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub enum Event {
     UnknownKey {
         /// The provider's name.
         provider: Box<str>,
+        /// The snapshot that the worker judged by.
+        lacking: Generation,
         /// Which worker asks, by its place in the list.
         worker: usize,
     },
