@@ -11,6 +11,8 @@ use crate::snapshot::key_set::{KeySet, PublicKeyError, VerificationKey};
 
 /// Bytes of a set; the largest of public issuers are below 20 KiB.
 pub const SET_BYTES_MAX: usize = 512 * 1024;
+/// Levels of objects and arrays in a set. Its keys need three, one more for each certificate chain.
+const DEPTH_MAX: usize = 8;
 /// Keys used of one set.
 pub const KEYS_MAX: usize = 128;
 
@@ -146,7 +148,7 @@ pub fn parse_set(bytes: &[u8]) -> Result<ParsedSet, JwkSetError> {
     if bytes.len() > SET_BYTES_MAX {
         return Err(JwkSetError::TooLong(bytes.len()));
     }
-    let document = Document::parse(bytes.to_vec())?;
+    let document = Document::parse_within(bytes.to_vec(), DEPTH_MAX)?;
     let Some(Value::Array(array)) = document.root().get("keys") else {
         return Err(JwkSetError::NoKeysArray);
     };
