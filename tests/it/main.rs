@@ -13,6 +13,7 @@ mod demo;
 mod drain;
 mod harness;
 mod harness_check;
+mod issuer;
 mod limits;
 mod operate;
 mod proxying;
