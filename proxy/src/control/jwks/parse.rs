@@ -15,13 +15,15 @@ pub const SET_BYTES_MAX: usize = 512 * 1024;
 const DEPTH_MAX: usize = 8;
 /// Keys used of one set.
 pub const KEYS_MAX: usize = 128;
+/// Keys of which it is kept why they are not used; a set has room for 100,000 bad ones.
+const REASONS_MAX: usize = 128;
 
 /// What a set has.
 #[derive(Debug)]
 pub struct ParsedSet {
     /// The usable keys, at least one.
     pub keys: KeySet,
-    /// The others, in the order of the set.
+    /// The others, in the order of the set, the first ones of many.
     pub ignored: Vec<IgnoredKey>,
 }
 
@@ -159,6 +161,7 @@ pub fn parse_set(bytes: &[u8]) -> Result<ParsedSet, JwkSetError> {
             if keys.len() < KEYS_MAX { key::parse(element) } else { Err(IgnoreReason::TooMany) };
         match parsed {
             Ok(key) => keys.push(key),
+            Err(_) if ignored.len() >= REASONS_MAX => {}
             Err(reason) => {
                 ignored.push(IgnoredKey { index, kid: key::valid_kid(element), reason });
             }

@@ -193,6 +193,14 @@ fn sets_without_a_usable_key_are_errors() {
 }
 
 #[test]
+fn many_bad_keys_are_not_all_told_and_a_good_one_after_them_is_used() {
+    let mut keys = vec![json!(1); 100_000];
+    keys.push(okp());
+    let set = parse(&keys).unwrap();
+    assert_eq!((set.keys.len(), set.ignored.len()), (1, REASONS_MAX));
+}
+
+#[test]
 fn a_set_is_at_most_eight_levels_deep() {
     let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     // In the set, in the array, in the key: five more.
