@@ -1,10 +1,12 @@
 //! Keys that change while the gateway runs, without one wrong 401.
 
 use std::fs;
+use std::os::unix::net::UnixListener;
 
 use crate::harness::issuer::Fault;
 use crate::harness::token::{ISSUER, jwks};
-use crate::harness::{Config, Gateway, Issuer, Key, Token, Upstream, wait_until};
+use crate::harness::wire::Wire;
+use crate::harness::{Config, Gateway, Issuer, Key, Token, Upstream, message, wait_until};
 use serde_json::json;
 
 /// Waits until a token gets this status.
@@ -255,4 +257,27 @@ fn two_providers_of_one_url_share_its_fetches() {
     let other = Token::new().claim("iss", "https://other.test/").sign(&key);
     assert_eq!(gateway.client().get_as("/", &other).status(), 200);
     assert_eq!(issuer.fetches(), 1);
+}
+
+#[test]
+fn keys_come_over_a_unix_socket() {
+    let (upstream, key) = (Upstream::saying("x"), Key::p256("k"));
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("keys.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let keys = jwks(&[&key]).to_string();
+    let served = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut wire = Wire::unix(stream);
+        let request = message::read_request(&mut wire).unwrap();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length";
+        wire.try_send(format!("{head}: {}\r\n\r\n{keys}", keys.len())).unwrap();
+        request.target().to_owned()
+    });
+    let url = format!("unix:{}:/keys.json", socket.display());
+    let config = Config::protecting(&upstream, &[])
+        .set("jwt.providers.tests.jwks", json!({ "url": url, "refresh_interval": "1h" }));
+    let gateway = Gateway::start(&config);
+    wait_for_status(&gateway, &Token::new().sign(&key), 200);
+    assert_eq!(served.join().unwrap(), "/keys.json");
 }
