@@ -20,6 +20,7 @@ mod proxying;
 mod refusals;
 mod reload;
 mod rotation;
+mod rotation_soak;
 mod routing;
 mod third_party;
 mod timeouts;
