@@ -73,6 +73,7 @@ impl Case {
             mode: Mode::Strict,
             providers: ProviderId::new(0).into_iter().collect(),
             credentials: Credentials::default(),
+            bypass_preflight: false,
             require: vec![Requirement { any_of: vec![condition] }],
             realm: "api".into(),
             answers: Answers::default(),

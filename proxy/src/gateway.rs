@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! read configuration -> logging -> descriptor limit -> access log -> keys at hand, names
-//!   -> first snapshot -> sockets -> workers -> admin -> ready -> control loop -> end
+//!   -> keys of remote sets, where the configuration says so -> first snapshot -> sockets -> workers -> admin -> ready -> control loop -> end
 //! ```
-//! What can fail fails before anything is served; nothing waits for a remote key set.
+//! What can fail fails before anything is served.
 
 mod ready;
 mod start;
@@ -75,6 +75,14 @@ pub enum GatewayError {
     /// Too many names.
     #[error(transparent)]
     Cells(#[from] OutOfCells),
+    /// The configuration asks for them before all else.
+    #[error("no keys within {within:?} for {}", providers.join(", "))]
+    KeysMissing {
+        /// Those without.
+        providers: Vec<String>,
+        /// How long it was waited.
+        within: Duration,
+    },
     /// A listener cannot listen.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -127,8 +135,9 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
     let (events, received) = channel();
     forward_signals(events.clone()).map_err(GatewayError::Signals)?;
     let status = Status::default();
-    let admin_address = config.admin;
+    let admin = config.admin.clone();
     let listeners = config.listeners.clone();
+    let startup = config.startup;
     let mut control = EventLoop::prepare(Parts {
         file: options.file.clone(),
         publisher: Publisher::new(config, registry, crew.len()),
@@ -139,8 +148,11 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
         events: received,
     });
 
+    if !start::keys_are_there(&mut control, startup)? {
+        return Ok(());
+    }
     let (bound, sockets) = open_listeners(&listeners, &[], crew.len())?;
-    let admin_listener = admin_address.map(bind_admin).transpose()?;
+    let admin_listener = admin.as_ref().map(|admin| bind_admin(admin.address)).transpose()?;
     let snapshot = control.publisher().next_snapshot()?;
     let (workers, blocks) = crew.start(&snapshot, sockets, &cells, writers, &events)?;
     control.publisher().attach(workers);
@@ -149,7 +161,8 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
 
     let admin_bound = admin_listener.as_ref().map(|(_, address)| *address);
     if let Some((listener, address)) = admin_listener {
-        admin::serve(listener, admin::Sources { status, blocks, drops })
+        let hosts = admin.map(|admin| admin.hosts).unwrap_or_default().into();
+        admin::serve(listener, admin::Sources { status, blocks, drops, events, hosts })
             .map_err(|source| GatewayError::Admin { address, source })?;
         tracing::info!(%address, "administration");
     }

@@ -1,5 +1,6 @@
 //! Every limit: what is just under it passes, what is just over it gets its status and is counted.
 
+use crate::harness::message::WireError;
 use crate::harness::{Baseline, Client, Config, Gateway, Message, Upstream, wait_until};
 use serde_json::json;
 
@@ -121,6 +122,29 @@ fn connections_over_the_limit_are_answered_503_and_closed() {
     for client in &mut held {
         assert_eq!(client.get("/").status(), 200, "who is in is not disturbed");
     }
+    drop(held);
+    before.expect_restored(&gateway, "/alive");
+}
+
+#[test]
+fn a_flood_of_connections_over_the_limit_is_turned_away_and_forgotten() {
+    let (_upstream, gateway) = limited("connections", 1);
+    let before = Baseline::take(&gateway);
+    let mut held = gateway.client();
+    assert_eq!(held.get("/").status(), 200);
+    let flood: Vec<Client> = (0..400).map(|_| gateway.client()).collect();
+    let told = flood
+        .into_iter()
+        .filter_map(|mut client| match client.try_response("GET") {
+            Ok(response) => Some(response.status()),
+            // Not all of a flood are told why, but all are closed.
+            Err(WireError::Ended | WireError::Reset) => None,
+            Err(error) => panic!("left open: {error:?}"),
+        })
+        .collect::<Vec<_>>();
+    assert!(!told.is_empty() && told.iter().all(|status| *status == 503), "{told:?}");
+    gateway.wait_for_metric("ringgate_connections_refused_total", &[], |count| count == 400.0);
+    assert_eq!(held.get("/").status(), 200, "who is in is not disturbed");
     drop(held);
     before.expect_restored(&gateway, "/alive");
 }

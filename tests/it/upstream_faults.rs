@@ -368,3 +368,20 @@ fn an_interim_response_does_not_lift_the_deadline_of_the_request_body() {
     drop(client);
     before.expect_restored(&gateway, "/alive");
 }
+
+#[test]
+fn an_upstream_that_closes_while_the_body_goes_up_is_to_blame() {
+    let (_upstream, gateway) = in_front_of(|_, mut peer| {
+        peer.request_head();
+        peer.reset();
+    });
+    let before = Baseline::take(&gateway);
+    let mut client = gateway.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+    client.send("b".repeat(100_000));
+    assert_eq!(client.response_to("POST").status(), 502);
+    client.wait_for_end();
+    drop(client);
+    assert_eq!(gateway.metrics().sum("ringgate_upstream_failures_total", &[]), 1.0);
+    before.expect_restored(&gateway, "/alive");
+}

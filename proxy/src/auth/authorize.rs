@@ -71,14 +71,23 @@ pub fn authorize(
     now: UnixTime,
 ) -> Authorization {
     let found = Found::in_request(presented, &policy.credentials);
+    decide(found, policy, |token| judge(token, policy, providers, generation, cache, now))
+}
+
+/// What becomes of a request by the verdicts on its tokens: the first counts where all are good.
+pub(super) fn decide<'b>(
+    found: Result<Found<'b>, Reason>,
+    policy: &AuthPolicy,
+    mut judge: impl FnMut(&'b [u8]) -> Result<Rc<VerifiedToken>, Refusal>,
+) -> Authorization {
     // Of a request whose tokens cannot be told apart, nothing that may be one goes on.
     let places = found.as_ref().map_or(Places::ALL, Found::places);
     let judged = found.map_err(Refusal::from).and_then(|found| {
         let mut tokens = found.tokens();
         let Some(first) = tokens.next() else { return Ok(None) };
-        let verified = judge(first, policy, providers, generation, cache, now)?;
+        let verified = judge(first)?;
         for other in tokens {
-            judge(other, policy, providers, generation, cache, now)?;
+            judge(other)?;
         }
         Ok(Some(verified))
     });

@@ -1,10 +1,15 @@
 //! The checks of one token in their order, each with what was found: `authorize` made visible.
 
+use std::rc::Rc;
+
 use super::UnixTime;
+use super::authorize::{Authorization, decide};
 use super::claim_rules;
+use super::presented::{Found, Presented};
 use super::refusal::{Reason, Refusal};
 use super::trace::{Detail, Finding, Trace, shown};
 use super::verification;
+use super::verified_token::VerifiedToken;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::provider::Provider;
 
@@ -26,32 +31,73 @@ pub fn explain(
     now: UnixTime,
 ) -> Explanation {
     let mut findings = Vec::new();
-    let verdict =
-        verification::verify(token, policy, providers, now, &mut findings).and_then(|verified| {
-            let refusal = |reason| Refusal {
-                reason,
-                provider: Some(verified.provider),
-                kid: verified.kid.clone(),
-            };
-            policy.require.iter().try_for_each(|rule| {
-                let holds = claim_rules::holds(rule, &verified.claims);
-                let found = || {
-                    let conditions = rule.any_of.iter().map(|condition| {
-                        let value = verified.claims.find(&condition.claim);
-                        format!("{:?} {}", condition.claim.name(), shown(value))
-                    });
-                    conditions.collect::<Vec<_>>().join(", ")
-                };
-                findings
-                    .check(
-                        "rule",
-                        || Detail::new(found(), claim_rules::describe(rule)),
-                        if holds { Ok(()) } else { Err(claim_rules::reason(rule)) },
-                    )
-                    .map_err(refusal)
-            })
-        });
+    let verdict = trace(token, policy, providers, now, &mut findings).map(drop);
     Explanation { findings, verdict }
+}
+
+/// Every check of a token, those of the route's rules last.
+fn trace(
+    token: &[u8],
+    policy: &AuthPolicy,
+    providers: &[Provider],
+    now: UnixTime,
+    findings: &mut Vec<Finding>,
+) -> Result<VerifiedToken, Refusal> {
+    let verified = verification::verify(token, policy, providers, now, findings)?;
+    for rule in &policy.require {
+        let holds = claim_rules::holds(rule, &verified.claims);
+        let found = || {
+            let conditions = rule.any_of.iter().map(|condition| {
+                let value = verified.claims.find(&condition.claim);
+                format!("{:?} {}", condition.claim.name(), shown(value))
+            });
+            conditions.collect::<Vec<_>>().join(", ")
+        };
+        let checked = findings.check(
+            "rule",
+            || Detail::new(found(), claim_rules::describe(rule)),
+            if holds { Ok(()) } else { Err(claim_rules::reason(rule)) },
+        );
+        if let Err(reason) = checked {
+            let (provider, kid) = (Some(verified.provider), verified.kid);
+            return Err(Refusal { reason, provider, kid });
+        }
+    }
+    Ok(verified)
+}
+
+/// What was found at one place of a request that may hold a token.
+#[derive(Debug)]
+pub struct ExplainedToken {
+    /// The position of the place among those of the route.
+    pub location: usize,
+    /// What was checked of the token there.
+    pub explanation: Explanation,
+}
+
+/// Judges a request as [`super::authorize()`] does, without a cache, and tells what was checked of
+/// each token in it.
+#[must_use]
+pub fn explain_request(
+    presented: Presented<'_, '_>,
+    policy: &AuthPolicy,
+    providers: &[Provider],
+    now: UnixTime,
+) -> (Vec<ExplainedToken>, Authorization) {
+    let found = Found::in_request(presented, &policy.credentials);
+    let places: Vec<usize> = found.iter().flat_map(Found::occupied).collect();
+    let mut places = places.into_iter();
+    let mut explained = Vec::new();
+    let authorization = decide(found, policy, |token| {
+        let mut findings = Vec::new();
+        let judged = trace(token, policy, providers, now, &mut findings);
+        let verdict = judged.as_ref().map(|_| ()).map_err(Refusal::clone);
+        // Tokens are judged in the order of their places.
+        let location = places.next().unwrap_or_default();
+        explained.push(ExplainedToken { location, explanation: Explanation { findings, verdict } });
+        judged.map(Rc::new)
+    });
+    (explained, authorization)
 }
 
 /// Judges only the signature of a token: for one whose payload is no claims set.

@@ -27,7 +27,7 @@ mod verified_token;
 
 pub use authorize::{Authorization, STATUS_FIELD, authorize};
 pub use challenge::write_challenge;
-pub use explain::{Explanation, explain, explain_signature};
+pub use explain::{ExplainedToken, Explanation, explain, explain_request, explain_signature};
 pub(crate) use jose_header::is_valid_kid;
 pub use presented::{Places, Presented};
 pub use refusal::{Class, Reason, Refusal};

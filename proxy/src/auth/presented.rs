@@ -62,6 +62,11 @@ impl<'b> Found<'b> {
         self.0.iter().copied().flatten()
     }
 
+    /// The positions of the locations that have one.
+    pub(super) fn occupied(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().enumerate().filter_map(|(index, token)| token.map(|_| index))
+    }
+
     pub(super) fn places(&self) -> Places {
         let bits =
             self.0.iter().enumerate().map(|(index, token)| u8::from(token.is_some()) << index);

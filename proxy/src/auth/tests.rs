@@ -2,6 +2,7 @@
 
 mod claims;
 mod extraction;
+mod secrets;
 mod structure;
 mod vectors;
 
@@ -113,6 +114,7 @@ impl Gateway {
             mode: Mode::Strict,
             providers: (0..providers.len()).filter_map(ProviderId::new).collect(),
             credentials: Credentials::default(),
+            bypass_preflight: false,
             require: Vec::new(),
             realm: "r".into(),
             answers: Answers::default(),

@@ -12,6 +12,7 @@ use crate::auth::UnixTime;
 use crate::control::compile::{Inputs, compile};
 use crate::control::config::{self, Config, JwksSource, ProviderConfig, Workers};
 use crate::control::jwks::parse::parse_set;
+use crate::control::jwks::secrets::parse_secrets;
 use crate::snapshot::Snapshot;
 use crate::snapshot::ids::Generation;
 use crate::snapshot::key_set::KeySet;
@@ -83,15 +84,19 @@ impl Check {
     }
 }
 
-/// The keys of the providers that have a file of keys: of the first. The configuration has seen that they are good.
+/// The keys of the providers that have a file of keys: of the first. The configuration has seen that
+/// they are good.
 fn file_keys(config: &Config) -> HashMap<Box<str>, Arc<KeySet>> {
     let set = |provider: &ProviderConfig| {
-        let read = |source: &JwksSource| {
-            let JwksSource::File(path) = source else { return None };
-            parse_set(&std::fs::read(path).ok()?).ok()
+        let read = |source: &JwksSource| match source {
+            JwksSource::File(path) => Some(parse_set(&std::fs::read(path).ok()?).ok()?.keys),
+            JwksSource::Secrets { path, algorithms } => {
+                parse_secrets(&std::fs::read(path).ok()?, *algorithms).ok()
+            }
+            JwksSource::Inline { .. } | JwksSource::Url { .. } => None,
         };
-        let set = provider.sources.iter().find_map(read)?;
-        Some((provider.name.clone(), Arc::new(set.keys)))
+        let keys = provider.sources.iter().find_map(read)?;
+        Some((provider.name.clone(), Arc::new(keys)))
     };
     config.providers.iter().filter_map(set).collect()
 }
@@ -131,7 +136,7 @@ mod tests {
     fn a_good_file_is_compiled_too() {
         let (config, _) = examine(&repository("config/examples/full.json")).unwrap();
         // Six of the file and the metadata of a protected resource.
-        assert_eq!((config.routes.len(), config.providers.len()), (7, 4));
+        assert_eq!((config.routes.len(), config.providers.len()), (7, 5));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub struct Verify {
     /// An audience to believe, may be repeated; any without it.
     #[arg(long)]
     audience: Vec<String>,
-    /// Algorithms to allow, separated by commas; all that are known without it.
+    /// Algorithms to allow, separated by commas; all that are for public keys without it.
     #[arg(long, value_delimiter = ',', value_parser = algorithm)]
     algorithms: Vec<Algorithm>,
     /// Tolerance for times, at most 5m.
@@ -94,6 +94,7 @@ impl Verify {
             mode: Mode::Strict,
             providers: ProviderId::new(0).into_iter().collect(),
             credentials: Credentials::default(),
+            bypass_preflight: false,
             require: Vec::new(),
             realm: "ringgate".into(),
             answers: Answers::default(),
@@ -110,7 +111,7 @@ impl Verify {
                 some => Audiences::AnyOf(some.into_iter().map(Into::into).collect()),
             },
             algorithms: match self.algorithms {
-                none if none.is_empty() => Algorithm::ALL.to_vec(),
+                none if none.is_empty() => Algorithm::ASYMMETRIC.to_vec(),
                 some => some,
             },
             leeway: self.leeway,
@@ -158,3 +159,5 @@ fn leeway(text: &str) -> Result<Duration, String> {
 mod attacks;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wycheproof;

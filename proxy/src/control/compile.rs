@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::config::{Config, EndpointConfig, ListenerConfig, ProviderConfig, UpstreamConfig};
+use super::config::{
+    Config, EndpointConfig, JwksSource, ListenerConfig, ProviderConfig, UpstreamConfig,
+};
 use crate::auth::STATUS_FIELD;
 use crate::snapshot::claims_policy::Mode;
 use crate::snapshot::ids::{Generation, ListenerId};
@@ -14,7 +16,9 @@ use crate::snapshot::route_table::{Route, RouteTable};
 use crate::snapshot::upstream_set::{Endpoint, Upstream};
 use crate::snapshot::{Listener, Snapshot};
 use crate::telemetry::counters::{OutOfCells, Registry};
-use crate::telemetry::labels::{ListenerCounters, RouteCounters, UpstreamCounters};
+use crate::telemetry::labels::{
+    ListenerCounters, ProviderCounters, RouteCounters, UpstreamCounters,
+};
 
 /// What a snapshot is made of beside the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -60,11 +64,17 @@ pub fn compile(
         };
         routes.push((route.selects.clone(), compiled));
     }
+    let provider_counters = config
+        .providers
+        .iter()
+        .map(|provider| ProviderCounters::register(registry, &provider.name))
+        .collect::<Result<_, _>>()?;
     Ok(Snapshot {
         generation: inputs.generation,
         listeners,
         routes: RouteTable::new(routes),
         providers: config.providers.iter().map(|raw| provider(raw, inputs)).collect(),
+        provider_counters,
         upstreams,
         limits: config.limits.for_each_of(inputs.workers),
         timeouts: config.timeouts.clone(),
@@ -106,17 +116,9 @@ fn claim_header_names(config: &Config, listener: usize) -> Vec<Box<str>> {
     names
 }
 
-/// How long a request waits for a key that its token names and nobody has.
-const UNKNOWN_KID_WAIT: std::time::Duration = std::time::Duration::from_millis(500);
-
 fn provider(raw: &ProviderConfig, inputs: &Inputs<'_>) -> Provider {
-    use super::config::JwksSource;
-    let inline = raw.sources.iter().find_map(|source| match source {
-        JwksSource::Inline(keys) => Some(keys),
-        JwksSource::File(_) | JwksSource::Url { .. } => None,
-    });
     // Inline keys stand last.
-    let keys = inputs.keys.get(&raw.name).or(inline);
+    let keys = inputs.keys.get(&raw.name).or(raw.inline_keys().map(|(keys, _)| keys));
     Provider {
         name: raw.name.clone(),
         issuer: raw.issuer.clone(),
@@ -131,8 +133,8 @@ fn provider(raw: &ProviderConfig, inputs: &Inputs<'_>) -> Provider {
         unknown_kid_wait: raw
             .sources
             .iter()
-            .any(|source| !matches!(source, JwksSource::Inline(_)))
-            .then_some(UNKNOWN_KID_WAIT),
+            .any(|source| !matches!(source, JwksSource::Inline { .. }))
+            .then_some(raw.unknown_kid_wait),
         keys: keys.cloned(),
     }
 }

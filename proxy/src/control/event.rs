@@ -4,7 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::jwks::fetch::{FetchError, Fetched};
+use super::jwks::refresh::Refreshed;
 use super::jwks::sources::SourceId;
+use super::question::Reply;
 use super::resolve::HostPort;
 use crate::snapshot::ids::Generation;
 
@@ -25,6 +27,13 @@ pub enum Event {
         lacking: Generation,
         /// Which worker asks, by its place in the list.
         worker: usize,
+    },
+    /// An operator asks for a fetch of a provider's keys now.
+    AdminRefresh {
+        /// The provider's name.
+        provider: Box<str>,
+        /// What came of it, once it has ended; empty where the provider has nothing to fetch.
+        reply: Reply<Vec<Refreshed>>,
     },
     /// A fetch over the network ended.
     Fetched {

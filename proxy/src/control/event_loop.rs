@@ -9,7 +9,11 @@
 //!    +--- a worker's thread has ended --------------> WorkerDied
 //! ```
 
-use std::collections::VecDeque;
+mod startup;
+
+pub use startup::Waited;
+
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -19,7 +23,9 @@ use super::config::{self, Config};
 use super::demand;
 use super::descriptors;
 use super::event::Event;
+use super::jwks::member::Previous;
 use super::jwks::refetch::{Question, Refetches};
+use super::jwks::refresh::Refreshes;
 use super::jwks::sources::Sources;
 use super::publish::Publisher;
 use super::reload::{Bound, ReloadError, check_changeable, open_listeners};
@@ -54,6 +60,7 @@ pub struct EventLoop {
     publisher: Publisher,
     sources: Sources,
     refetches: Refetches,
+    refreshes: Refreshes,
     resolver: Resolver,
     status: Status,
     access_log: Option<AccessLog>,
@@ -95,6 +102,7 @@ impl EventLoop {
             publisher,
             sources,
             refetches: Refetches::default(),
+            refreshes: Refreshes::default(),
             resolver,
             status,
             access_log,
@@ -134,6 +142,8 @@ impl EventLoop {
                 break ended;
             }
             self.tell();
+            // Whoever asked may look at the status next.
+            self.refreshes.answer(&self.sources);
             let event = match self.deferred.pop_front() {
                 Some(event) => event,
                 None => match self.events.recv_timeout(self.patience(Instant::now())) {
@@ -179,6 +189,9 @@ impl EventLoop {
                 let published = self.publisher.generation();
                 self.refetches.ask(question, published, &mut self.sources, Instant::now());
             }
+            Event::AdminRefresh { provider, reply } => {
+                self.refreshes.ask(&provider, reply, &mut self.sources, Instant::now());
+            }
             Event::Fetched { source, outcome } => {
                 if self.sources.fetched(source, outcome, Instant::now()) {
                     self.republish();
@@ -193,9 +206,14 @@ impl EventLoop {
         None
     }
 
-    fn republish(&mut self) {
+    /// Has the next snapshot made of what there is now.
+    fn take_inputs(&mut self) {
         let keys = demand::keys(&self.sources, Instant::now());
         self.publisher.set_inputs(keys, self.resolver.addresses());
+    }
+
+    fn republish(&mut self) {
+        self.take_inputs();
         match self.publisher.republish() {
             Ok(generation) => tracing::debug!(generation = generation.0, "snapshot published"),
             // The same configuration compiled before, so its cells are there.
@@ -244,7 +262,7 @@ impl EventLoop {
         if self.drain_deadline.is_some() {
             return Err(ReloadError::Draining);
         }
-        let mut new = config::load(&self.file)?;
+        let mut new = config::load_again(&self.file)?;
         check_changeable(self.publisher.config(), &new)?;
         let workers = self.publisher.workers().len();
         let (bound, opened) = open_listeners(&new.listeners, &self.bound, workers)?;
@@ -262,25 +280,25 @@ impl EventLoop {
             }
         }
         self.bound = bound;
-        self.want(&new);
-        let keys = demand::keys(&self.sources, Instant::now());
-        self.publisher.set_inputs(keys, self.resolver.addresses());
+        let now = Instant::now();
+        let previous = demand::previous(self.publisher.config(), &new, &self.sources, now);
+        self.want(&new, previous);
+        self.take_inputs();
         Ok(self.publisher.replace(new, opened)?)
     }
 
     /// Loads keys and names of the configuration that the publisher has.
     fn load_inputs(&mut self) {
         let config = self.publisher.config().clone();
-        self.want(&config);
-        let keys = demand::keys(&self.sources, Instant::now());
-        self.publisher.set_inputs(keys, self.resolver.addresses());
+        self.want(&config, HashMap::new());
+        self.take_inputs();
     }
 
     /// Starts what a configuration needs from outside and waits a bounded time for names.
-    fn want(&mut self, config: &Config) {
+    fn want(&mut self, config: &Config, previous: HashMap<Box<str>, Previous>) {
         let now = Instant::now();
         self.sources.keep_in(config.cache_directory.clone());
-        self.sources.want(&demand::sources(config), now);
+        self.sources.want(&demand::sources(config), previous, now);
         self.resolver.want(demand::names(config), now);
         let _ = self.sources.start_due(now);
         let deadline = now + NAMES_PATIENCE;
@@ -353,6 +371,7 @@ impl EventLoop {
         let was_missing = running.missing_providers().next().is_some();
         running.published = published;
         running.oldest_running = oldest;
+        running.snapshot = self.publisher.snapshot().cloned();
         running.providers = providers;
         if was_missing && running.missing_providers().next().is_none() {
             running.complete_since = published;
@@ -376,6 +395,12 @@ impl EventLoop {
 pub fn log_warnings(config: &Config) {
     for line in config.warnings.to_string().lines() {
         tracing::warn!("{line}");
+    }
+    for provider in &config.providers {
+        let ignored = provider.inline_keys().into_iter().flat_map(|(_, ignored)| ignored.iter());
+        for key in ignored.filter(|key| key.reason.is_alarm()) {
+            tracing::error!(provider = %provider.name, %key, "the key set has a secret");
+        }
     }
 }
 

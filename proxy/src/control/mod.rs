@@ -9,6 +9,7 @@ pub mod event;
 pub mod event_loop;
 pub mod jwks;
 pub mod publish;
+pub mod question;
 pub mod reload;
 pub mod resolve;
 pub mod status;

@@ -31,6 +31,8 @@ pub struct Publisher {
     addresses: Addresses,
     /// Of the last snapshot made.
     generation: Generation,
+    /// That snapshot.
+    snapshot: Option<Arc<Snapshot>>,
     worker_count: usize,
     workers: Vec<WorkerHandle>,
 }
@@ -45,6 +47,7 @@ impl Publisher {
             keys: HashMap::new(),
             addresses: HashMap::new(),
             generation: Generation::default(),
+            snapshot: None,
             worker_count,
             workers: Vec::new(),
         }
@@ -66,6 +69,12 @@ impl Publisher {
     #[must_use]
     pub fn generation(&self) -> Generation {
         self.generation
+    }
+
+    /// The last snapshot made; none before the first.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<&Arc<Snapshot>> {
+        self.snapshot.as_ref()
     }
 
     /// The running workers.
@@ -103,7 +112,9 @@ impl Publisher {
             &mut self.registry,
         )?;
         self.generation = generation;
-        Ok(Arc::new(snapshot))
+        let snapshot = Arc::new(snapshot);
+        self.snapshot = Some(Arc::clone(&snapshot));
+        Ok(snapshot)
     }
 
     /// Makes the next snapshot and hands it to every worker; returns its number.

@@ -33,7 +33,7 @@ pub enum ReloadError {
 
 /// A listener that cannot listen.
 #[derive(Debug, thiserror::Error)]
-#[error("listener {name}: cannot listen on {address}: {source}")]
+#[error("listener {name}: cannot listen on {address}: {source}{}", only_a_restart(*.ours))]
 pub struct BindError {
     /// The listener's name.
     pub name: Box<str>,
@@ -41,6 +41,13 @@ pub struct BindError {
     pub address: SocketAddr,
     /// As the kernel has it.
     pub source: io::Error,
+    /// A listener of this process that is in the way.
+    pub ours: Option<SocketAddr>,
+}
+
+fn only_a_restart(ours: Option<SocketAddr>) -> String {
+    let note = |ours| format!("; the gateway itself listens on {ours}, which a restart can change");
+    ours.map(note).unwrap_or_default()
 }
 
 /// A listener and the address that it really has: port 0 is resolved.
@@ -70,8 +77,15 @@ pub fn open_listeners(
             after.push(Bound { listener: listener.clone(), address: there.address });
             continue;
         }
-        let failed =
-            |source| BindError { name: listener.name.clone(), address: listener.address, source };
+        let failed = |source| BindError {
+            name: listener.name.clone(),
+            address: listener.address,
+            source,
+            ours: bound.iter().map(|there| there.address).find(|there| {
+                let whole = there.ip().is_unspecified() || listener.address.ip().is_unspecified();
+                whole && there.port() == listener.address.port()
+            }),
+        };
         let sockets = worker::bind(listener.address, workers).map_err(failed)?;
         let address = sockets.first().map(TcpListener::local_addr).transpose().map_err(failed)?;
         let address = address.unwrap_or(listener.address);
@@ -90,7 +104,7 @@ pub fn open_listeners(
 pub fn check_changeable(old: &Config, new: &Config) -> Result<(), ReloadError> {
     let fixed = [
         ("workers", old.workers != new.workers),
-        ("admin.address", old.admin != new.admin),
+        ("admin", old.admin != new.admin),
         ("access_log", old.access_log != new.access_log),
         ("log", old.log != new.log),
     ];
@@ -126,7 +140,7 @@ mod tests {
         let new =
             config(&format!(r#"{{{listeners},"workers":3,"admin":{{"address":"127.0.0.1:0"}}}}"#));
         let error = check_changeable(&old, &new).unwrap_err().to_string();
-        assert_eq!(error, "workers, admin.address: a restart is needed for that");
+        assert_eq!(error, "workers, admin: a restart is needed for that");
     }
 
     #[test]
@@ -153,6 +167,16 @@ mod tests {
             assert_eq!((&*after[0].listener.name, after[0].address), ("new", at));
             assert!(opened[0].is_empty());
         }
+    }
+
+    #[test]
+    fn a_listener_in_its_own_way_is_named() {
+        let (bound, _held) = open_listeners(&[listener("a", "127.0.0.1:0")], &[], 1).unwrap();
+        let wider = format!("0.0.0.0:{}", bound[0].address.port());
+        let error = open_listeners(&[listener("a", &wider)], &bound, 1).unwrap_err();
+        assert_eq!(error.ours, Some(bound[0].address));
+        let note = format!("; the gateway itself listens on {}, which", bound[0].address);
+        assert!(error.to_string().contains(&note), "{error}");
     }
 
     #[test]

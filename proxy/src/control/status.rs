@@ -6,7 +6,11 @@ use std::time::{Instant, SystemTime};
 
 use serde_json::Value;
 
+use super::jwks::parse::IgnoredKey;
+use super::jwks::source::kids;
+use crate::snapshot::Snapshot;
 use crate::snapshot::ids::Generation;
+use crate::snapshot::key_set::{KeySet, VerificationKey};
 use crate::telemetry::counters::Cell;
 
 /// The shared record.
@@ -24,8 +28,10 @@ impl Status {
 /// What runs now.
 #[derive(Debug, Default)]
 pub struct Running {
-    /// The snapshot published last.
+    /// The number of the snapshot published last.
     pub published: Generation,
+    /// The snapshot published last; none before the first.
+    pub snapshot: Option<Arc<Snapshot>>,
     /// The oldest snapshot that a worker still runs.
     pub oldest_running: Generation,
     /// The snapshot that first had keys for every provider that a route asks for.
@@ -49,7 +55,8 @@ pub struct Running {
 impl Running {
     /// Providers that a route asks for and that have no keys.
     pub fn missing_providers(&self) -> impl Iterator<Item = &str> {
-        self.providers.iter().filter(|p| p.needed && p.keys == 0).map(|p| p.name.as_str())
+        let missing = self.providers.iter().filter(|provider| provider.is_missing());
+        missing.map(|provider| provider.name.as_str())
     }
 
     /// Whether every worker has the keys. A change of keys later on makes no worker lack any, so
@@ -78,24 +85,100 @@ pub struct ProviderStatus {
     pub name: String,
     /// Whether a route asks for it.
     pub needed: bool,
-    /// Where the keys come from, without credentials or query.
-    pub source: String,
-    /// Grows with every change of the keys; 0 before the first load.
+    /// Where the keys come from, in order; never empty.
+    pub sources: Vec<SourceStatus>,
+    /// Grows with every change of the keys in use; 0 before the first load.
     pub generation: u64,
-    /// Usable keys.
-    pub keys: usize,
-    /// Their ids.
-    pub kids: Vec<String>,
-    /// Keys that cannot be used: `kid` where there is one, and why.
-    pub ignored: Vec<(Option<String>, String)>,
+    /// The keys in use; none before the first load and when they are too old.
+    pub keys: Option<Arc<KeySet>>,
+    /// Keys in use beside these though their set has them no more.
+    pub lingering: Vec<LingeringKey>,
     /// When the keys were last known to be the issuer's, on both clocks.
     pub confirmed: Option<(Instant, SystemTime)>,
-    /// Why the last fetch failed, where it did.
-    pub last_error: Option<String>,
     /// Whether keys were there and are too old to be used.
     pub expired: bool,
+}
+
+impl ProviderStatus {
+    /// Whether a route asks for it and it has no keys.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.needed && self.keys.is_none()
+    }
+
+    /// The source whose keys are in use, or the first.
+    #[must_use]
+    pub fn active(&self) -> Option<&SourceStatus> {
+        self.sources.iter().find(|source| source.in_use).or_else(|| self.sources.first())
+    }
+
+    /// How many keys are in use.
+    #[must_use]
+    pub fn key_count(&self) -> usize {
+        self.keys.as_ref().map_or(0, |keys| keys.len())
+    }
+
+    /// Their names.
+    #[must_use]
+    pub fn kids(&self) -> Vec<String> {
+        self.keys.as_deref().map(kids).unwrap_or_default()
+    }
+
+    /// Of all its sources.
+    #[must_use]
+    pub fn fetches(&self) -> FetchCounts {
+        let each = self.sources.iter().map(|source| source.fetches);
+        each.fold(FetchCounts::default(), FetchCounts::plus)
+    }
+
+    /// Why the last fetch of a source failed, where it did.
+    #[must_use]
+    pub fn last_error(&self) -> Option<&str> {
+        self.sources.iter().find_map(|source| source.last_error.as_deref())
+    }
+}
+
+/// A key that has vanished from its set and is still used.
+#[derive(Debug, Clone)]
+pub struct LingeringKey {
+    /// The key.
+    pub key: VerificationKey,
+    /// When it ends.
+    pub until: Instant,
+}
+
+/// One source of a provider's keys.
+#[derive(Debug, Clone)]
+pub struct SourceStatus {
+    /// Where it is, without credentials or query.
+    pub place: String,
+    /// Whether the provider's keys are its.
+    pub in_use: bool,
+    /// Grows with every change of its keys; 0 before the first load.
+    pub generation: u64,
+    /// Its usable keys.
+    pub keys: usize,
+    /// Keys of its set that cannot be used.
+    pub ignored: Arc<[IgnoredKey]>,
+    /// When its keys were last known to be the issuer's, on both clocks.
+    pub confirmed: Option<(Instant, SystemTime)>,
+    /// When it is fetched next.
+    pub refresh: NextRefresh,
+    /// Why the last fetch failed, where it did.
+    pub last_error: Option<String>,
     /// How fetches ended.
     pub fetches: FetchCounts,
+}
+
+/// When a source is fetched next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextRefresh {
+    /// Never: it is in the configuration.
+    Never,
+    /// It is being fetched.
+    InFlight,
+    /// Then.
+    At(Instant),
 }
 
 /// How the fetches of one source ended.

@@ -7,8 +7,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity};
 
 use super::GatewayError;
-use crate::control::config::{AccessLogTarget, Workers};
+use crate::control::config::{AccessLogTarget, Startup, Workers};
 use crate::control::event::Event;
+use crate::control::event_loop::{EventLoop, Waited};
 use crate::control::publish::Opened;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{AccessLog, AccessLogWriter, Target};
@@ -39,6 +40,29 @@ pub(super) fn access_log(
     let (log, writers) = AccessLog::start(&target, workers)
         .map_err(|source| GatewayError::AccessLog { target: name, source })?;
     Ok((Some(log), writers.into_iter().map(Some).collect()))
+}
+
+/// Waits for keys as the configuration says. False where a signal to end came meanwhile.
+pub(super) fn keys_are_there(
+    control: &mut EventLoop,
+    startup: Startup,
+) -> Result<bool, GatewayError> {
+    let (within, fails) = match startup {
+        Startup::Serve => return Ok(true),
+        Startup::Wait(within) => (within, false),
+        Startup::Fail(within) => (within, true),
+    };
+    match control.wait_for_keys(within) {
+        Waited::Stopped => return Ok(false),
+        Waited::For(providers) if providers.is_empty() => {}
+        Waited::For(providers) if fails => {
+            return Err(GatewayError::KeysMissing { providers, within });
+        }
+        Waited::For(providers) => {
+            tracing::warn!(?providers, ?within, "no keys in time; serving without");
+        }
+    }
+    Ok(true)
 }
 
 /// How many workers, and the CPU of each.

@@ -50,6 +50,15 @@ impl<'b> RequestHead<'_, 'b> {
     pub fn is_idempotent(&self) -> bool {
         matches!(self.method, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE")
     }
+
+    /// Whether it is what a browser asks before it makes another request (Fetch standard,
+    /// section 3.3.2).
+    #[must_use]
+    pub fn is_cors_preflight(&self) -> bool {
+        let has =
+            |name: &str| self.fields.iter().any(|field| field.name.eq_ignore_ascii_case(name));
+        self.method == "OPTIONS" && has("origin") && has("access-control-request-method")
+    }
 }
 
 /// Without target and fields: they hold tokens.

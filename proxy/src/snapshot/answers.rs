@@ -10,6 +10,8 @@ pub struct Answers {
     /// Where the metadata of the protected resource is (RFC 9728 section 5.1), already valid inside
     /// a quoted-string.
     pub resource_metadata: Option<Box<str>>,
+    /// Origins of web pages that may read a refusal, as a browser writes them.
+    pub allowed_origins: Vec<Box<str>>,
 }
 
 /// What a request gets whose provider never had keys.

@@ -14,6 +14,8 @@ pub struct AuthPolicy {
     pub providers: Vec<ProviderId>,
     /// Where the token is found in a request.
     pub credentials: Credentials,
+    /// A CORS preflight without a token passes: browsers never send one with it.
+    pub bypass_preflight: bool,
     /// All of these must hold.
     pub require: Vec<Requirement>,
     /// The `realm` of challenges, already valid inside a quoted-string.

@@ -1,12 +1,16 @@
-//! Public keys, already checked, each with the algorithms it may be used for.
+//! Keys that verify, already checked, each with the algorithms it may be used for.
 
 mod algorithm;
 mod public_key;
+mod roca;
+mod secret;
 
 pub use algorithm::{Algorithm, AlgorithmSet};
-pub use public_key::{PublicKey, PublicKeyError};
+pub use public_key::{Numbers, PublicKey, PublicKeyError};
+use secret::Secret;
+pub use secret::SecretError;
 
-/// A public key, the algorithms it may verify and the name its issuer gave it.
+/// A key, the algorithms it may verify and the name its issuer gave it.
 ///
 /// The set of algorithms comes from the key alone: an `alg` that a token names selects among them
 /// and can never add one (RFC 8725 section 3.1).
@@ -14,12 +18,18 @@ pub use public_key::{PublicKey, PublicKeyError};
 pub struct VerificationKey {
     kid: Option<Box<str>>,
     algorithms: AlgorithmSet,
-    public: PublicKey,
+    material: Material,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Material {
+    Public(PublicKey),
+    Secret(Secret),
 }
 
 impl VerificationKey {
-    /// A key usable with `algorithm` only, or, where the issuer does not say (`None`), with every
-    /// algorithm of its kind. Nothing where `algorithm` is none of the key's kind.
+    /// A public key usable with `algorithm` only, or, where the issuer does not say (`None`), with
+    /// every algorithm of its kind. Nothing where `algorithm` is none of the key's kind.
     #[must_use]
     pub fn new(
         kid: Option<Box<str>>,
@@ -32,7 +42,20 @@ impl VerificationKey {
             Some(algorithm) if of_its_kind.contains(algorithm) => algorithm.into(),
             Some(_) => return None,
         };
-        Some(Self { kid, algorithms, public })
+        Some(Self { kid, algorithms, material: Material::Public(public) })
+    }
+
+    /// A secret shared with the issuer, usable with these algorithms, all of which are HMACs.
+    ///
+    /// # Errors
+    /// When it is too short for one of them, or one of them is no HMAC.
+    pub fn from_secret(
+        kid: Option<Box<str>>,
+        secret: &[u8],
+        algorithms: AlgorithmSet,
+    ) -> Result<Self, SecretError> {
+        let material = Material::Secret(Secret::new(secret, algorithms)?);
+        Ok(Self { kid, algorithms, material })
     }
 
     /// The name its issuer gave it.
@@ -47,11 +70,24 @@ impl VerificationKey {
         self.algorithms
     }
 
+    /// The key itself, where it is no secret.
+    #[must_use]
+    pub fn public(&self) -> Option<&PublicKey> {
+        match &self.material {
+            Material::Public(public) => Some(public),
+            Material::Secret(_) => None,
+        }
+    }
+
     /// Whether `signature` is this key's over `signed`; never when `algorithm` is not one of the
     /// key's own.
     #[must_use]
     pub fn verify(&self, algorithm: Algorithm, signed: &[u8], signature: &[u8]) -> bool {
-        self.algorithms.contains(algorithm) && self.public.verify(algorithm, signed, signature)
+        self.algorithms.contains(algorithm)
+            && match &self.material {
+                Material::Public(public) => public.verify(algorithm, signed, signature),
+                Material::Secret(secret) => secret.verify(algorithm, signed, signature),
+            }
     }
 }
 

@@ -17,7 +17,7 @@ pub mod upstream_set;
 
 use std::net::SocketAddr;
 
-use crate::telemetry::labels::ListenerCounters;
+use crate::telemetry::labels::{ListenerCounters, ProviderCounters};
 use ids::{Generation, ProviderId, UpstreamId};
 use limits::{Limits, Timeouts};
 use provider::Provider;
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub routes: RouteTable,
     /// Indexed by [`ProviderId`].
     pub providers: Vec<Provider>,
+    /// The cells of each provider; indexed by [`ProviderId`].
+    pub provider_counters: Vec<ProviderCounters>,
     /// Indexed by [`UpstreamId`].
     pub upstreams: Vec<Upstream>,
     /// What is refused for its size or number.

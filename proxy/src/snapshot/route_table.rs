@@ -70,6 +70,17 @@ pub struct FixedResponse {
     pub body: Box<[u8]>,
 }
 
+/// Why a request has no route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Miss {
+    /// Its path means different things to different readers.
+    Path,
+    /// No route matches its listener, host and path.
+    Place,
+    /// Routes match these, and none of the most specific takes the method.
+    Method,
+}
+
 impl RouteTable {
     /// Arranges routes; the id of each is its position.
     ///
@@ -112,11 +123,22 @@ impl RouteTable {
         if !is_routable(path) {
             return None;
         }
-        self.by_listener
-            .get(listener.index())
-            .and_then(|hosts| hosts.find(host, path))
-            .or_else(|| self.any_listener.find(host, path))
-            .and_then(|slot| slot.route(method))
+        self.slot(listener, host, path)?.route(method)
+    }
+
+    /// Why [`Self::find`] finds no route for a request.
+    #[must_use]
+    pub fn miss(&self, listener: ListenerId, host: &str, path: &str) -> Miss {
+        if !is_routable(path) {
+            return Miss::Path;
+        }
+        self.slot(listener, host, path).map_or(Miss::Place, |_| Miss::Method)
+    }
+
+    /// The routes of the most specific listener, host and path that match a routable path.
+    fn slot(&self, listener: ListenerId, host: &str, path: &str) -> Option<&Slot> {
+        let own = self.by_listener.get(listener.index());
+        own.and_then(|hosts| hosts.find(host, path)).or_else(|| self.any_listener.find(host, path))
     }
 
     /// The route with this id; ids are made by the compiler of this table and fit it.

@@ -34,6 +34,8 @@ families! {
         "Bytes of request bodies received from clients.";
     ROUTE_SENT = Counter "ringgate_sent_body_bytes" ["route"]
         "Bytes of response bodies sent to clients.";
+    UNKNOWN_KIDS = Counter "ringgate_unknown_kid" ["provider"]
+        "Requests whose token named a key that the provider did not have, found later or not.";
     UPSTREAM_REQUESTS = Counter "ringgate_upstream_requests" ["upstream"]
         "Requests sent to an endpoint, retries included.";
     UPSTREAM_CONNECTS = Counter "ringgate_upstream_connects" ["upstream"]
@@ -118,6 +120,23 @@ impl RouteCounters {
     #[must_use]
     pub fn responses(&self, status: u16) -> CounterId {
         self.responses[usize::from(status / 100).clamp(1, 5) - 1]
+    }
+}
+
+/// The cells of one provider of tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct ProviderCounters {
+    /// [`UNKNOWN_KIDS`].
+    pub unknown_kids: CounterId,
+}
+
+impl ProviderCounters {
+    /// The cells for the provider of this name.
+    ///
+    /// # Errors
+    /// When every cell is taken.
+    pub fn register(registry: &mut Registry, provider: &str) -> Result<Self, OutOfCells> {
+        Ok(Self { unknown_kids: registry.cell(&UNKNOWN_KIDS, &[provider])? })
     }
 }
 

@@ -297,7 +297,6 @@ impl Client {
     /// Waits for a key and judges again, by the snapshot that there is then.
     async fn park(&self, mut wait: Wait, buffer: &Buffer) -> (Verdict, Rc<Live>) {
         let (core, parking) = (&self.core, &self.core.parking);
-        core.count(core.cells.unknown_kids);
         let mut again = true;
         loop {
             let waited = parking.wait(&wait).await;
@@ -316,7 +315,9 @@ impl Client {
             match self.read_head(&live, listener, buffer, attempt) {
                 Verdict::Park(once_more) => wait = once_more,
                 verdict => {
-                    if waited == Some(KeyLookup::Done) && verdict.lacks_key() {
+                    let missing = verdict.lacks_key();
+                    core.count_parking(&live, &wait, missing, waited.is_some());
+                    if waited == Some(KeyLookup::Done) && missing {
                         parking.missed(wait);
                     }
                     return (verdict, live);

@@ -11,7 +11,7 @@ use super::access::Drafts;
 use super::connection::ConnectionState;
 use super::listener::{ListenerState, accept_loop};
 use super::mailbox::{Command, Mailbox};
-use super::parking::Parking;
+use super::parking::{Parking, Wait};
 use super::{WorkerCounters, WorkerSpec};
 use crate::auth::{TokenCache, UnixTime};
 use crate::relay::Pools;
@@ -134,6 +134,21 @@ impl Core {
         Pools { small: &live.heads, large: &self.bodies }
     }
 
+    /// Counts the end of a request's wait for a key.
+    pub(super) fn count_parking(&self, live: &Live, wait: &Wait, missing: bool, answered: bool) {
+        self.count(match (missing, answered) {
+            (false, _) => self.cells.parkings_found,
+            (true, true) => self.cells.parkings_missing,
+            (true, false) => self.cells.parkings_timeout,
+        });
+        let providers = &live.snapshot.providers;
+        let index = providers.iter().position(|provider| provider.name == wait.provider);
+        // One that is missing still is counted with its refusal.
+        if let Some(index) = index.filter(|_| !missing) {
+            self.count(live.snapshot.provider_counters[index].unknown_kids);
+        }
+    }
+
     /// Counts one.
     pub(super) fn count(&self, cell: CounterId) {
         self.counters.increment(cell);
@@ -246,6 +261,7 @@ impl Core {
         let live = self.live();
         self.counters.set(self.cells.head_buffers, live.heads.in_use() as u64);
         self.counters.set(self.cells.parked, self.parking.parked() as u64);
+        self.counters.set(self.cells.parkings_full, self.parking.turned_away());
         self.counters.set(self.cells.body_buffers, self.bodies.in_use() as u64);
     }
 }

@@ -278,6 +278,7 @@ impl<'a> Exchange<'a> {
         } else {
             drop(lease);
         }
+        let more_sent = !input.is_empty();
         let next = if !opening.plan.keep_client {
             None
         } else if input.is_empty() {
@@ -292,15 +293,16 @@ impl<'a> Exchange<'a> {
         }
         match next {
             Some(next) if sent.is_ok() => Next::Continue(next),
-            None if sent.is_ok() => self.goodbye(),
+            None if sent.is_ok() => self.goodbye(more_sent),
             _ => Next::Close,
         }
     }
 
     /// How a connection ends after its last response. A client that did not ask for it may have
-    /// sent more, and closing on unread bytes would take the response along.
-    pub(super) fn goodbye(&self) -> Next {
-        if self.facts.client_stays { Next::Linger } else { Next::Close }
+    /// sent more, and one that did may have all the same: closing on unread bytes would take the
+    /// response along.
+    pub(super) fn goodbye(&self, more_sent: bool) -> Next {
+        if self.facts.client_stays || more_sent { Next::Linger } else { Next::Close }
     }
 
     /// A body on its way to the client.

@@ -16,11 +16,11 @@ use crate::auth::{self, Authorization, Presented, Refusal};
 use crate::http1::{
     BodyLength, FieldSlots, HeadLimits, Progress, RequestHead, Target, Version, parse_request,
 };
-use crate::snapshot::Listener;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
 use crate::snapshot::limits::Limits;
-use crate::snapshot::route_table::Action;
+use crate::snapshot::route_table::{Action, Miss};
+use crate::snapshot::{Listener, Snapshot};
 use crate::uring::Buffer;
 
 /// What the connection goes on with.
@@ -62,7 +62,6 @@ pub(super) struct Facts {
     /// Whether it may have it kept as well.
     pub(super) keep_alive: bool,
     pub(super) is_head: bool,
-    pub(super) is_connect_like: bool,
     pub(super) idempotent: bool,
     pub(super) expect_continue: bool,
     /// The client asks to switch protocols.
@@ -141,7 +140,9 @@ pub(super) fn refuse_unparsed(
     Answer { out, record, facts: None, rest: None }
 }
 
-pub(super) fn head_limits(limits: &Limits) -> HeadLimits {
+/// What bounds the heads of requests.
+#[must_use]
+pub fn head_limits(limits: &Limits) -> HeadLimits {
     HeadLimits {
         head_bytes: limits.head_bytes,
         head_fields: limits.head_fields,
@@ -180,7 +181,6 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             client_stays: head.keep_alive,
             keep_alive: head.keep_alive && may_stay,
             is_head: head.method == "HEAD",
-            is_connect_like: matches!(head.method, "CONNECT" | "TRACE"),
             idempotent: head.is_idempotent(),
             expect_continue: head.expect_continue,
             upgrade: head.upgrade.is_some(),
@@ -192,18 +192,14 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
     }
 
     fn judge(mut self) -> Verdict {
-        if self.facts.is_connect_like {
-            return self.refuse(Reason::Gate(Gate::MethodRefused));
+        let live = self.live;
+        if let Some(gate) = check_head(&self.head, &live.snapshot.limits) {
+            return self.refuse(Reason::Gate(gate));
         }
-        let body_max = self.live.snapshot.limits.request_body_bytes;
-        if matches!(self.head.body, BodyLength::Length(bytes) if bytes > body_max) {
-            return self.refuse(Reason::Gate(Gate::BodyTooLarge));
-        }
-        let Some(route_id) = self.find_route() else {
+        let Some(route_id) = find_route(&live.snapshot, self.listener.0, &self.head) else {
             return self.refuse(Reason::Gate(Gate::NoRoute));
         };
         self.record.route = Some(route_id);
-        let live = self.live;
         let route = live.snapshot.routes.route(route_id);
         let authorization = match &route.auth {
             None => Authorization::Anonymous,
@@ -216,6 +212,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
                 unix_time(self.record.since().time),
             ),
         };
+        let authorization = spare_preflight(authorization, route.auth.as_ref(), &self.head);
         if let Authorization::Refused(refusal) | Authorization::Tolerated(refusal, _) =
             &authorization
             && self.may_park
@@ -247,18 +244,6 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             }
             Action::Proxy(upstream) => self.forward(*upstream, authorization, route.auth.as_ref()),
         }
-    }
-
-    fn find_route(&self) -> Option<RouteId> {
-        let mut lower = [0; HOST_BYTES_MAX];
-        let host = bare_host(self.head.host, &mut lower)?;
-        let method = self.head.method;
-        let path = match self.head.target {
-            // The server as a whole is asked: whoever takes everything takes it.
-            Target::Asterisk => "/",
-            _ => self.head.target.path(),
-        };
-        self.live.snapshot.routes.find(self.listener.0, host, path, method)
     }
 
     fn forward(
@@ -297,19 +282,29 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             }
             Authorization::Tolerated(refusal, _) => {
                 self.core.count(self.core.cells.tokens_tolerated);
+                self.count_unknown_key(&refusal);
                 self.record.tolerated(refusal);
             }
             Authorization::Refused(refusal) => self.record.refused(refusal),
         }
     }
 
+    fn count_unknown_key(&self, refusal: &Refusal) {
+        if let (auth::Reason::UnknownKey, Some(id)) = (refusal.reason, refusal.provider) {
+            self.core.count(self.live.snapshot.provider_counters[id.index()].unknown_kids);
+        }
+    }
+
     fn refuse_token(mut self, refusal: Refusal, route: RouteId) -> Verdict {
         self.core.count(self.core.cells.tokens_refused);
+        self.count_unknown_key(&refusal);
         let reason = Reason::Token(refusal.reason);
         let mut out = self.live.heads.take();
         let framing = self.framing();
         let policy = self.live.snapshot.routes.route(route).auth.as_ref();
-        let challenge = policy.map(|policy| (&refusal, policy));
+        let origin =
+            self.head.fields.iter().find(|field| field.name.eq_ignore_ascii_case("origin"));
+        let challenge = policy.map(|policy| (&refusal, policy, origin.map(|field| field.value)));
         self.record.answered(reply::refuse(&mut out, reason, challenge, framing));
         self.record.refused(refusal);
         self.answer(out, reason)
@@ -338,6 +333,69 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             keep_alive_10: self.facts.version == Version::Http10,
             grpc: self.facts.grpc,
         }
+    }
+}
+
+/// The route that a request takes.
+#[must_use]
+pub fn find_route(
+    snapshot: &Snapshot,
+    listener: ListenerId,
+    head: &RequestHead<'_, '_>,
+) -> Option<RouteId> {
+    let mut lower = [0; HOST_BYTES_MAX];
+    let host = bare_host(head.host, &mut lower)?;
+    snapshot.routes.find(listener, host, routed_path(head), head.method)
+}
+
+/// Why [`find_route`] finds none for a request.
+#[must_use]
+pub fn explain_no_route(
+    snapshot: &Snapshot,
+    listener: ListenerId,
+    head: &RequestHead<'_, '_>,
+) -> Miss {
+    let mut lower = [0; HOST_BYTES_MAX];
+    let host = bare_host(head.host, &mut lower);
+    host.map_or(Miss::Place, |host| snapshot.routes.miss(listener, host, routed_path(head)))
+}
+
+fn routed_path<'b>(head: &RequestHead<'_, 'b>) -> &'b str {
+    match head.target {
+        // The server as a whole is asked: whoever takes everything takes it.
+        Target::Asterisk => "/",
+        _ => head.target.path(),
+    }
+}
+
+/// What of a head is refused before a route is sought.
+#[must_use]
+pub fn check_head(head: &RequestHead<'_, '_>, limits: &Limits) -> Option<Gate> {
+    if matches!(head.method, "CONNECT" | "TRACE") {
+        return Some(Gate::MethodRefused);
+    }
+    let too_large =
+        matches!(head.body, BodyLength::Length(bytes) if bytes > limits.request_body_bytes);
+    too_large.then_some(Gate::BodyTooLarge)
+}
+
+/// Lets a CORS preflight pass where the route says so: a browser sends it without credentials
+/// (Fetch standard, section 4.8), so nothing but a missing token is forgiven.
+#[must_use]
+pub fn spare_preflight(
+    found: Authorization,
+    policy: Option<&AuthPolicy>,
+    head: &RequestHead<'_, '_>,
+) -> Authorization {
+    match &found {
+        Authorization::Refused(refusal)
+            if refusal.reason == auth::Reason::Missing
+                && policy.is_some_and(|policy| policy.bypass_preflight)
+                && head.is_cors_preflight() =>
+        {
+            Authorization::Anonymous
+        }
+        _ => found,
     }
 }
 

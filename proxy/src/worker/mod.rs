@@ -28,8 +28,10 @@ mod respond;
 mod transfer;
 
 pub use bind::bind;
+pub use judge::{check_head, explain_no_route, find_route, head_limits, spare_preflight};
 pub use parking::{AskForKeys, KeyLookup};
-pub use reason::{Reason, WorkerCounters};
+pub use reason::{Gate, Reason, WorkerCounters};
+pub use reply::{Outline, outline};
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};

@@ -105,6 +105,8 @@ pub(super) struct Parking {
     /// Providers whose source may not be asked, and since when.
     denied: RefCell<Vec<(Box<str>, Instant)>>,
     parked: Cell<usize>,
+    /// Requests that were not parked because so many were.
+    turned_away: Cell<u64>,
     missed: RefCell<HashMap<(ProviderId, Box<str>), Instant>>,
 }
 
@@ -115,6 +117,7 @@ impl Parking {
             asked: RefCell::default(),
             denied: RefCell::default(),
             parked: Cell::new(0),
+            turned_away: Cell::new(0),
             missed: RefCell::default(),
         }
     }
@@ -122,6 +125,11 @@ impl Parking {
     /// Requests parked now.
     pub(super) fn parked(&self) -> usize {
         self.parked.get()
+    }
+
+    /// Requests that were not parked because so many were.
+    pub(super) fn turned_away(&self) -> u64 {
+        self.turned_away.get()
     }
 
     /// Whether a request refused like this is to wait for its key, and how long.
@@ -151,6 +159,7 @@ impl Parking {
             return None;
         }
         if self.parked.get() >= PARKED_MAX {
+            self.turned_away.set(self.turned_away.get() + 1);
             return None;
         }
         let until = since.started + limit;

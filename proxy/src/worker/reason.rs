@@ -81,6 +81,12 @@ gate! {
     UpstreamSwitched = "upstream.unasked_switch";
 }
 
+impl From<RequestError> for Reason {
+    fn from(error: RequestError) -> Self {
+        Self::Request(error)
+    }
+}
+
 impl Reason {
     /// How many there are.
     const COUNT: usize = offset(6);
@@ -218,11 +224,11 @@ static PARKED: Family = Family {
     kind: Kind::Gauge,
     labels: &[],
 };
-static UNKNOWN_KIDS: Family = Family {
-    name: "ringgate_unknown_kid",
-    help: "Requests that were parked because nobody had the key that their token names.",
+static PARKINGS: Family = Family {
+    name: "ringgate_parkings",
+    help: "Requests that waited while the key that their token names was looked for, by how that ended; full: too many waited already.",
     kind: Kind::Counter,
-    labels: &[],
+    labels: &["outcome"],
 };
 static TOKENS: Family = Family {
     name: "ringgate_tokens",
@@ -239,7 +245,10 @@ pub struct WorkerCounters {
     pub(super) head_buffers: CounterId,
     pub(super) body_buffers: CounterId,
     pub(super) parked: CounterId,
-    pub(super) unknown_kids: CounterId,
+    pub(super) parkings_found: CounterId,
+    pub(super) parkings_missing: CounterId,
+    pub(super) parkings_timeout: CounterId,
+    pub(super) parkings_full: CounterId,
     pub(super) tokens_good: CounterId,
     pub(super) tokens_tolerated: CounterId,
     pub(super) tokens_refused: CounterId,
@@ -263,7 +272,10 @@ impl WorkerCounters {
             head_buffers: registry.cell(&BUFFERS, &["head"])?,
             body_buffers: registry.cell(&BUFFERS, &["body"])?,
             parked: registry.cell(&PARKED, &[])?,
-            unknown_kids: registry.cell(&UNKNOWN_KIDS, &[])?,
+            parkings_found: registry.cell(&PARKINGS, &["found"])?,
+            parkings_missing: registry.cell(&PARKINGS, &["missing"])?,
+            parkings_timeout: registry.cell(&PARKINGS, &["timeout"])?,
+            parkings_full: registry.cell(&PARKINGS, &["full"])?,
             tokens_good: registry.cell(&TOKENS, &["good"])?,
             tokens_tolerated: registry.cell(&TOKENS, &["tolerated"])?,
             tokens_refused: registry.cell(&TOKENS, &["refused"])?,

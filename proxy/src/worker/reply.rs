@@ -9,7 +9,7 @@ use httpdate::HttpDate;
 use super::grpc;
 use super::reason::{Gate, Reason};
 use crate::auth;
-use crate::http1::{HeadOverflow, HeadWriter, reason_phrase};
+use crate::http1::{Field, HeadOverflow, HeadWriter, reason_phrase};
 use crate::snapshot::answers::NoKeys;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::credentials::TokenLocation;
@@ -78,6 +78,38 @@ fn is_proxy(policy: &AuthPolicy) -> bool {
     matches!(first, Some(TokenLocation::Header { name, .. }) if &**name == "proxy-authorization")
 }
 
+/// What an answer to a request that is not served as asked says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// Of the answer; of one to a gRPC call, what `grpc_status` is made from.
+    pub status: u16,
+    /// In an answer to a gRPC call, whose status is 200.
+    pub grpc_status: Option<u64>,
+    /// The field with the challenge, where there is one.
+    pub challenge: Option<(&'static str, Vec<u8>)>,
+}
+
+/// The answer for a reason, to a request with these fields.
+#[must_use]
+pub fn outline(
+    reason: Reason,
+    challenge: Option<(&auth::Refusal, &AuthPolicy)>,
+    fields: &[Field<'_>],
+) -> Outline {
+    let status = status(reason, challenge.map(|(_, policy)| policy));
+    let grpc_status = grpc::media_type(fields).map(|_| grpc::code(status));
+    Outline { status, grpc_status, challenge: challenge.and_then(challenge_field) }
+}
+
+fn challenge_field(
+    (refusal, policy): (&auth::Refusal, &AuthPolicy),
+) -> Option<(&'static str, Vec<u8>)> {
+    let mut value = Vec::new();
+    auth::write_challenge(refusal, policy, &mut value);
+    let name = if is_proxy(policy) { "Proxy-Authenticate" } else { "WWW-Authenticate" };
+    (!value.is_empty()).then_some((name, value))
+}
+
 /// What an answer of the gateway's own came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Written {
@@ -85,15 +117,16 @@ pub(super) struct Written {
     pub(super) body_bytes: usize,
 }
 
-/// Writes the whole answer to a request that is not served as asked. A challenge that does not fit
-/// `out` leaves a bare 500: every other text is short.
+/// Writes the whole answer to a request that is not served as asked. With a challenge comes the
+/// request's `Origin`: its page may read the answer where the route says so. A challenge that does
+/// not fit `out` leaves a bare 500: every other text is short.
 pub(super) fn refuse(
     out: &mut Buffer,
     reason: Reason,
-    challenge: Option<(&auth::Refusal, &AuthPolicy)>,
+    challenge: Option<(&auth::Refusal, &AuthPolicy, Option<&[u8]>)>,
     framing: Framing,
 ) -> Written {
-    let policy = challenge.map(|(_, policy)| policy);
+    let policy = challenge.map(|(_, policy, _)| policy);
     let status = status(reason, policy);
     let told = told(reason, status, policy);
     let body = if framing.grpc.is_some() { String::new() } else { told.body(status) };
@@ -107,12 +140,15 @@ pub(super) fn refuse(
         writer.number_field("grpc-status", grpc::code(status));
         writer.field("grpc-message", told.description.unwrap_or(&told.error).as_bytes());
     }
-    if let Some((refusal, policy)) = challenge {
-        let mut value = Vec::new();
-        auth::write_challenge(refusal, policy, &mut value);
-        if !value.is_empty() {
-            let name = if is_proxy(policy) { "Proxy-Authenticate" } else { "WWW-Authenticate" };
+    if let Some((refusal, policy, origin)) = challenge {
+        if let Some((name, value)) = challenge_field((refusal, policy)) {
             writer.field(name, &value);
+        }
+        let allowed = &policy.answers.allowed_origins;
+        if let Some(origin) = origin.filter(|one| allowed.iter().any(|o| o.as_bytes() == *one)) {
+            writer.field("Access-Control-Allow-Origin", origin);
+            writer.field("Access-Control-Expose-Headers", b"WWW-Authenticate");
+            writer.field("Vary", b"Origin");
         }
     }
     if sent_status == 405 {

@@ -300,7 +300,7 @@ impl Exchange<'_> {
                 match delivered.keep_client {
                     true if input.is_empty() => Next::Continue(Input::Empty),
                     true => Next::Continue(Input::Buffered(input)),
-                    false => self.goodbye(),
+                    false => self.goodbye(!input.is_empty()),
                 }
             }
             Err(failure) => self.fail(record, Some(lease), failure, None).await,

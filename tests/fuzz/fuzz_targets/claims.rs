@@ -2,25 +2,19 @@
 //! more of the request than its one field.
 #![no_main]
 
+mod route;
+
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use ringgate::auth::{Authorization, Presented, TokenCache, UnixTime, authorize};
+use ringgate::auth::{Authorization, TokenCache};
 use ringgate::cli::token::SigningKey;
 use ringgate::control::jwks::parse::parse_set;
-use ringgate::http1::Field;
-use ringgate::snapshot::answers::Answers;
-use ringgate::snapshot::claims_policy::{AuthPolicy, ClaimPath, Mode};
-use ringgate::snapshot::credentials::Credentials;
-use ringgate::snapshot::ids::{Generation, ProviderId};
+use ringgate::snapshot::claims_policy::ClaimPath;
 use ringgate::snapshot::key_set::{Algorithm, KeySet};
-use ringgate::snapshot::provider::{
-    Audiences, ClaimEncoding, ClaimHeader, Issuer, Provider, TokenChecks,
-};
+use ringgate::snapshot::provider::{ClaimEncoding, ClaimHeader, Provider};
+use route::NOW;
 use serde_json::{Value, json};
-
-const NOW: i64 = 1_700_000_000;
 
 fuzz_target!(|payload: &[u8]| {
     static KEY: OnceLock<(SigningKey, Arc<KeySet>)> = OnceLock::new();
@@ -30,25 +24,7 @@ fuzz_target!(|payload: &[u8]| {
         (key, Arc::new(parse_set(set.as_bytes()).unwrap().keys))
     });
     let value = format!("Bearer {}", key.sign_text(r#"{"alg":"EdDSA","kid":"k"}"#, payload));
-    let fields = [Field { name: "authorization", value: value.as_bytes() }];
-    let policy = AuthPolicy {
-        mode: Mode::Strict,
-        providers: ProviderId::new(0).into_iter().collect(),
-        credentials: Credentials::default(),
-        require: Vec::new(),
-        realm: "r".into(),
-        answers: Answers::default(),
-    };
-    let mut cache = TokenCache::new(1);
-    let providers = [provider(set)];
-    let verdict = authorize(
-        Presented { fields: &fields, query: None },
-        &policy,
-        &providers,
-        Generation(1),
-        &mut cache,
-        UnixTime(NOW),
-    );
+    let verdict = route::judge(value.as_bytes(), provider(set), &mut TokenCache::new(1));
     let Authorization::Verified(token, _) = verdict else { return };
     let claims: Value = serde_json::from_slice(payload).expect("accepted what is no JSON");
     assert_eq!(claims["iss"], "i");
@@ -71,17 +47,7 @@ fn provider(keys: &Arc<KeySet>) -> Provider {
         encoding: ClaimEncoding::Text,
     };
     Provider {
-        name: "p".into(),
-        issuer: Issuer::Exact("i".into()),
-        audiences: Audiences::Any,
-        algorithms: vec![Algorithm::EdDsa],
-        leeway: Duration::ZERO,
-        require_exp: true,
-        token_bytes_max: usize::MAX,
-        forward_token: false,
         claim_headers: vec![header("x-user", "sub"), header("x-team", "org.team")],
-        checks: TokenChecks::default(),
-        unknown_kid_wait: None,
-        keys: Some(Arc::clone(keys)),
+        ..route::provider(Some(Arc::clone(keys)), &[Algorithm::EdDsa])
     }
 }

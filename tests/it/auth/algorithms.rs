@@ -26,7 +26,7 @@ fn protecting(upstream: &Upstream, keys: &[Key; 4]) -> Config {
 }
 
 #[test]
-fn every_algorithm_verifies() {
+fn k4_k17_every_algorithm_verifies() {
     let (upstream, keys) = (Upstream::saying("x"), keys());
     let gateway = Gateway::start(&protecting(&upstream, &keys));
     let mut client = gateway.client();
@@ -65,7 +65,7 @@ fn a_changed_signature_or_payload_is_refused() {
 }
 
 #[test]
-fn the_key_decides_the_algorithm() {
+fn k1_k4_the_key_decides_the_algorithm() {
     let (upstream, keys) = (Upstream::saying("x"), keys());
     let gateway = Gateway::start(&protecting(&upstream, &keys));
     let mut client = gateway.client();
@@ -77,7 +77,7 @@ fn the_key_decides_the_algorithm() {
 }
 
 #[test]
-fn an_algorithm_off_the_list_is_refused() {
+fn j7_an_algorithm_off_the_list_is_refused() {
     let (upstream, keys) = (Upstream::saying("x"), keys());
     let gateway = Gateway::start(
         &protecting(&upstream, &keys).set("jwt.providers.tests.algorithms", json!(["RS256"])),
@@ -95,7 +95,7 @@ fn an_algorithm_off_the_list_is_refused() {
 }
 
 #[test]
-fn names_that_are_no_algorithm_are_refused() {
+fn j6_names_that_are_no_algorithm_are_refused() {
     let (upstream, keys) = (Upstream::saying("x"), keys());
     let gateway = Gateway::start(&protecting(&upstream, &keys));
     let mut client = gateway.client();
@@ -123,7 +123,7 @@ fn a_key_with_the_same_id_but_another_value_does_not_verify() {
 }
 
 #[test]
-fn an_unknown_kid_is_refused_and_a_missing_one_tries_the_keys() {
+fn k10_k11_an_unknown_kid_is_refused_and_a_missing_one_tries_the_keys() {
     let (upstream, keys) = (Upstream::saying("x"), keys());
     let gateway = Gateway::start(&protecting(&upstream, &keys));
     let mut client = gateway.client();
@@ -134,7 +134,7 @@ fn an_unknown_kid_is_refused_and_a_missing_one_tries_the_keys() {
 }
 
 #[test]
-fn a_key_set_with_unusable_keys_serves_with_the_others() {
+fn k3_k5_k18_a_key_set_with_unusable_keys_serves_with_the_others() {
     let (upstream, key) = (Upstream::saying("x"), Key::p256("good"));
     let mut encryption = Key::rsa("enc").jwk();
     encryption["use"] = json!("enc");

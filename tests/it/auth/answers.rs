@@ -27,7 +27,7 @@ fn expect_grpc(response: &Message, code: &str, message: &str) {
 }
 
 #[test]
-fn a_grpc_call_is_refused_in_its_own_words() {
+fn r_a_grpc_call_is_refused_in_its_own_words() {
     let rules = json!([{ "claim": "scope", "contains": "a" }, { "claim": "team", "equals": "b" }]);
     let (upstream, gateway, key) = guarded(|config| config.set("routes.0.jwt.require", rules));
     let expired = Token::new().claim("exp", now() - 4000).sign(&key);
@@ -40,7 +40,7 @@ fn a_grpc_call_is_refused_in_its_own_words() {
 }
 
 #[test]
-fn a_grpc_call_without_keys_or_upstream_is_unavailable() {
+fn r_keys_a_grpc_call_without_keys_or_upstream_is_unavailable() {
     let issuer = Issuer::failing(500);
     let upstream = Upstream::saying("x");
     let config = Config::protecting_with_url(&upstream, &issuer)
@@ -54,7 +54,7 @@ fn a_grpc_call_without_keys_or_upstream_is_unavailable() {
 }
 
 #[test]
-fn strip_failure_details_keeps_the_phrase_back() {
+fn r_strip_failure_details_keeps_the_phrase_back() {
     let (_upstream, gateway, key) = guarded(|config| config.set("jwt.strip_failure_details", true));
     let expired = Token::new().claim("exp", now() - 4000).sign(&key);
     let response = gateway.client().get_as("/", &expired);
@@ -65,7 +65,7 @@ fn strip_failure_details_keeps_the_phrase_back() {
 }
 
 #[test]
-fn on_no_keys_decides_the_status() {
+fn r_keys_on_no_keys_decides_the_status() {
     for (status, set) in [(503, None), (503, Some(503)), (401, Some(401))] {
         let (issuer, upstream) = (Issuer::failing(500), Upstream::saying("x"));
         let config = Config::protecting_with_url(&upstream, &issuer);
@@ -82,7 +82,7 @@ fn on_no_keys_decides_the_status() {
 }
 
 #[test]
-fn a_token_for_the_proxy_is_asked_for_with_407() {
+fn r_a_token_for_the_proxy_is_asked_for_with_407() {
     let from = json!([{ "header": "Proxy-Authorization" }]);
     let (upstream, gateway, key) = guarded(|config| config.set("routes.0.jwt.from", from));
     let mut client = gateway.client();

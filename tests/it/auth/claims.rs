@@ -25,7 +25,7 @@ impl Guarded {
 }
 
 #[test]
-fn time_claims_are_kept_to_within_the_leeway() {
+fn c5_to_c10_time_claims_are_kept_to_within_the_leeway() {
     let guarded = Guarded::with(|config| config.set("jwt.providers.tests.leeway", "60s"));
     let token = Token::new;
     assert_eq!(guarded.status(token().claim("exp", now() - 30)), 200, "inside the leeway");
@@ -45,7 +45,7 @@ fn time_claims_are_kept_to_within_the_leeway() {
 }
 
 #[test]
-fn the_issuer_is_compared_exactly() {
+fn c1_the_issuer_is_compared_exactly() {
     let guarded = Guarded::with(|config| config);
     for bad in [
         json!(ISSUER.trim_end_matches('/')),
@@ -59,7 +59,7 @@ fn the_issuer_is_compared_exactly() {
 }
 
 #[test]
-fn one_audience_of_several_is_enough() {
+fn c2_c3_one_audience_of_several_is_enough() {
     let guarded = Guarded::with(|config| config);
     let status = |audience: Value| guarded.status(Token::new().claim("aud", audience));
     assert_eq!(status(json!([AUDIENCE])), 200);
@@ -70,7 +70,7 @@ fn one_audience_of_several_is_enough() {
 }
 
 #[test]
-fn a_token_of_one_issuer_does_not_verify_with_a_key_of_another() {
+fn k9_a_token_of_one_issuer_does_not_verify_with_a_key_of_another() {
     let upstream = Upstream::saying("x");
     let (ours, theirs) = (Key::p256("same-kid"), Key::p256("same-kid"));
     let config = Config::protecting(&upstream, &[&ours])
@@ -117,7 +117,7 @@ fn a_provider_of_another_route_is_not_believed() {
 }
 
 #[test]
-fn rules_on_entitlements_deny_with_403() {
+fn c12_c13_c16_rules_on_entitlements_deny_with_403() {
     let guarded = Guarded::with(|config| {
         config.set(
             "routes.0.jwt.require",
@@ -142,7 +142,7 @@ fn rules_on_entitlements_deny_with_403() {
 }
 
 #[test]
-fn matchers_compare_exactly() {
+fn c12_c14_matchers_compare_exactly() {
     let guarded = Guarded::with(|config| {
         config.set("jwt.providers.tests.nested_claim_delimiter", ".").set(
             "routes.0.jwt.require",
@@ -172,7 +172,7 @@ fn matchers_compare_exactly() {
 }
 
 #[test]
-fn claims_become_fields_and_copies_by_the_client_are_removed() {
+fn c15_e11_claims_become_fields_and_copies_by_the_client_are_removed() {
     let guarded = Guarded::with(|config| {
         config.set("jwt.providers.tests.nested_claim_delimiter", ".").set(
             "jwt.providers.tests.claim_headers",
@@ -201,7 +201,7 @@ fn claims_become_fields_and_copies_by_the_client_are_removed() {
 }
 
 #[test]
-fn copies_by_the_client_are_removed_where_no_token_is_asked_for() {
+fn e11_copies_by_the_client_are_removed_where_no_token_is_asked_for() {
     let guarded = Guarded::with(|config| {
         config
             .set("jwt.providers.tests.claim_headers", json!({ "x-user": "sub" }))
@@ -224,7 +224,7 @@ fn connection_cannot_take_a_claim_field_away() {
 }
 
 #[test]
-fn a_claim_cannot_break_out_of_its_field() {
+fn c15_a_claim_cannot_break_out_of_its_field() {
     let guarded = Guarded::with(|config| {
         config.set("jwt.providers.tests.claim_headers", json!({ "x-user": "sub" }))
     });
@@ -239,7 +239,7 @@ fn a_claim_cannot_break_out_of_its_field() {
 }
 
 #[test]
-fn the_token_is_stripped_unless_it_is_to_be_forwarded() {
+fn e11_the_token_is_stripped_unless_it_is_to_be_forwarded() {
     for (forward, expected) in [(false, 0), (true, 1)] {
         let guarded = Guarded::with(|config| config.set("jwt.providers.tests.forward", forward));
         assert_eq!(guarded.status(Token::new()), 200);

@@ -18,7 +18,7 @@ fn expired(key: &Key) -> String {
 }
 
 #[test]
-fn strict_refuses_a_missing_and_a_bad_token() {
+fn e1_s6_strict_refuses_a_missing_and_a_bad_token() {
     let (upstream, gateway, key) = guarded("strict");
     let mut client = gateway.client();
     assert_eq!(client.get("/").status(), 401);
@@ -30,7 +30,7 @@ fn strict_refuses_a_missing_and_a_bad_token() {
 }
 
 #[test]
-fn optional_passes_a_missing_token_and_refuses_a_bad_one() {
+fn e1_e3_s6_optional_passes_a_missing_token_and_refuses_a_bad_one() {
     let (upstream, gateway, key) = guarded("optional");
     let mut client = gateway.client();
     assert_eq!(client.get_with("/", "X-User: mallory\r\n").status(), 200);
@@ -44,7 +44,7 @@ fn optional_passes_a_missing_token_and_refuses_a_bad_one() {
 }
 
 #[test]
-fn permissive_passes_all_and_lets_nothing_downstream_trust_a_bad_token() {
+fn c19_s6_permissive_passes_all_and_lets_nothing_downstream_trust_a_bad_token() {
     let (upstream, gateway, key) = guarded("permissive");
     let mut client = gateway.client();
     assert_eq!(client.get("/").status(), 200);
@@ -64,7 +64,7 @@ fn permissive_passes_all_and_lets_nothing_downstream_trust_a_bad_token() {
 }
 
 #[test]
-fn strict_is_what_a_route_gets_that_does_not_say() {
+fn s7_strict_is_what_a_route_gets_that_does_not_say() {
     let (upstream, key) = (Upstream::saying("x"), Key::ed25519("k"));
     let config = Config::protecting(&upstream, &[&key])
         .set("routes.0.jwt", json!({ "providers": ["tests"] }));
@@ -87,4 +87,53 @@ fn every_request_of_a_connection_is_judged() {
     client.send(format!("{head}Authorization: Bearer {good}\r\n\r\n{head}\r\n"));
     assert_eq!((client.response().status(), client.response().status()), (200, 401));
     drop(upstream);
+}
+
+#[test]
+fn r_cors_a_preflight_passes_without_a_token_where_the_route_says_so() {
+    let (upstream, key) = (Upstream::saying("x"), Key::ed25519("k"));
+    let closed = Config::protecting(&upstream, &[&key]);
+    let open = closed.clone().set("routes.0.jwt.bypass_preflight", true);
+    let preflight = "Origin: https://a.example\r\nAccess-Control-Request-Method: PUT\r\n";
+    let ask = |gateway: &Gateway, method: &str, fields: &str| {
+        let mut client = gateway.client();
+        client.send(format!("{method} / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+        client.response_to(method).status()
+    };
+    assert_eq!(ask(&Gateway::start(&closed), "OPTIONS", preflight), 401, "off unless asked for");
+    let gateway = Gateway::start(&open);
+    for (method, fields) in [
+        ("GET", preflight),
+        ("OPTIONS", "Origin: https://a.example\r\n"),
+        ("OPTIONS", "Access-Control-Request-Method: PUT\r\n"),
+        ("OPTIONS", &format!("{preflight}Authorization: Bearer {}\r\n", expired(&key))),
+    ] {
+        assert_eq!(ask(&gateway, method, fields), 401, "{method} {fields}");
+    }
+    upstream.expect_no_request();
+    assert_eq!(ask(&gateway, "OPTIONS", preflight), 200);
+    assert_eq!(upstream.request().method(), "OPTIONS");
+}
+
+#[test]
+fn r_cors_a_refusal_can_be_read_by_pages_of_allowed_origins() {
+    let (upstream, key) = (Upstream::saying("x"), Key::ed25519("k"));
+    let config = Config::protecting(&upstream, &[&key])
+        .set("routes.0.jwt.allowed_origins", json!(["https://a.example", "http://localhost:3000"]));
+    let gateway = Gateway::start(&config);
+    let refused = |origin: &str| gateway.client().get_with("/", origin);
+    for origin in ["https://a.example", "http://localhost:3000"] {
+        let response = refused(&format!("Origin: {origin}\r\n"));
+        assert_eq!(response.status(), 401);
+        assert_eq!(response.field("Access-Control-Allow-Origin"), Some(origin));
+        assert_eq!(response.field("Access-Control-Expose-Headers"), Some("WWW-Authenticate"));
+        assert_eq!(response.field("Vary"), Some("Origin"));
+    }
+    for origin in
+        ["", "Origin: https://b.example\r\n", "Origin: null\r\n", "Origin: HTTPS://a.example\r\n"]
+    {
+        let response = refused(origin);
+        assert_eq!(response.status(), 401);
+        assert_eq!(response.field("Access-Control-Allow-Origin"), None, "{origin}");
+    }
 }

@@ -37,7 +37,7 @@ fn challenge(response: &Message) -> &str {
 }
 
 #[test]
-fn a_missing_token_is_challenged_without_an_error() {
+fn e1_e3_a_missing_token_is_challenged_without_an_error() {
     let guarded = Guarded::new();
     for fields in ["", "Authorization: Basic dTpw\r\n"] {
         let response = guarded.ask(fields);
@@ -49,7 +49,7 @@ fn a_missing_token_is_challenged_without_an_error() {
 }
 
 #[test]
-fn a_request_that_misuses_the_scheme_is_a_bad_request() {
+fn e4_e5_a_request_that_misuses_the_scheme_is_a_bad_request() {
     let guarded = Guarded::new();
     let token = Token::new().claim("scope", "orders:read").sign(&guarded.key);
     for fields in [
@@ -67,7 +67,7 @@ fn a_request_that_misuses_the_scheme_is_a_bad_request() {
 }
 
 #[test]
-fn the_scheme_has_no_case_and_any_number_of_spaces() {
+fn e2_e4_the_scheme_has_no_case_and_any_number_of_spaces() {
     let guarded = Guarded::new();
     let token = Token::new().claim("scope", "orders:read").sign(&guarded.key);
     for value in [
@@ -81,7 +81,7 @@ fn the_scheme_has_no_case_and_any_number_of_spaces() {
 }
 
 #[test]
-fn a_bad_token_is_told_in_a_fixed_phrase_that_repeats_nothing_of_it() {
+fn r_invalid_a_bad_token_is_told_in_a_fixed_phrase_that_repeats_nothing_of_it() {
     let guarded = Guarded::new();
     let token = || Token::new().claim("scope", "orders:read").claim("sub", "private-subject");
     let good = token().sign(&guarded.key);
@@ -110,7 +110,7 @@ fn a_bad_token_is_told_in_a_fixed_phrase_that_repeats_nothing_of_it() {
 }
 
 #[test]
-fn a_missing_scope_is_403_and_names_it() {
+fn r_scope_a_missing_scope_is_403_and_names_it() {
     let guarded = Guarded::new();
     let response = guarded.ask_as(&Token::new().claim("scope", "other").sign(&guarded.key));
     assert_eq!(response.status(), 403);
@@ -120,7 +120,7 @@ fn a_missing_scope_is_403_and_names_it() {
 }
 
 #[test]
-fn another_rule_that_fails_is_403_without_a_challenge() {
+fn r_deny_another_rule_that_fails_is_403_without_a_challenge() {
     let (upstream, key) = (Upstream::saying("x"), Key::p256("k"));
     let config = Config::protecting(&upstream, &[&key])
         .set("routes.0.jwt.require", json!([{ "claim": "role", "equals": "admin" }]));
@@ -130,7 +130,7 @@ fn another_rule_that_fails_is_403_without_a_challenge() {
 }
 
 #[test]
-fn without_any_keys_it_is_not_the_clients_fault() {
+fn r_keys_without_any_keys_it_is_not_the_clients_fault() {
     let (upstream, key) = (Upstream::saying("x"), Key::p256("k"));
     let issuer = Issuer::failing(500);
     let gateway = Gateway::start(&Config::protecting_with_url(&upstream, &issuer));
@@ -141,7 +141,7 @@ fn without_any_keys_it_is_not_the_clients_fault() {
 }
 
 #[test]
-fn a_refusal_of_head_has_no_body() {
+fn r_a_refusal_of_head_has_no_body() {
     let guarded = Guarded::new();
     let mut client = guarded.gateway.client();
     client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -88,6 +88,21 @@ impl Gateway {
         client.response()
     }
 
+    /// As [`Self::admin`], with a body and by POST.
+    pub fn admin_post(&self, path: &str, body: &str) -> Message {
+        let length = body.len();
+        self.admin_raw(format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+    }
+
+    /// Sends raw bytes to the admin listener.
+    pub fn admin_raw(&self, request: impl AsRef<[u8]>) -> Message {
+        let mut client = Client::connect(self.ready.admin.expect("an admin listener"));
+        client.send(request);
+        client.response()
+    }
+
     /// The counters as they are now.
     pub fn metrics(&self) -> Metrics {
         Metrics::parse(&self.admin("/metrics").text())

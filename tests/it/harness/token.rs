@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{
     self, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
@@ -29,6 +30,7 @@ enum Pair {
     P256(EcdsaKeyPair),
     P384(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
+    Secret(Vec<u8>),
 }
 
 impl Key {
@@ -75,7 +77,23 @@ impl Key {
         Self { kid: kid.into(), pair: Pair::Rsa(Box::new(pair)) }
     }
 
-    /// Its public half as a JWK. No `alg`: the key type decides.
+    /// A secret of 64 bytes, all of them this one.
+    pub fn secret(kid: &str, byte: u8) -> Self {
+        Self::of_secret(kid, &[byte; 64])
+    }
+
+    /// A secret of these bytes.
+    pub fn of_secret(kid: &str, bytes: &[u8]) -> Self {
+        Self { kid: kid.into(), pair: Pair::Secret(bytes.to_vec()) }
+    }
+
+    /// The line of a secret in a file of them.
+    pub fn secret_line(&self) -> String {
+        let Pair::Secret(bytes) = &self.pair else { panic!("no secret") };
+        format!("{} {}\n", self.kid, URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// Its public half as a JWK, or the whole of a secret. No `alg`: the key type decides.
     pub fn jwk(&self) -> Value {
         let b64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let ec = |curve: &str, pair: &EcdsaKeyPair| {
@@ -94,6 +112,7 @@ impl Key {
             Pair::Ed25519(pair) => {
                 json!({ "kty": "OKP", "crv": "Ed25519", "x": b64(pair.public_key().as_ref()) })
             }
+            Pair::Secret(bytes) => json!({ "kty": "oct", "k": b64(bytes) }),
         };
         jwk["kid"] = json!(self.kid);
         jwk["use"] = json!("sig");
@@ -107,10 +126,19 @@ impl Key {
             Pair::P256(_) => "ES256",
             Pair::P384(_) => "ES384",
             Pair::Ed25519(_) => "EdDSA",
+            Pair::Secret(_) => "HS256",
         }
     }
 
-    /// Signs; the algorithm's name picks the padding and hash of an RSA signature.
+    /// A token of exactly this header and payload, signed by the usual algorithm.
+    pub fn sign_text(&self, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
+        let b64 = |text: &[u8]| URL_SAFE_NO_PAD.encode(text);
+        let signed = format!("{}.{}", b64(header.as_ref()), b64(payload.as_ref()));
+        let signature = self.sign(self.usual_algorithm(), signed.as_bytes());
+        format!("{signed}.{}", b64(&signature))
+    }
+
+    /// Signs; the algorithm's name picks padding and hash where the key leaves a choice.
     fn sign(&self, algorithm: &str, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match &self.pair {
@@ -118,6 +146,14 @@ impl Key {
                 pair.sign(&random, message).unwrap().as_ref().to_vec()
             }
             Pair::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
+            Pair::Secret(bytes) => {
+                let hash = match algorithm {
+                    "HS384" => hmac::HMAC_SHA384,
+                    "HS512" => hmac::HMAC_SHA512,
+                    _ => hmac::HMAC_SHA256,
+                };
+                hmac::sign(&hmac::Key::new(hash, bytes), message).as_ref().to_vec()
+            }
             Pair::Rsa(pair) => {
                 let encoding: &dyn signature::RsaEncoding = match algorithm {
                     "RS384" => &signature::RSA_PKCS1_SHA384,

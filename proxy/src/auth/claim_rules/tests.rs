@@ -60,7 +60,7 @@ fn c14_large_integers_compare_exactly() {
 }
 
 #[test]
-fn nested_names_take_the_literal_first_and_lead_nowhere_otherwise() {
+fn s6_nested_names_take_the_literal_first_and_lead_nowhere_otherwise() {
     assert!(holds_for("a.b", Matcher::Equals(text("literal"))));
     assert!(holds_for("org.team.id", Matcher::Equals(number("7"))));
     for name in ["org.none.id", "name.x", "org.list.0", "org.list.id", "org.team.id.x"] {

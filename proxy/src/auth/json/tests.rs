@@ -1,5 +1,7 @@
 //! The reader against examples and against serde_json, a slower reader of the same grammar.
 
+mod differential;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -175,7 +175,7 @@ fn c12_rules_refuse_by_what_they_are_about() {
 }
 
 #[test]
-fn rules_belong_to_the_route_and_not_to_the_cached_token() {
+fn s5_rules_belong_to_the_route_and_not_to_the_cached_token() {
     let mut gateway = Gateway::new();
     let token = Key(1).sign(&header(), &claims());
     assert_eq!(gateway.refuses(&token), None);

@@ -49,6 +49,29 @@ fn k20_rfc7515_appendix_a3_es256() {
     assert!(gateway.refuses(stripped).is_some());
 }
 
+/// Appendices A.4 to A.7: an algorithm that is not supported, no signature, and JSON serialisations.
+#[test]
+fn k20_rfc7515_appendices_a4_to_a7_are_refused() {
+    let es512 = "eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA.AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn";
+    assert_eq!(joe(ec_key()).refuses(es512), Some(Reason::Algorithm));
+    let payload = ES256.split('.').nth(1).unwrap();
+    let unsecured = format!("eyJhbGciOiJub25lIn0.{payload}.");
+    assert_eq!(joe(ec_key()).refuses(&unsecured), Some(Reason::TokenSegments));
+    let signed_none = format!("{unsecured}AA");
+    assert_eq!(joe(ec_key()).refuses(&signed_none), Some(Reason::Algorithm));
+    let signature = ES256.rsplit('.').next().unwrap();
+    let protected = json!({
+        "protected": "eyJhbGciOiJFUzI1NiJ9", "header": { "kid": "e9bc097a-ce51-4036-9562-d2ade882db0d" },
+        "signature": signature,
+    });
+    let general = json!({ "payload": payload, "signatures": [protected] });
+    let flattened = with(protected, json!({ "payload": payload }));
+    for text in [general.to_string(), flattened.to_string()] {
+        let bare = text.replace(',', ";");
+        assert_eq!(joe(ec_key()).refuses(&bare), Some(Reason::TokenCharacters));
+    }
+}
+
 #[test]
 fn k20_rfc8037_appendix_a4_eddsa() {
     let x = decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
@@ -73,7 +96,7 @@ fn k1_a_public_key_is_never_an_hmac_secret() {
     let secret = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &decode(RS256_N));
     let tag = ring::hmac::sign(&secret, signed.as_bytes());
     let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag));
-    assert_eq!(joe(rsa_key()).refuses(&token), Some(Reason::Algorithm));
+    assert_eq!(joe(rsa_key()).refuses(&token), Some(Reason::AlgorithmNotAllowed));
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn filled(tokens: &[&[u8]], entries_max: usize) -> Bounded<usize> {
 }
 
 #[test]
-fn equal_hashes_do_not_make_equal_tokens() {
+fn s5_equal_hashes_do_not_make_equal_tokens() {
     let mut cache = filled(&[b"ab", b"ba"], 10);
     assert_eq!(cache.find(&query(b"ab"), &[provider(0)]), Some(&0));
     assert_eq!(cache.find(&query(b"ba"), &[provider(0)]), Some(&1));
@@ -31,7 +31,7 @@ fn equal_hashes_do_not_make_equal_tokens() {
 }
 
 #[test]
-fn provider_and_generation_belong_to_the_key() {
+fn s5_provider_and_generation_belong_to_the_key() {
     let mut cache = filled(&[b"a"], 10);
     assert_eq!(cache.find(&query(b"a"), &[provider(1)]), None);
     assert_eq!(cache.find(&query(b"a"), &[provider(1), provider(0)]), Some(&0));
@@ -43,7 +43,7 @@ fn provider_and_generation_belong_to_the_key() {
 }
 
 #[test]
-fn a_full_cache_evicts_what_was_not_used() {
+fn s5_a_full_cache_evicts_what_was_not_used() {
     let mut cache = filled(&[b"a", b"b", b"c"], 3);
     assert!(cache.find(&query(b"a"), &[provider(0)]).is_some());
     cache.insert(Entry::new(&query(b"d"), provider(0), 3, 0));
@@ -52,7 +52,7 @@ fn a_full_cache_evicts_what_was_not_used() {
 }
 
 #[test]
-fn bytes_are_bounded_too() {
+fn s5_bytes_are_bounded_too() {
     let mut cache = filled(&[b"a", b"b"], 2);
     cache.insert(Entry::new(&query(b"long"), provider(0), 9, 15 * 1024));
     assert_eq!(cache.find(&query(b"long"), &[provider(0)]), Some(&9));
@@ -95,7 +95,7 @@ fn no_entries_means_no_cache() {
 }
 
 #[test]
-fn a_hit_is_the_same_token() {
+fn s5_a_hit_is_the_same_token() {
     let mut gateway = Gateway::new();
     let token = Key::of_seed(1).sign(&header(), &claims());
     let first = gateway.judge(&token).unwrap();
@@ -103,7 +103,7 @@ fn a_hit_is_the_same_token() {
 }
 
 #[test]
-fn a_bad_signature_is_remembered_for_ten_seconds() {
+fn s5_a_bad_signature_is_remembered_for_ten_seconds() {
     let mut gateway = Gateway::new();
     let token = Key::of_seed(2).sign(&header(), &claims());
     assert_eq!(gateway.refuses(&token), Some(Reason::Signature));
@@ -116,7 +116,7 @@ fn a_bad_signature_is_remembered_for_ten_seconds() {
 }
 
 #[test]
-fn what_time_cures_is_not_remembered() {
+fn s5_what_time_cures_is_not_remembered() {
     let mut gateway = Gateway::new();
     let token = Key::of_seed(1).sign(&header(), &with(claims(), json!({ "nbf": NOW + 5 })));
     assert_eq!(gateway.refuses(&token), Some(Reason::NotYetValid));
@@ -125,7 +125,7 @@ fn what_time_cures_is_not_remembered() {
 }
 
 #[test]
-fn refusals_never_push_out_good_tokens() {
+fn s5_refusals_never_push_out_good_tokens() {
     let mut gateway = Gateway::new();
     gateway.cache = TokenCache::new(4);
     let good = Key::of_seed(1).sign(&header(), &claims());

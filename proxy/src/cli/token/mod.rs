@@ -121,10 +121,12 @@ impl Jwks {
     }
 }
 
-/// An algorithm as it is written in `alg`.
+/// An algorithm as it is written in `alg`; one whose keys are public.
 pub(super) fn algorithm(name: &str) -> Result<Algorithm, String> {
-    Algorithm::from_name(name).ok_or_else(|| {
-        let names: Vec<_> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
+    let known = Algorithm::from_name(name);
+    known.filter(|algorithm| Algorithm::ASYMMETRIC.contains(algorithm)).ok_or_else(|| {
+        let names = Algorithm::ASYMMETRIC.iter().map(|algorithm| algorithm.name());
+        let names: Vec<_> = names.collect();
         format!("one of {}", names.join(", "))
     })
 }

@@ -25,7 +25,7 @@ impl NewKey {
     /// Makes a key for `algorithm`; RSA keys have 2048 bits.
     ///
     /// # Errors
-    /// When the system has no random numbers to give.
+    /// When the system has no random numbers to give, or the algorithm's key is no pair.
     pub fn generate(algorithm: Algorithm, kid: Option<&str>) -> Result<Self, SigningKeyError> {
         let mut new = match algorithm {
             Algorithm::Es256 => ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING, "P-256", 36..68),
@@ -37,6 +37,9 @@ impl NewKey {
             | Algorithm::Ps256
             | Algorithm::Ps384
             | Algorithm::Ps512 => rsa(),
+            Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => {
+                Err(SigningKeyError::Algorithm(algorithm.name()))
+            }
         }?;
         new.jwk["alg"] = algorithm.name().into();
         new.jwk["use"] = "sig".into();

@@ -239,9 +239,13 @@ fn rsa_encoding(algorithm: Algorithm) -> &'static dyn RsaEncoding {
         Algorithm::Ps256 => &signature::RSA_PSS_SHA256,
         Algorithm::Ps384 => &signature::RSA_PSS_SHA384,
         Algorithm::Ps512 => &signature::RSA_PSS_SHA512,
-        Algorithm::Rs256 | Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => {
-            &signature::RSA_PKCS1_SHA256
-        }
+        Algorithm::Rs256
+        | Algorithm::Es256
+        | Algorithm::Es384
+        | Algorithm::EdDsa
+        | Algorithm::Hs256
+        | Algorithm::Hs384
+        | Algorithm::Hs512 => &signature::RSA_PKCS1_SHA256,
     }
 }
 

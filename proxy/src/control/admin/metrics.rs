@@ -10,15 +10,24 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::Sources;
+use super::answer::Answer;
 use super::process::ProcessFigures;
+use crate::control::jwks::parse::IgnoreReason;
 use crate::control::status::{ProviderStatus, Running};
 use crate::telemetry::counters::{Kind, sum};
 
 /// The content type of [`render`]'s text.
 pub(super) const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Everything as text.
-pub(super) fn render(sources: &Sources, now: Instant) -> Result<String, fmt::Error> {
+/// All of them.
+pub(super) fn answer(sources: &Sources, now: Instant) -> Answer {
+    match render(sources, now) {
+        Ok(body) => Answer::new(200, TYPE, body),
+        Err(fmt::Error) => Answer::text(500, "not encodable\n"),
+    }
+}
+
+fn render(sources: &Sources, now: Instant) -> Result<String, fmt::Error> {
     let mut scrape = Scrape::default();
     {
         let running = sources.status.lock();
@@ -144,7 +153,7 @@ impl Scrape {
             let label = [("provider", provider.name.as_str())];
             let help = "Usable keys of the provider.";
             self.family("ringgate_jwks_keys", help, MetricType::Gauge)
-                .add(label, Value::Count(provider.keys as u64));
+                .add(label, Value::Count(provider.key_count() as u64));
             let help = "Grows with every change of the provider's keys; 0 before the first load.";
             self.family("ringgate_jwks_generation", help, MetricType::Gauge)
                 .add(label, Value::Count(provider.generation));
@@ -152,9 +161,10 @@ impl Scrape {
                 "Whether the provider's keys were not confirmed for max_stale and are dropped.";
             self.family("ringgate_jwks_expired", help, MetricType::Gauge)
                 .add(label, Value::Level(i64::from(provider.expired)));
-            let help = "Keys of the provider's set that cannot be used.";
-            self.family("ringgate_jwks_ignored_keys", help, MetricType::Gauge)
-                .add(label, Value::Count(provider.ignored.len() as u64));
+            let help = "Keys in use beside these that have vanished from the set, by key_grace.";
+            self.family("ringgate_jwks_vanished_keys", help, MetricType::Gauge)
+                .add(label, Value::Count(provider.lingering.len() as u64));
+            self.add_ignored(provider);
             if let Some((confirmed, at)) = provider.confirmed {
                 let age = now.saturating_duration_since(confirmed).as_secs_f64();
                 let help = "Time since the keys were last known to be the issuer's.";
@@ -169,7 +179,7 @@ impl Scrape {
                 )
                 .add(label, Value::Seconds(at));
             }
-            let counts = provider.fetches;
+            let counts = provider.fetches();
             let help = "Fetches of the provider's keys, by how they ended.";
             let fetches = self.family("ringgate_jwks_fetches", help, MetricType::Counter);
             let ends = [
@@ -180,6 +190,18 @@ impl Scrape {
             for (result, count) in ends {
                 fetches.add([label[0], ("result", result)], Value::Count(count));
             }
+        }
+    }
+
+    /// Of the source whose keys are in use.
+    fn add_ignored(&mut self, provider: &ProviderStatus) {
+        let help = "Keys of the provider's set that cannot be used, by why.";
+        let family = self.family("ringgate_jwks_ignored_keys", help, MetricType::Gauge);
+        for reason in IgnoreReason::CODES {
+            let ignored = provider.active().into_iter().flat_map(|source| source.ignored.iter());
+            let count = ignored.filter(|key| key.reason.code() == reason).count();
+            let labels = [("provider", provider.name.as_str()), ("reason", reason)];
+            family.add(labels, Value::Count(count as u64));
         }
     }
 

@@ -1,27 +1,41 @@
 //! The administration listener: health, metrics and what runs, for operators and orchestrators.
 //!
-//! It has blocking threads of its own and only reads: the shared [`Status`] and the workers'
-//! counters. A worker never waits for it.
+//! ```text
+//! accept --> head --> endpoint, or 403, 404, 405, 411, 421 --> body --> answer --> close
+//! ```
+//!
+//! It has blocking threads of its own. They read the shared [`Status`] and the workers' counters;
+//! what only the control thread can do, they ask it for, and wait a bounded time. A worker never
+//! waits for them.
 
+mod answer;
 mod describe;
+mod described_request;
+mod endpoints;
+mod explain;
+mod guard;
+mod keys;
 mod metrics;
 mod process;
 mod request;
 mod view;
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
 
 pub use describe::describe;
 
+use super::event::Event;
 use super::status::Status;
 use crate::telemetry::access_log::DropCounts;
 use crate::telemetry::counters::CounterBlock;
-use request::{AdminRequest, Method, Target};
+use endpoints::Request;
+use request::{Method, Unreadable};
 
 #[cfg(test)]
 mod tests;
@@ -30,10 +44,13 @@ mod tests;
 const CONNECTIONS_MAX: usize = 32;
 /// For the request to arrive, and again for the response to leave.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// For what the client still sends when the answer is written, and how many reads of it.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_READS: usize = 256;
 /// Before accepting again after a failure (no descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the listener reads.
+/// What the listener works with.
 #[derive(Clone)]
 pub struct Sources {
     /// What the control thread tells.
@@ -42,15 +59,11 @@ pub struct Sources {
     pub blocks: Vec<Arc<CounterBlock>>,
     /// Lost access log lines, where there is an access log.
     pub drops: Option<DropCounts>,
-}
-
-/// An answer.
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    reason: &'static str,
-    content_type: &'static str,
-    body: String,
+    /// The way to the control thread.
+    pub events: Sender<Event>,
+    /// Names beside addresses and `localhost` under which requests that change something may
+    /// come.
+    pub hosts: Arc<[Box<str>]>,
 }
 
 /// The listening socket, before anything is served: a port in use is found before workers start.
@@ -110,59 +123,41 @@ impl Drop for Slot {
 
 /// One request, one response, close.
 fn converse(stream: &TcpStream, sources: &Sources) -> io::Result<()> {
-    let request = request::read(stream, Instant::now() + TIMEOUT)?;
-    let head_only = matches!(request, Some(AdminRequest { method: Method::Head, .. }));
-    let answer = match &request {
-        Some(request) => answer(request, sources, Instant::now()),
-        None => plain(400, "Bad Request", "not a request that is understood here\n"),
+    let deadline = Instant::now() + TIMEOUT;
+    let mut head_only = false;
+    let answer = request::read_head(stream, deadline).and_then(|mut head| {
+        head_only = head.method == Method::Head;
+        let endpoint = match endpoints::find(&head, &sources.hosts) {
+            Ok(endpoint) => endpoint,
+            Err(refusal) => return Ok(refusal),
+        };
+        let body = head.read_body(stream, endpoint.body_bytes_max, deadline)?;
+        Ok(endpoint.answer(&Request { head, body }, sources, Instant::now()))
+    });
+    let answer = match answer {
+        Ok(answer) | Err(Unreadable::Refused(answer)) => answer,
+        Err(Unreadable::Gone(error)) => return Err(error),
     };
-    let mut bytes = head(&answer);
-    if !head_only {
-        bytes.push_str(&answer.body);
-    }
     stream.set_write_timeout(Some(TIMEOUT))?;
-    (&*stream).write_all(bytes.as_bytes())?;
-    stream.shutdown(Shutdown::Write)
+    (&*stream).write_all(answer.bytes(head_only).as_bytes())?;
+    stream.shutdown(Shutdown::Write)?;
+    if answer.status < 400 { Ok(()) } else { linger(stream) }
 }
 
-fn head(answer: &Answer) -> String {
-    let Answer { status, reason, content_type, body } = answer;
-    let allow = if *status == 405 { "Allow: GET, HEAD\r\n" } else { "" };
-    let length = body.len();
-    format!(
-        "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\
-         {allow}Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
-         Connection: close\r\n\r\n"
-    )
-}
-
-fn answer(request: &AdminRequest, sources: &Sources, now: Instant) -> Answer {
-    if request.target == Target::Unknown {
-        return plain(404, "Not Found", "here are /livez, /readyz, /metrics and /config\n");
-    }
-    if request.method == Method::Other {
-        return plain(405, "Method Not Allowed", "GET and HEAD are allowed\n");
-    }
-    match request.target {
-        Target::Livez => plain(200, "OK", "ok\n"),
-        Target::Readyz => {
-            let running = sources.status.lock();
-            let (ready, body) = view::readiness(&running);
-            if ready { json(200, "OK", &body) } else { json(503, "Service Unavailable", &body) }
+/// Reads and forgets what the client of a refused request still sends: closing before would reset
+/// the connection, and the answer might be lost with it.
+fn linger(mut stream: &TcpStream) -> io::Result<()> {
+    let deadline = Instant::now() + LINGER;
+    let mut forgotten = [0; 4096];
+    for _ in 0..LINGER_READS {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
         }
-        Target::Config => json(200, "OK", &view::config(&sources.status.lock(), now)),
-        Target::Metrics => match metrics::render(sources, now) {
-            Ok(body) => Answer { status: 200, reason: "OK", content_type: metrics::TYPE, body },
-            Err(std::fmt::Error) => plain(500, "Internal Server Error", "not encodable\n"),
-        },
-        Target::Unknown => plain(404, "Not Found", ""),
+        stream.set_read_timeout(Some(left))?;
+        if stream.read(&mut forgotten)? == 0 {
+            break;
+        }
     }
-}
-
-fn plain(status: u16, reason: &'static str, body: &str) -> Answer {
-    Answer { status, reason, content_type: "text/plain; charset=utf-8", body: body.to_owned() }
-}
-
-fn json(status: u16, reason: &'static str, body: &serde_json::Value) -> Answer {
-    Answer { status, reason, content_type: "application/json", body: format!("{body:#}\n") }
+    Ok(())
 }

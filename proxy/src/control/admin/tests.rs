@@ -1,10 +1,14 @@
 //! The listener answers raw clients; what it says follows from the status and the counters.
 
-use std::io::Read;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::answer::Answer;
+use super::request::Head;
 use super::*;
-use crate::control::status::{ProviderStatus, Running};
+use crate::control::status::{FetchCounts, NextRefresh, ProviderStatus, Running, SourceStatus};
 use crate::snapshot::ids::Generation;
+use crate::snapshot::key_set::{KeySet, PublicKey, VerificationKey};
 use crate::telemetry::counters::Registry;
 use crate::telemetry::labels::{ListenerCounters, RouteCounters};
 
@@ -27,16 +31,56 @@ fn sources() -> Sources {
         config: serde_json::json!({ "listeners": [] }),
         ..Running::default()
     };
-    Sources { status, blocks, drops: None }
+    // Nobody is there to be asked.
+    let events = std::sync::mpsc::channel().0;
+    Sources { status, blocks, drops: None, events, hosts: Arc::default() }
 }
 
+/// A provider with one source and that many keys.
 fn provider(name: &str, keys: usize) -> ProviderStatus {
-    let kids = (0..keys).map(|number| format!("k{number}")).collect();
-    ProviderStatus { name: name.into(), needed: true, keys, kids, ..ProviderStatus::default() }
+    let kids = (0..keys).map(|number| format!("k{number}"));
+    let set = (keys > 0).then(|| Arc::new(KeySet::new(kids.map(key).collect())));
+    let source = SourceStatus {
+        place: format!("https://{name}.example/jwks"),
+        in_use: keys > 0,
+        generation: 1,
+        keys,
+        ignored: Arc::default(),
+        confirmed: None,
+        refresh: NextRefresh::InFlight,
+        last_error: None,
+        fetches: FetchCounts::default(),
+    };
+    ProviderStatus {
+        name: name.into(),
+        needed: true,
+        sources: vec![source],
+        keys: set,
+        ..ProviderStatus::default()
+    }
 }
 
-fn get(target: Target, sources: &Sources) -> Answer {
-    answer(&AdminRequest { method: Method::Get, target }, sources, Instant::now())
+/// RFC 8037 appendix A.2.
+fn key(kid: String) -> VerificationKey {
+    let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    let x = URL_SAFE_NO_PAD.decode(x).unwrap();
+    let public = PublicKey::ed25519(&x).unwrap();
+    VerificationKey::new(Some(kid.into()), public, None).unwrap()
+}
+
+fn ask(method: Method, target: &str, sources: &Sources) -> Answer {
+    let head = Head::for_test(method, target);
+    match endpoints::find(&head, &sources.hosts) {
+        Ok(endpoint) => {
+            let request = Request { head, body: Vec::new() };
+            endpoint.answer(&request, sources, Instant::now())
+        }
+        Err(refusal) => refusal,
+    }
+}
+
+fn get(target: &str, sources: &Sources) -> Answer {
+    ask(Method::Get, target, sources)
 }
 
 fn json_of(answer: &Answer) -> serde_json::Value {
@@ -46,26 +90,26 @@ fn json_of(answer: &Answer) -> serde_json::Value {
 #[test]
 fn ready_needs_keys_settled_workers_and_no_drain() {
     let sources = sources();
-    let not_ready = get(Target::Readyz, &sources);
+    let not_ready = get("/readyz", &sources);
     assert_eq!(not_ready.status, 503);
     assert_eq!(json_of(&not_ready)["providers_without_keys"], serde_json::json!(["partner"]));
     sources.status.lock().providers[1].needed = false;
-    assert_eq!(get(Target::Readyz, &sources).status, 200);
+    assert_eq!(get("/readyz", &sources).status, 200);
     sources.status.lock().published = Generation(4);
-    assert_eq!(get(Target::Readyz, &sources).status, 200, "no flapping while keys rotate");
+    assert_eq!(get("/readyz", &sources).status, 200, "no flapping while keys rotate");
     sources.status.lock().complete_since = Generation(4);
-    let unsettled = get(Target::Readyz, &sources);
+    let unsettled = get("/readyz", &sources);
     assert_eq!(unsettled.status, 503);
     assert_eq!(json_of(&unsettled)["keys_on_every_worker"], false);
     sources.status.lock().oldest_running = Generation(4);
     sources.status.lock().draining = true;
-    let draining = get(Target::Readyz, &sources);
+    let draining = get("/readyz", &sources);
     assert_eq!((draining.status, json_of(&draining)["draining"].clone()), (503, true.into()));
 }
 
 #[test]
 fn metrics_sum_the_workers_and_escape_label_values() {
-    let metrics = get(Target::Metrics, &sources());
+    let metrics = get("/metrics", &sources());
     assert_eq!(metrics.content_type, metrics::TYPE);
     let lines: Vec<&str> = metrics.body.lines().collect();
     for expected in [
@@ -90,7 +134,7 @@ fn metrics_sum_the_workers_and_escape_label_values() {
 fn config_shows_generations_and_kids() {
     let sources = sources();
     sources.status.lock().published = Generation(9);
-    let config = json_of(&get(Target::Config, &sources));
+    let config = json_of(&get("/config", &sources));
     assert_eq!(config["generation"], 3, "what the workers run");
     assert_eq!(config["published_generation"], 9);
     assert_eq!(config["providers"][0]["kids"], serde_json::json!(["k0", "k1"]));
@@ -119,6 +163,14 @@ fn raw_requests_get_their_status() {
     let post = exchange(address, b"POST /livez HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(post.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{post}");
     assert!(post.contains("\r\nAllow: GET, HEAD\r\n"), "{post}");
+    let wrong = exchange(address, b"GET /jwks/refresh HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(wrong.contains("\r\nAllow: POST\r\n"), "{wrong}");
+    let foreign = b"POST /jwks/refresh HTTP/1.1\r\nHost: evil.example\r\n\r\n";
+    assert_eq!(status(foreign), "HTTP/1.1 421 Misdirected Request");
+    let page = b"POST /jwks/refresh HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: null\r\n\r\n";
+    assert_eq!(status(page), "HTTP/1.1 403 Forbidden");
+    let unwanted = b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx";
+    assert_eq!(status(unwanted), "HTTP/1.1 413 Content Too Large");
     let head = exchange(address, b"HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(head.contains("Content-Length: 3\r\n") && head.ends_with("\r\n\r\n"), "{head}");
 }
@@ -130,5 +182,21 @@ fn a_head_without_end_is_refused() {
     serve(listener, sources()).unwrap();
     let mut endless = b"GET /livez HTTP/1.1\r\nX: ".to_vec();
     endless.resize(8 * 1024, b'x');
-    assert!(exchange(address, &endless).starts_with("HTTP/1.1 400 "));
+    let answer = exchange(address, &endless);
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+#[test]
+fn a_refresh_names_a_provider_that_is_there_and_has_something_to_fetch() {
+    let sources = sources();
+    let post = |target: &str| {
+        let answer = ask(Method::Post, target, &sources);
+        (answer.status, answer.body)
+    };
+    assert_eq!(post("/jwks/refresh").0, 400);
+    let there = "no provider is called \"x\"; there are: corp, partner\n";
+    assert_eq!(post("/jwks/refresh?provider=x"), (404, there.to_owned()));
+    assert_eq!(post("/jwks/refresh?provider=corp").0, 503, "nobody answers");
+    sources.status.lock().providers[0].sources[0].refresh = NextRefresh::Never;
+    assert_eq!(post("/jwks/refresh?provider=corp").0, 409);
 }

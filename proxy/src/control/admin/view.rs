@@ -4,10 +4,13 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::control::status::{ProviderStatus, Running};
+use super::Sources;
+use super::answer::Answer;
+use crate::control::status::{FetchCounts, ProviderStatus, Running};
 
 /// Whether traffic should be sent here, and if not, why not.
-pub(super) fn readiness(running: &Running) -> (bool, Value) {
+pub(super) fn readyz(sources: &Sources) -> Answer {
+    let running = sources.status.lock();
     let missing: Vec<&str> = running.missing_providers().collect();
     let settled = running.settled();
     let ready = missing.is_empty() && settled && !running.draining;
@@ -17,7 +20,7 @@ pub(super) fn readiness(running: &Running) -> (bool, Value) {
         "providers_without_keys": missing,
         "keys_on_every_worker": settled,
     });
-    (ready, body)
+    Answer::json(if ready { 200 } else { 503 }, &body)
 }
 
 /// What runs. `running.config` is an object made at the last reload; the rest is of now.
@@ -43,26 +46,30 @@ pub(super) fn config(running: &Running, now: Instant) -> Value {
 
 fn provider(status: &ProviderStatus, now: Instant) -> Value {
     let age = status.confirmed.map(|(at, _)| now.saturating_duration_since(at).as_secs());
-    let ignored: Vec<Value> = status
-        .ignored
-        .iter()
-        .map(|(kid, reason)| json!({ "kid": kid, "reason": reason }))
-        .collect();
+    let active = status.active();
+    let ignored = active.into_iter().flat_map(|source| source.ignored.iter());
+    let ignored: Vec<Value> =
+        ignored.map(|key| json!({ "kid": key.kid, "reason": key.reason.to_string() })).collect();
     json!({
         "name": status.name,
-        "source": status.source,
+        "source": active.map(|source| &source.place),
         "needed": status.needed,
         "generation": status.generation,
-        "keys": status.keys,
-        "kids": status.kids,
+        "keys": status.key_count(),
+        "kids": status.kids(),
         "ignored_keys": ignored,
         "age_seconds": age,
         "expired": status.expired,
-        "last_error": status.last_error,
-        "fetches": {
-            "changed": status.fetches.changed,
-            "unchanged": status.fetches.unchanged,
-            "failed": status.fetches.failed,
-        },
+        "last_error": status.last_error(),
+        "fetches": fetches(status.fetches()),
+    })
+}
+
+/// How fetches ended.
+pub(super) fn fetches(counts: FetchCounts) -> Value {
+    json!({
+        "changed": counts.changed,
+        "unchanged": counts.unchanged,
+        "failed": counts.failed,
     })
 }

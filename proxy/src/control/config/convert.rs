@@ -13,6 +13,7 @@ mod policy;
 mod providers;
 mod resources;
 mod routes;
+mod secrets;
 mod upstreams;
 
 use std::collections::HashSet;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::KeyFiles;
 use super::error::{ConfigErrors, Problem, Problems};
 use super::json_path::{JsonPath, Step};
 use super::locate::{Locator, Position};
@@ -32,12 +34,19 @@ use super::shape;
 use crate::snapshot::Forwarding;
 
 /// Reads a document that serde_json found well-formed in `text`.
-pub(super) fn convert(value: &Value, text: &str, file: &Path) -> Result<Config, ConfigErrors> {
+pub(super) fn convert(
+    value: &Value,
+    text: &str,
+    file: &Path,
+    key_files: KeyFiles,
+) -> Result<Config, ConfigErrors> {
     let mut reader = Reader::new(value, text, file);
+    reader.key_files = key_files;
     let listeners = listeners::listeners(&mut reader);
     let admin = listeners::admin(&mut reader, &listeners);
     let providers = providers::providers(&mut reader);
     let cache_directory = key_sources::cache_directory(&mut reader);
+    let startup = key_sources::startup(&mut reader);
     let upstreams = upstreams::upstreams(&mut reader);
     let (routes, added) = routes::routes(&mut reader, &providers);
     let workers = match reader.section::<raw::Workers>("workers") {
@@ -64,6 +73,7 @@ pub(super) fn convert(value: &Value, text: &str, file: &Path) -> Result<Config, 
         listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
         providers,
         cache_directory,
+        startup,
         upstreams,
         routes,
         limits,
@@ -102,6 +112,7 @@ struct Reader<'a> {
     value: &'a Value,
     locator: Locator<'a>,
     file: &'a Path,
+    key_files: KeyFiles,
     /// Where the shape is wrong.
     misshapen: Vec<JsonPath>,
     problems: Vec<Problem>,
@@ -118,6 +129,7 @@ impl<'a> Reader<'a> {
             value,
             locator,
             file,
+            key_files: KeyFiles::Needed,
             misshapen: Vec::new(),
             problems: Vec::new(),
             warnings: Vec::new(),

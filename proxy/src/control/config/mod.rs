@@ -22,8 +22,9 @@ pub use error::{ConfigErrors, Problem, Problems};
 pub use locate::Position;
 pub use schema::{schema, schema_text};
 pub use settings::{
-    AccessLogTarget, Config, Connections, EndpointConfig, JwksSource, LimitsConfig, ListenerConfig,
-    LogConfig, LogFormat, ProviderConfig, RouteConfig, UpstreamConfig, Workers,
+    AccessLogTarget, AdminConfig, Config, Connections, EndpointConfig, JwksSource, LimitsConfig,
+    ListenerConfig, LogConfig, LogFormat, ProviderConfig, RouteConfig, Startup, UpstreamConfig,
+    Workers,
 };
 
 /// Reads the configuration in a file.
@@ -31,10 +32,32 @@ pub use settings::{
 /// # Errors
 /// Every problem of the file, or that it cannot be read.
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    read(path, KeyFiles::Needed)
+}
+
+/// As [`load`], for a process that runs already: a file of keys that is bad is a warning, since
+/// its provider goes on with the keys that it has.
+///
+/// # Errors
+/// Every other problem of the file, or that it cannot be read.
+pub fn load_again(path: &Path) -> Result<Config, ConfigErrors> {
+    read(path, KeyFiles::Replaceable)
+}
+
+fn read(path: &Path, key_files: KeyFiles) -> Result<Config, ConfigErrors> {
     match std::fs::read_to_string(path) {
-        Ok(text) => parse(&text, path),
+        Ok(text) => parse_with(&text, path, key_files),
         Err(error) => Err(sole_problem(path, None, format!("cannot be read: {error}"))),
     }
+}
+
+/// What a file of keys without a usable key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeyFiles {
+    /// A problem.
+    Needed,
+    /// A warning.
+    Replaceable,
 }
 
 /// Reads a configuration from its text; `path` is named in messages, and files that the text
@@ -43,6 +66,10 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
 /// # Errors
 /// Every problem of the text.
 pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
+    parse_with(text, path, KeyFiles::Needed)
+}
+
+fn parse_with(text: &str, path: &Path, key_files: KeyFiles) -> Result<Config, ConfigErrors> {
     // RFC 8259, section 8.1. Editors do not show it, so "expected value" would puzzle.
     if text.starts_with('\u{feff}') {
         let what = "begins with a byte order mark; allowed: UTF-8 without one".to_owned();
@@ -54,7 +81,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
         let what = full.split(" at line ").next().unwrap_or(&full);
         sole_problem(path, Some(position), format!("not JSON: {what}"))
     })?;
-    convert::convert(&value, text, path)
+    convert::convert(&value, text, path, key_files)
 }
 
 /// Where serde_json stopped; it counts bytes.

@@ -48,7 +48,7 @@ pub(super) struct Config {
     /// What an upstream is told about the client.
     #[serde(default)]
     forwarding: Forwarding,
-    /// The administration listener: /livez, /readyz, /metrics, /config. Absent: none.
+    /// The administration listener: health, metrics, what runs, the keys. Absent: none.
     admin: Option<Admin>,
     /// What the gateway says about itself.
     #[serde(default)]
@@ -218,6 +218,10 @@ pub(super) struct Admin {
     /// Address and port, such as `127.0.0.1:9901`. Whoever reaches it can read the configuration.
     #[schemars(extend("format" = "socket-address"))]
     pub(super) address: String,
+    /// Host names, beside localhost and IP addresses, that requests which change something may
+    /// call it by. Others are refused: a web page could have made its name resolve to the address.
+    #[serde(default)]
+    pub(super) hosts: Vec<String>,
 }
 
 /// What the gateway says about itself, on standard error.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::Problems;
+use crate::control::jwks::parse::IgnoredKey;
 use crate::control::jwks::transport::Transport;
 use crate::snapshot::Forwarding;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::credentials::TokenLocation;
-use crate::snapshot::key_set::{Algorithm, KeySet};
+use crate::snapshot::key_set::{Algorithm, AlgorithmSet, KeySet};
 use crate::snapshot::limits::{Limits, Timeouts};
 use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer, TokenChecks};
 use crate::snapshot::route_match::RouteMatch;
@@ -29,6 +30,8 @@ pub struct Config {
     /// Where fetched key sets are kept over a restart, if anywhere; it was a directory when the
     /// configuration was read.
     pub cache_directory: Option<PathBuf>,
+    /// What a start does about keys that are not there yet.
+    pub startup: Startup,
     /// By name; indexed by [`crate::snapshot::ids::UpstreamId`].
     pub upstreams: Vec<UpstreamConfig>,
     /// In the order of the file; indexed by [`crate::snapshot::ids::RouteId`]; no two tie.
@@ -39,14 +42,25 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What an upstream is told about the client.
     pub forwarding: Forwarding,
-    /// Where the administration listener is, if anywhere.
-    pub admin: Option<SocketAddr>,
+    /// The administration listener, if there is one.
+    pub admin: Option<AdminConfig>,
     /// What the gateway says about itself, and how.
     pub log: LogConfig,
     /// Where the line for each request goes.
     pub access_log: AccessLogTarget,
     /// What is allowed and likely not meant: things defined and not used.
     pub warnings: Problems,
+}
+
+/// What a start does about providers that a route asks for and that have no keys yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Startup {
+    /// Serves all the same.
+    Serve,
+    /// Waits for them so long, then serves.
+    Wait(Duration),
+    /// Waits for them so long, then ends.
+    Fail(Duration),
 }
 
 /// How many worker threads.
@@ -65,6 +79,16 @@ pub struct ListenerConfig {
     pub name: Box<str>,
     /// No other listener has it, also where its port is 0: it tells them apart.
     pub address: SocketAddr,
+}
+
+/// The administration listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Names beside addresses and `localhost` under which requests that change something may
+    /// come, without ports.
+    pub hosts: Vec<Box<str>>,
 }
 
 /// A token provider, all but its keys.
@@ -96,16 +120,45 @@ pub struct ProviderConfig {
     pub sources: Vec<JwksSource>,
     /// How long keys are used that could not be confirmed; none: for ever.
     pub max_stale: Option<Duration>,
+    /// How long a key is used that has vanished from its set.
+    pub key_grace: Duration,
+    /// How long a request waits for a key that its token names and nobody has.
+    pub unknown_kid_wait: Duration,
+    /// How often a set may be fetched out of turn for such a key.
+    pub unknown_kid_interval: Duration,
+}
+
+impl ProviderConfig {
+    /// The keys in the configuration itself, the usable and the others, where there are some.
+    #[must_use]
+    pub fn inline_keys(&self) -> Option<(&Arc<KeySet>, &Arc<[IgnoredKey]>)> {
+        self.sources.iter().find_map(|source| match source {
+            JwksSource::Inline { keys, ignored } => Some((keys, ignored)),
+            JwksSource::File(_) | JwksSource::Secrets { .. } | JwksSource::Url { .. } => None,
+        })
+    }
 }
 
 /// Where a provider's keys come from.
 #[derive(Debug, Clone)]
 pub enum JwksSource {
     /// The configuration itself.
-    Inline(Arc<KeySet>),
+    Inline {
+        /// The usable keys.
+        keys: Arc<KeySet>,
+        /// The others.
+        ignored: Arc<[IgnoredKey]>,
+    },
     /// A file that was readable and had a usable key when the configuration was read; the path is
     /// absolute or relative to the working directory.
     File(PathBuf),
+    /// A file of secrets, as good as the above.
+    Secrets {
+        /// The file.
+        path: PathBuf,
+        /// What the secrets are used with: the provider's algorithms, all of them HMACs.
+        algorithms: AlgorithmSet,
+    },
     /// An HTTP server.
     Url {
         /// `https`, or `http` where that is allowed.

@@ -1,11 +1,15 @@
 //! The examples pass, the schema is current, and every fixture says what is wrong with it.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{load, schema, schema_text};
+use super::{JwksSource, load, schema, schema_text};
+use crate::snapshot::credentials::Credentials;
+use crate::snapshot::provider::TokenChecks;
 
 fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -24,6 +28,9 @@ fn documents(folder: &str) -> Vec<PathBuf> {
 fn every_example_is_a_configuration_without_warnings() {
     let examples = documents("config/examples");
     assert!(examples.len() >= 5, "found {examples:?}");
+    // A check-out keeps no permissions.
+    let secret = repository().join("config/examples/hmac.key");
+    std::fs::set_permissions(secret, Permissions::from_mode(0o600)).unwrap();
     for example in examples {
         match load(&example) {
             Ok(config) => assert_eq!(config.warnings.to_string(), ""),
@@ -91,4 +98,58 @@ fn every_fixture_says_what_is_expected() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn k2_a_secret_that_others_can_read_is_warned_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = repository().join("tests/fixtures/config/hmac.key");
+    let secret = folder.path().join("hmac.key");
+    std::fs::copy(example, &secret).unwrap();
+    let file = folder.path().join("gateway.json");
+    let text = r#"{ "listeners": [{ "name": "a", "address": "127.0.0.1:0" }],
+        "jwt": { "providers": { "p": { "issuer": "i", "audiences": "any", "algorithms": ["HS256"],
+            "jwks": { "secret_file": "hmac.key" } } } },
+        "routes": [{ "jwt": { "providers": ["p"] }, "respond": { "status": 200 } }] }"#;
+    std::fs::write(&file, text).unwrap();
+    for (mode, loose) in
+        [(0o600, false), (0o400, false), (0o640, false), (0o644, true), (0o660, true)]
+    {
+        std::fs::set_permissions(&secret, Permissions::from_mode(mode)).unwrap();
+        let warnings = load(&file).unwrap().warnings.to_string();
+        let told = warnings.contains(&format!("hmac.key has mode {mode:04o}"));
+        assert_eq!((told, warnings.is_empty()), (loose, !loose), "{mode:o}: {warnings}");
+    }
+}
+
+#[test]
+fn s7_c4_c10_defaults_of_a_provider_and_its_route() {
+    use crate::snapshot::claims_policy::Mode;
+    use crate::snapshot::key_set::Algorithm::{EdDsa, Es256, Ps256, Rs256};
+    let text = r#"{ "listeners": [{ "name": "a", "address": "127.0.0.1:0" }],
+        "jwt": { "providers": { "p": { "issuer": "i", "audiences": ["a"],
+            "jwks": { "url": "https://a.example/jwks" } } } },
+        "routes": [{ "jwt": { "providers": ["p"] }, "respond": { "status": 200 } }] }"#;
+    let config = super::parse(text, Path::new("gateway.json")).unwrap();
+    let provider = &config.providers[0];
+    assert_eq!(provider.algorithms, [Rs256, Ps256, Es256, EdDsa]);
+    assert_eq!(provider.leeway.as_secs(), 60);
+    assert!(provider.require_exp && !provider.forward_token);
+    assert_eq!(provider.token_bytes_max, 8192);
+    assert_eq!(provider.checks, TokenChecks::default());
+    assert_eq!(provider.max_stale.map(|span| span.as_secs()), Some(24 * 3600));
+    assert_eq!(provider.locations, Credentials::default().locations);
+    let [JwksSource::Url { discover: false, refresh_interval: None, transport, .. }] =
+        &provider.sources[..]
+    else {
+        panic!("{:?}", provider.sources)
+    };
+    assert_eq!((transport.redirects_max, transport.allow_http), (0, false));
+    let policy = config.routes[0].auth.as_ref().unwrap();
+    assert_eq!((policy.mode, &*policy.realm), (Mode::Strict, "ringgate"));
+    assert!(!policy.bypass_preflight && !policy.answers.strip_details);
+    // C4: the audiences must be said.
+    let unsaid = text.replace(r#""audiences": ["a"],"#, "");
+    let error = super::parse(&unsaid, Path::new("gateway.json")).unwrap_err().to_string();
+    assert!(error.contains("audiences"), "{error}");
 }

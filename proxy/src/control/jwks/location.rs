@@ -2,11 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::snapshot::key_set::AlgorithmSet;
+
 /// Where a key set is fetched from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Location {
     /// A local file.
     File(PathBuf),
+    /// A local file of secrets.
+    Secrets {
+        /// The file.
+        path: PathBuf,
+        /// What they are used with.
+        algorithms: AlgorithmSet,
+    },
     /// An HTTP server; plain `http` only where the configuration allows it, which it has checked. Or
     /// one on a Unix socket, as `unix:SOCKET:PATH`.
     Url(Box<str>),
@@ -19,7 +28,7 @@ impl Location {
     #[must_use]
     pub fn redacted(&self) -> String {
         match self {
-            Self::File(path) => path.display().to_string(),
+            Self::File(path) | Self::Secrets { path, .. } => path.display().to_string(),
             Self::Url(url) | Self::Issuer(url) => {
                 let bare = url.split(['?', '#']).next().unwrap_or_default();
                 let Some((scheme, rest)) = bare.split_once("://") else { return bare.to_owned() };

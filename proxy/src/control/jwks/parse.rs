@@ -84,6 +84,20 @@ pub enum IgnoreReason {
 }
 
 impl IgnoreReason {
+    /// Every name that [`Self::code`] gives.
+    pub const CODES: [&str; 10] = [
+        "not_an_object",
+        "member",
+        "symmetric",
+        "private",
+        "key_type",
+        "curve",
+        "usage",
+        "algorithm",
+        "numbers",
+        "too_many",
+    ];
+
     /// The stable name in metrics.
     #[must_use]
     pub fn code(self) -> &'static str {

@@ -17,8 +17,7 @@ use super::sources::{SourceId, Sources};
 use crate::snapshot::ids::Generation;
 use crate::worker::KeyLookup;
 
-/// One fetch out of turn in this time for each source, and how many may come at once.
-const INTERVAL: Duration = Duration::from_secs(10);
+/// How many fetches out of turn may come at once; how often they may, providers say.
 const BURST: u32 = 2;
 
 /// A worker asks for new keys of a provider.
@@ -59,10 +58,11 @@ impl Refetches {
             self.settled.push((question, KeyLookup::Denied));
             return;
         };
+        let interval = sources.unknown_kid_interval(&question.provider);
         let bucket = self.buckets.entry(source).or_insert_with(|| Bucket::full(now));
         if sources.is_in_flight(source) {
             self.waiting.push((source, question, KeyLookup::Earlier));
-        } else if bucket.take(now) {
+        } else if bucket.take(interval, now) {
             sources.hasten(source, now);
             self.waiting.push((source, question, KeyLookup::Done));
         } else {
@@ -102,10 +102,10 @@ impl Bucket {
         Self { tokens: BURST, filled: now }
     }
 
-    fn take(&mut self, now: Instant) -> bool {
-        while self.tokens < BURST && now.saturating_duration_since(self.filled) >= INTERVAL {
+    fn take(&mut self, interval: Duration, now: Instant) -> bool {
+        while self.tokens < BURST && now.saturating_duration_since(self.filled) >= interval {
             self.tokens += 1;
-            self.filled += INTERVAL;
+            self.filled += interval;
         }
         if self.tokens == BURST {
             // A full bucket does not fill further: the next interval begins with this token.
@@ -133,9 +133,15 @@ mod tests {
             transport: Arc::default(),
             refresh_interval: None,
         };
-        let wanted = Wanted { provider: "a".into(), places: vec![place], max_stale: None };
+        let wanted = Wanted {
+            provider: "a".into(),
+            places: vec![place],
+            max_stale: None,
+            key_grace: Duration::ZERO,
+            unknown_kid_interval: INTERVAL,
+        };
         let now = Instant::now();
-        sources.want(&[wanted], now);
+        sources.want(&[wanted], HashMap::new(), now);
         let mut refetches = Refetches::default();
         let asked = |lacking| Question { provider: "a".into(), lacking, worker: 0 };
         let (old, new) = (Generation(6), Generation(7));
@@ -152,20 +158,26 @@ mod tests {
         assert_eq!(lookups, [KeyLookup::Denied, KeyLookup::Done, KeyLookup::Done]);
     }
 
+    const INTERVAL: Duration = Duration::from_secs(10);
+
     #[test]
     fn a_bucket_gives_two_at_once_and_then_one_in_ten_seconds() {
         let start = Instant::now();
         let mut bucket = Bucket::full(start);
-        assert!(bucket.take(start));
-        assert!(bucket.take(start));
-        assert!(!bucket.take(start));
-        assert!(!bucket.take(start + INTERVAL - Duration::from_millis(1)));
-        assert!(bucket.take(start + INTERVAL));
-        assert!(!bucket.take(start + INTERVAL));
+        assert!(bucket.take(INTERVAL, start));
+        assert!(bucket.take(INTERVAL, start));
+        assert!(!bucket.take(INTERVAL, start));
+        assert!(!bucket.take(INTERVAL, start + INTERVAL - Duration::from_millis(1)));
+        assert!(bucket.take(INTERVAL, start + INTERVAL));
+        assert!(!bucket.take(INTERVAL, start + INTERVAL));
         // However long nobody asks, it holds no more than the burst.
         let later = start + INTERVAL * 100;
         assert_eq!(
-            [bucket.take(later), bucket.take(later), bucket.take(later)],
+            [
+                bucket.take(INTERVAL, later),
+                bucket.take(INTERVAL, later),
+                bucket.take(INTERVAL, later)
+            ],
             [true, true, false]
         );
     }
@@ -174,8 +186,9 @@ mod tests {
     fn in_a_minute_no_more_is_given_than_burst_and_rate() {
         let start = Instant::now();
         let mut bucket = Bucket::full(start);
-        let given =
-            (0..6000).filter(|step| bucket.take(start + Duration::from_millis(10) * *step)).count();
+        let given = (0..6000)
+            .filter(|step| bucket.take(INTERVAL, start + Duration::from_millis(10) * *step))
+            .count();
         assert_eq!(given, 7, "two at once and five more in the 59.99 s after");
     }
 }

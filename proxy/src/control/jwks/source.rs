@@ -7,12 +7,14 @@ use std::time::{Duration, Instant, SystemTime};
 use super::fetch::{self, Validators};
 use super::fingerprint::Fingerprint;
 use super::last_good::LastGood;
+use super::lingering::LingeringKeys;
 use super::location::Location;
-use super::parse::{IgnoredKey, ParsedSet, parse_set};
+use super::parse::{IgnoredKey, JwkSetError, ParsedSet, parse_set};
 use super::schedule::{Draw, Schedule};
+use super::secrets::parse_secrets;
 use super::sources::{Place, SourceId};
 use super::transport::Transport;
-use crate::control::status::FetchCounts;
+use crate::control::status::{FetchCounts, NextRefresh, SourceStatus};
 use crate::snapshot::key_set::KeySet;
 
 /// How often a file is looked at; it is read only when its metadata has changed.
@@ -30,7 +32,11 @@ pub(super) struct Source {
     pub(super) validators: Validators,
     pub(super) fingerprint: Option<Fingerprint>,
     pub(super) keys: Option<Arc<KeySet>>,
-    pub(super) ignored: Vec<(Option<String>, String)>,
+    /// Keys that have vanished from the set and that a provider may still use.
+    pub(super) lingering: LingeringKeys,
+    pub(super) ignored: Arc<[IgnoredKey]>,
+    /// Secrets in the text fetched last.
+    alarms: Vec<IgnoredKey>,
     pub(super) generation: u64,
     pub(super) confirmed: Option<(Instant, SystemTime)>,
     pub(super) last_error: Option<String>,
@@ -55,7 +61,9 @@ impl Source {
             validators: Validators::default(),
             fingerprint: None,
             keys: None,
-            ignored: Vec::new(),
+            lingering: LingeringKeys::default(),
+            ignored: Arc::default(),
+            alarms: Vec::new(),
             generation: 0,
             confirmed: None,
             last_error: None,
@@ -101,33 +109,49 @@ impl Source {
         now: Instant,
         draw: Draw,
     ) -> bool {
-        let ParsedSet { keys, ignored } = match parse_set(body) {
+        let ParsedSet { keys, ignored } = match self.parse(body) {
             Ok(parsed) => parsed,
             Err(error) => {
-                self.failed(&error.to_string(), now, draw);
+                self.failed(&error, now, draw);
                 return false;
             }
         };
-        let ignored: Vec<_> = ignored.iter().map(described).collect();
-        if keys.is_empty() {
-            let reasons = reasons(&ignored);
-            self.failed(&format!("no usable key; ignored: {reasons}"), now, draw);
-            return false;
-        }
+        let ignored: Arc<[IgnoredKey]> = ignored.into();
+        self.alarm(&ignored);
         // A validator of a text that was refused must not turn the next answer into a 304.
         self.validators = validators;
         if self.keys.as_deref() == Some(&keys) {
+            if *self.ignored != *ignored {
+                let ignored = reasons(&ignored);
+                tracing::info!(source = %self.location.redacted(), %ignored, "other keys ignored");
+            }
             self.ignored = ignored;
             self.confirmed(life, now, draw);
             return false;
         }
         self.log_change(&keys, &ignored);
+        self.lingering.replaced(self.keys.as_deref(), &keys, &ignored, now);
         self.generation += 1;
         self.counts.changed += 1;
         self.keys = Some(Arc::new(keys));
         self.ignored = ignored;
         self.recovered(life, now, draw);
         true
+    }
+
+    /// A text of secrets or of a key set, by where it is from; the error is for people.
+    fn parse(&mut self, body: &[u8]) -> Result<ParsedSet, String> {
+        if let Location::Secrets { algorithms, .. } = &self.location {
+            return parse_secrets(body, *algorithms)
+                .map(|keys| ParsedSet { keys, ignored: Vec::new() })
+                .map_err(|error| error.to_string());
+        }
+        parse_set(body).map_err(|error| {
+            if let JwkSetError::NoneUsable(ignored) = &error {
+                self.alarm(ignored);
+            }
+            error.to_string()
+        })
     }
 
     /// The keys are still the issuer's.
@@ -142,7 +166,7 @@ impl Source {
         }
         self.confirmed_at(now);
         let life = match self.location {
-            Location::File(_) => FILE_INTERVAL,
+            Location::File(_) | Location::Secrets { .. } => FILE_INTERVAL,
             Location::Url(_) | Location::Issuer(_) => self.refresh_interval.unwrap_or(life),
         };
         let life = self.life_max.map_or(life, |most| life.min(most));
@@ -158,7 +182,7 @@ impl Source {
         let age = SystemTime::now().duration_since(at).unwrap_or_default();
         let Some(confirmed) = now.checked_sub(age) else { return };
         tracing::info!(source = %self.location.redacted(), ?age, keys = keys.len(), "last good keys");
-        self.ignored = ignored.iter().map(described).collect();
+        self.ignored = ignored.into();
         self.keys = Some(Arc::new(keys));
         self.generation = 1;
         self.confirmed = Some((confirmed, at));
@@ -183,19 +207,29 @@ impl Source {
     /// The name of its text on disk; none for what is on disk anyway.
     fn kept_as(&self) -> Option<String> {
         match &self.location {
-            Location::File(_) => None,
+            Location::File(_) | Location::Secrets { .. } => None,
             Location::Url(url) => Some(format!("url {url}")),
             Location::Issuer(issuer) => Some(format!("issuer {issuer}")),
         }
     }
 
-    /// When the keys were last known to be the issuer's; none without keys.
-    pub(super) fn confirmed_at_last(&self) -> Option<Instant> {
-        self.confirmed.map(|(instant, _)| instant)
-    }
-
     pub(super) fn confirmed_at(&mut self, now: Instant) {
         self.confirmed = Some((now, SystemTime::now()));
+    }
+
+    /// What there is to tell about it.
+    pub(super) fn status(&self, in_use: bool) -> SourceStatus {
+        SourceStatus {
+            place: self.location.redacted(),
+            in_use,
+            generation: self.generation,
+            keys: self.keys.as_ref().map_or(0, |keys| keys.len()),
+            ignored: Arc::clone(&self.ignored),
+            confirmed: self.confirmed,
+            refresh: self.schedule.due().map_or(NextRefresh::InFlight, NextRefresh::At),
+            last_error: self.last_error.clone(),
+            fetches: self.counts,
+        }
     }
 
     /// Keeps what there is; one line for each new reason.
@@ -210,7 +244,16 @@ impl Source {
         self.last_error = Some(error.to_owned());
     }
 
-    pub(super) fn log_change(&self, keys: &KeySet, ignored: &[(Option<String>, String)]) {
+    /// Tells, once for each key, that the issuer has published a secret.
+    fn alarm(&mut self, ignored: &[IgnoredKey]) {
+        let alarms: Vec<_> = ignored.iter().filter(|key| key.reason.is_alarm()).cloned().collect();
+        for key in alarms.iter().filter(|key| !self.alarms.contains(key)) {
+            tracing::error!(source = %self.location.redacted(), %key, "the key set has a secret");
+        }
+        self.alarms = alarms;
+    }
+
+    fn log_change(&self, keys: &KeySet, ignored: &[IgnoredKey]) {
         let before = self.keys.as_deref().map(kids).unwrap_or_default();
         let after = kids(keys);
         let added: Vec<_> = after.iter().filter(|kid| !before.contains(kid)).collect();
@@ -227,12 +270,6 @@ impl Source {
     }
 }
 
-fn described(key: &IgnoredKey) -> (Option<String>, String) {
-    (key.kid.as_deref().map(str::to_owned), key.reason.to_string())
-}
-
-fn reasons(ignored: &[(Option<String>, String)]) -> String {
-    let each =
-        ignored.iter().map(|(kid, why)| format!("{:?}: {why}", kid.as_deref().unwrap_or("-")));
-    each.collect::<Vec<_>>().join(", ")
+fn reasons(ignored: &[IgnoredKey]) -> String {
+    ignored.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -16,16 +16,17 @@ use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::age::Age;
 use super::discovery;
 use super::fetch::{self, FetchError, Fetched, Validators};
 use super::last_good::LastGood;
 use super::location::Location;
+use super::member::{Member, Previous};
+use super::refresh::{Asked, Outcome, Refreshed};
 use super::schedule::Draw;
-use super::source::{FILE_INTERVAL, Source, kids};
+use super::source::{FILE_INTERVAL, Source};
 use super::transport::Transport;
 use crate::control::event::Event;
-use crate::control::status::{FetchCounts, ProviderStatus};
+use crate::control::status::ProviderStatus;
 use crate::snapshot::key_set::KeySet;
 
 #[cfg(test)]
@@ -40,6 +41,10 @@ pub struct Wanted {
     pub places: Vec<Place>,
     /// How long keys are used that could not be confirmed; none: for ever.
     pub max_stale: Option<Duration>,
+    /// How long a key is used that has vanished from its set.
+    pub key_grace: Duration,
+    /// How often a fetch may come out of turn, for a key that a token names.
+    pub unknown_kid_interval: Duration,
 }
 
 /// One place of keys.
@@ -68,16 +73,6 @@ pub struct Sources {
     random: SystemRandom,
 }
 
-/// What a provider has of its sources.
-struct Member {
-    /// In order.
-    sources: Vec<SourceId>,
-    max_stale: Option<Duration>,
-    /// The source whose keys it has, and their age, as told last.
-    active: Option<SourceId>,
-    age: Age,
-}
-
 impl Sources {
     /// Without sources; fetches over the network end as events.
     #[must_use]
@@ -98,18 +93,23 @@ impl Sources {
     }
 
     /// Takes the sources of a new configuration: those there already keep their keys, those no
-    /// longer named are forgotten.
-    pub fn want(&mut self, wanted: &[Wanted], now: Instant) {
+    /// longer named are forgotten. A provider goes on with its `previous` keys until a source of
+    /// its own has some.
+    pub fn want(
+        &mut self,
+        wanted: &[Wanted],
+        mut previous: HashMap<Box<str>, Previous>,
+        now: Instant,
+    ) {
         let mut old = std::mem::take(&mut self.list);
         let intervals: Vec<_> =
             old.iter().map(|s| (s.id, (s.refresh_interval, s.life_max))).collect();
         self.of_provider.clear();
         for want in wanted {
             let sources = want.places.iter();
-            let sources =
-                sources.map(|place| self.keep_or_add(&mut old, place, want.max_stale, now));
-            let (sources, max_stale) = (sources.collect(), want.max_stale);
-            let member = Member { sources, max_stale, active: None, age: Age::Fresh };
+            let sources = sources.map(|place| self.keep_or_add(&mut old, place, want, now));
+            let previous = previous.remove(&want.provider);
+            let member = Member::new(want, sources.collect(), previous);
             self.of_provider.insert(want.provider.clone(), member);
         }
         let _ = self.look_at_ages(now);
@@ -129,7 +129,7 @@ impl Sources {
         &mut self,
         old: &mut Vec<Source>,
         place: &Place,
-        max_stale: Option<Duration>,
+        want: &Wanted,
         now: Instant,
     ) -> SourceId {
         let same_place = |source: &Source| source.location == place.location;
@@ -151,12 +151,14 @@ impl Sources {
             self.next_id += u64::from(known.is_none());
             source.refresh_interval = None;
             source.life_max = None;
+            source.lingering.grace_max = Duration::ZERO;
             self.list.push(source);
             self.list.len() - 1
         });
         let source = &mut self.list[index];
         source.refresh_interval = shorter(source.refresh_interval, place.refresh_interval);
-        source.life_max = shorter(source.life_max, max_stale.map(|span| span / 2));
+        source.life_max = shorter(source.life_max, want.max_stale.map(|span| span / 2));
+        source.lingering.grace_max = source.lingering.grace_max.max(want.key_grace);
         source.id
     }
 
@@ -170,7 +172,7 @@ impl Sources {
             }
             let draw = draw(&self.random);
             match &source.location {
-                Location::File(path) => {
+                Location::File(path) | Location::Secrets { path, .. } => {
                     let path = path.clone();
                     changed |= source.read_file(&path, now, draw);
                 }
@@ -192,25 +194,14 @@ impl Sources {
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
         let fetches = self.list.iter().filter_map(|source| source.schedule.due());
-        let ages = self.of_provider.values().filter_map(|member| {
-            let active = self.source(member.active?)?;
-            member.age.ends(active.confirmed_at_last(), member.max_stale)
-        });
-        fetches.chain(ages).min()
+        fetches.chain(self.of_provider.values().filter_map(Member::next_due)).min()
     }
 
-    /// Tells which keys have come to another age; true where a provider has those of another
-    /// source now, or none any more.
+    /// Tells which keys have come to another age; true where a provider has others now.
     fn look_at_ages(&mut self, now: Instant) -> bool {
         let mut changed = false;
         for (provider, member) in &mut self.of_provider {
-            let (source, age) = pick(&self.list, member, now);
-            let active = source.filter(|_| age != Age::Expired).map(|source| source.id);
-            if let (Some(source), true) = (source, age != member.age) {
-                age.log(provider, &source.location.redacted());
-            }
-            changed |= active != member.active;
-            (member.active, member.age) = (active, age);
+            changed |= member.look(provider, &self.list, now);
         }
         changed
     }
@@ -249,7 +240,7 @@ impl Sources {
             }
         };
         let switched = self.look_at_ages(now);
-        let used = self.of_provider.values().any(|member| member.active == Some(id));
+        let used = self.of_provider.values().any(|member| member.active() == Some(id));
         switched || (changed && used)
     }
 
@@ -258,7 +249,13 @@ impl Sources {
     #[must_use]
     pub fn source_of(&self, provider: &str) -> Option<SourceId> {
         let member = self.of_provider.get(provider)?;
-        member.active.or_else(|| member.sources.first().copied())
+        member.active().or_else(|| member.sources.first().copied())
+    }
+
+    /// How often a fetch may come out of turn for a provider.
+    #[must_use]
+    pub fn unknown_kid_interval(&self, provider: &str) -> Duration {
+        self.of_provider.get(provider).map_or(Duration::MAX, |member| member.unknown_kid_interval)
     }
 
     /// Whether the configuration still names this source.
@@ -286,10 +283,40 @@ impl Sources {
         }
     }
 
+    /// Makes every source of a provider due at once, unless a fetch of it is in flight.
+    pub fn refresh(&mut self, provider: &str, now: Instant) -> Vec<Asked> {
+        let Some(member) = self.of_provider.get(provider) else { return Vec::new() };
+        let asked = self.list.iter_mut().filter(|source| member.sources.contains(&source.id));
+        let asked = asked.map(|source| {
+            let joined = source.schedule.is_in_flight();
+            source.fingerprint = None;
+            source.schedule.hasten(now);
+            Asked { source: source.id, generation: source.generation, joined }
+        });
+        asked.collect()
+    }
+
+    /// What came of a refresh; none while its fetch is in flight. A source that a reload has
+    /// forgotten meanwhile has nothing to tell.
+    #[must_use]
+    pub fn refreshed(&self, asked: Asked) -> Option<Option<Refreshed>> {
+        let Some(source) = self.source(asked.source) else { return Some(None) };
+        if source.schedule.is_in_flight() {
+            return None;
+        }
+        let outcome = match &source.last_error {
+            Some(error) => Outcome::Failed(error.clone()),
+            None if source.generation > asked.generation => Outcome::Changed,
+            None => Outcome::Unchanged,
+        };
+        let place = source.location.redacted();
+        Some(Some(Refreshed { place, outcome, joined: asked.joined }))
+    }
+
     /// Makes files due at once, read whatever their metadata says.
     pub fn hasten_files(&mut self, now: Instant) {
         for source in &mut self.list {
-            if matches!(source.location, Location::File(_)) {
+            if matches!(source.location, Location::File(_) | Location::Secrets { .. }) {
                 source.fingerprint = None;
                 source.schedule.hasten(now);
             }
@@ -297,10 +324,9 @@ impl Sources {
     }
 
     /// The keys of each provider that has some which are not too old.
-    pub fn keys(&self, now: Instant) -> impl Iterator<Item = (&str, &Arc<KeySet>)> {
+    pub fn keys(&self, now: Instant) -> impl Iterator<Item = (&str, Arc<KeySet>)> {
         self.of_provider.iter().filter_map(move |(provider, member)| {
-            let (source, age) = pick(&self.list, member, now);
-            (age != Age::Expired).then_some((&**provider, source?.keys.as_ref()?))
+            Some((&**provider, member.keys(&self.list, now)?))
         })
     }
 
@@ -308,33 +334,8 @@ impl Sources {
     #[must_use]
     pub fn status(&self, provider: &str, now: Instant) -> Option<ProviderStatus> {
         let member = self.of_provider.get(provider)?;
-        let (picked, age) = pick(&self.list, member, now);
-        let all = || member.sources.iter().filter_map(|id| self.source(*id));
-        let source = picked.or_else(|| all().next())?;
-        let keys = source.keys.as_deref().filter(|_| age != Age::Expired);
-        Some(ProviderStatus {
-            name: provider.to_owned(),
-            needed: false,
-            source: source.location.redacted(),
-            generation: source.generation,
-            keys: keys.map_or(0, KeySet::len),
-            kids: keys.map(kids).unwrap_or_default(),
-            ignored: source.ignored.clone(),
-            confirmed: source.confirmed,
-            last_error: all().find_map(|source| source.last_error.clone()),
-            expired: age == Age::Expired,
-            fetches: all().fold(FetchCounts::default(), |sum, source| sum.plus(source.counts)),
-        })
+        Some(member.status(provider, &self.list, now))
     }
-}
-
-/// The first source in order with keys that are not too old; if none has such, the first with keys.
-fn pick<'s>(list: &'s [Source], member: &Member, now: Instant) -> (Option<&'s Source>, Age) {
-    let source = |id: &SourceId| list.iter().find(|source| source.id == *id);
-    let age = |source: &Source| Age::of(source.confirmed_at_last(), member.max_stale, now);
-    let with_keys = || member.sources.iter().filter_map(source).filter(|one| one.keys.is_some());
-    let picked = with_keys().find(|one| age(one) != Age::Expired).or_else(|| with_keys().next());
-    (picked, picked.map_or(Age::Fresh, age))
 }
 
 fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
@@ -356,11 +357,13 @@ fn fetch_on_thread(
         let fetch = || match &location {
             Location::Url(url) => fetch::from_url(&transport, url, &known),
             Location::Issuer(issuer) => discovery::from_issuer(&transport, issuer, &known),
-            Location::File(path) => fetch::from_file(path).map(|body| Fetched::Text {
-                body,
-                validators: Validators::default(),
-                life: FILE_INTERVAL,
-            }),
+            Location::File(path) | Location::Secrets { path, .. } => {
+                fetch::from_file(path).map(|body| Fetched::Text {
+                    body,
+                    validators: Validators::default(),
+                    life: FILE_INTERVAL,
+                })
+            }
         };
         // An outcome must come, or the source stays in flight for ever.
         let outcome =

@@ -4,6 +4,7 @@ use ring::signature::{self, RsaParameters, RsaPublicKeyComponents, UnparsedPubli
 use ring::{agreement, rand::SystemRandom};
 
 use super::algorithm::{Algorithm, AlgorithmSet};
+use super::roca;
 
 /// A public key whose numbers have been checked.
 ///
@@ -25,6 +26,34 @@ enum Material {
     Ed25519([u8; 32]),
 }
 
+/// The numbers of a key, big-endian; each coordinate as long as its curve has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbers<'k> {
+    /// RSA; without leading zeros.
+    Rsa {
+        /// `n`.
+        modulus: &'k [u8],
+        /// `e`.
+        exponent: &'k [u8],
+    },
+    /// A point of a curve of RFC 7518 section 6.2.
+    Ec {
+        /// As `crv` names it.
+        curve: &'static str,
+        /// `x`.
+        x: &'k [u8],
+        /// `y`.
+        y: &'k [u8],
+    },
+    /// A point of a curve of RFC 8037, in its encoded form.
+    Okp {
+        /// As `crv` names it.
+        curve: &'static str,
+        /// `x`.
+        x: &'k [u8],
+    },
+}
+
 /// Why the numbers of a key are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PublicKeyError {
@@ -40,6 +69,9 @@ pub enum PublicKeyError {
     /// Even, 1, or above 2^32.
     #[error("RSA exponent is even, 1 or above 2^32")]
     Exponent,
+    /// Made by a generator whose keys can be factored.
+    #[error("RSA modulus of the flawed generator of CVE-2017-15361")]
+    Roca,
     /// A coordinate or point of a wrong length.
     #[error("{found} bytes where the curve has {wanted}")]
     Length {
@@ -75,6 +107,9 @@ impl PublicKey {
         }
         if is_even(modulus) {
             return Err(PublicKeyError::ModulusEven);
+        }
+        if roca::is_marked(modulus) {
+            return Err(PublicKeyError::Roca);
         }
         let exponent = without_leading_zeros(exponent);
         if is_even(exponent) || exponent == [1] || bit_length(exponent) > 32 {
@@ -119,6 +154,17 @@ impl PublicKey {
             return Err(PublicKeyError::NotCanonical);
         }
         Ok(Self(Material::Ed25519(point)))
+    }
+
+    /// The numbers it is made of.
+    #[must_use]
+    pub fn numbers(&self) -> Numbers<'_> {
+        match &self.0 {
+            Material::Rsa { modulus, exponent } => Numbers::Rsa { modulus, exponent },
+            Material::P256(bytes) => point("P-256", bytes),
+            Material::P384(bytes) => point("P-384", bytes),
+            Material::Ed25519(x) => Numbers::Okp { curve: "Ed25519", x },
+        }
     }
 
     /// Every algorithm of the key's kind; each elliptic curve has exactly one (RFC 7518
@@ -168,6 +214,12 @@ impl PublicKey {
     }
 }
 
+/// Of an uncompressed point.
+fn point<'k>(curve: &'static str, bytes: &'k [u8]) -> Numbers<'k> {
+    let (x, y) = bytes[1..].split_at(bytes.len() / 2);
+    Numbers::Ec { curve, x, y }
+}
+
 fn rsa_parameters(algorithm: Algorithm) -> Option<&'static RsaParameters> {
     match algorithm {
         Algorithm::Rs256 => Some(&signature::RSA_PKCS1_2048_8192_SHA256),
@@ -176,7 +228,12 @@ fn rsa_parameters(algorithm: Algorithm) -> Option<&'static RsaParameters> {
         Algorithm::Ps256 => Some(&signature::RSA_PSS_2048_8192_SHA256),
         Algorithm::Ps384 => Some(&signature::RSA_PSS_2048_8192_SHA384),
         Algorithm::Ps512 => Some(&signature::RSA_PSS_2048_8192_SHA512),
-        Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => None,
+        Algorithm::Es256
+        | Algorithm::Es384
+        | Algorithm::EdDsa
+        | Algorithm::Hs256
+        | Algorithm::Hs384
+        | Algorithm::Hs512 => None,
     }
 }
 

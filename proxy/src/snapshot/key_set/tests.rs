@@ -20,7 +20,9 @@ fn j6_algorithm_names_are_exact() {
         assert_eq!(Algorithm::from_name(algorithm.name()), Some(*algorithm));
     }
     assert_eq!(Algorithm::from_name("Ed25519"), Some(Algorithm::EdDsa));
-    for name in ["none", "None", "nOnE", "", "rs256", "HS256", "ES256K", "RS256 ", "EDDSA"] {
+    let public = |algorithm: &&Algorithm| algorithm.secret_bytes_min().is_none();
+    assert!(Algorithm::ALL.iter().filter(public).eq(Algorithm::ASYMMETRIC));
+    for name in ["none", "None", "nOnE", "", "rs256", "hs256", "ES256K", "RS256 ", "EDDSA"] {
         assert_eq!(Algorithm::from_name(name), None, "{name}");
     }
 }

@@ -10,18 +10,24 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::limits::DAY;
 use super::upstreams::UNIX_PATH_BYTES_MAX;
-use super::{JsonPath, Reader};
+use super::{JsonPath, Reader, secrets};
+use crate::control::config::KeyFiles;
 use crate::control::config::quantity::Span;
-use crate::control::config::raw::jwt::{InlineJwks, Jwks, Places};
-use crate::control::config::settings::JwksSource;
+use crate::control::config::raw::jwt::{
+    InlineJwks, Jwks, Places, Startup as RawStartup, default_startup_wait,
+};
+use crate::control::config::settings::{JwksSource, Startup};
 use crate::control::jwks::address_guard::{Reach, is_loopback_host, literal};
 use crate::control::jwks::location::unix;
-use crate::control::jwks::parse::{SET_BYTES_MAX, parse_set};
+use crate::control::jwks::parse::{ParsedSet, SET_BYTES_MAX, parse_set};
 use crate::control::jwks::transport::{Identity, Patience, PemError, Proxy, Roots, Transport};
-use crate::snapshot::key_set::KeySet;
+use crate::snapshot::key_set::Algorithm;
 
 /// More often is a load on the issuer without use: an unknown `kid` fetches at once anyway.
 const REFRESH_MIN: Span = Span(Duration::from_secs(1));
+/// Longer, and whoever has started the process takes it for dead.
+const STARTUP_WAIT_MIN: Span = Span(Duration::from_secs(1));
+const STARTUP_WAIT_MAX: Span = Span(Duration::from_secs(300));
 /// Request fields that the fetch writes itself, or that frame the message.
 const RESERVED_HEADERS: [&str; 11] = [
     "accept",
@@ -54,15 +60,31 @@ pub(super) fn cache_directory(reader: &mut Reader<'_>) -> Option<PathBuf> {
     Some(directory)
 }
 
+/// What a start does about keys that are not there yet.
+pub(super) fn startup(reader: &mut Reader<'_>) -> Startup {
+    let mode = reader.read(&JsonPath::from(["jwt", "startup"])).unwrap_or_default();
+    let path = JsonPath::from(["jwt", "startup_wait"]);
+    let wait = reader.read(&path).unwrap_or_else(default_startup_wait);
+    reader.in_range(&path, &wait, &STARTUP_WAIT_MIN, &STARTUP_WAIT_MAX);
+    match mode {
+        RawStartup::Serve => Startup::Serve,
+        RawStartup::Wait => Startup::Wait(wait.0),
+        RawStartup::Fail => Startup::Fail(wait.0),
+    }
+}
+
 /// Where the keys come from; `path` is that of `jwks`.
 pub(super) fn sources(
     reader: &mut Reader<'_>,
     path: &JsonPath,
     raw: &Places,
     issuer: &str,
+    algorithms: &[Algorithm],
 ) -> Option<Vec<JwksSource>> {
     let list = match raw {
-        Places::One(one) => return source(reader, path, one, issuer).map(|source| vec![source]),
+        Places::One(one) => {
+            return source(reader, path, one, issuer, algorithms).map(|source| vec![source]);
+        }
         Places::InOrder(list) => list,
     };
     if list.len() > PLACES_MAX {
@@ -71,8 +93,8 @@ pub(super) fn sources(
     let mut sources = Vec::with_capacity(list.len());
     for (index, raw) in list.iter().enumerate() {
         let path = path.join(index);
-        let source = source(reader, &path, raw, issuer);
-        if matches!(source, Some(JwksSource::Inline(_))) && index + 1 < list.len() {
+        let source = source(reader, &path, raw, issuer, algorithms);
+        if matches!(source, Some(JwksSource::Inline { .. })) && index + 1 < list.len() {
             let what = "inline keys are always there, so what follows is never used; allowed: last";
             reader.problem(&path, what);
         }
@@ -86,6 +108,7 @@ fn source(
     path: &JsonPath,
     raw: &Jwks,
     issuer: &str,
+    algorithms: &[Algorithm],
 ) -> Option<JwksSource> {
     if raw.url.is_none() && !raw.discover {
         for key in keys_beside_url(raw) {
@@ -93,36 +116,64 @@ fn source(
         }
     }
     let issuer = raw.discover.then_some(issuer);
-    match (&raw.url, issuer, &raw.file, &raw.inline) {
-        (Some(url), None, None, None) => remote(reader, path, raw, (url, "url")),
-        (None, Some(issuer), None, None) => remote(reader, path, raw, (issuer, "discover")),
-        (None, None, Some(file), None) => {
+    match (&raw.url, issuer, &raw.file, &raw.inline, &raw.secret_file) {
+        (Some(url), None, None, None, None) => remote(reader, path, raw, (url, "url")),
+        (None, Some(issuer), None, None, None) => remote(reader, path, raw, (issuer, "discover")),
+        (None, None, Some(file), None, None) => {
             let at = path.join("file");
             let file = reader.resolve(file);
-            match read_bounded(&file) {
-                Ok(bytes) => drop(keys(reader, &at, &bytes)),
-                Err(error) => {
-                    reader.problem(&at, format!("{} cannot be read: {error}", file.display()));
-                }
-            }
+            check_file(reader, &at, &file);
             Some(JwksSource::File(file))
         }
-        (None, None, None, Some(inline)) => {
+        (None, None, None, Some(inline), None) => {
             let at = path.join("inline");
             let set = match inline {
                 InlineJwks::Object => keys(reader, &at, reader.typed(&at).as_bytes()),
                 InlineJwks::Text(text) => keys(reader, &at, text.as_bytes()),
             };
-            set.map(|set| JwksSource::Inline(Arc::new(set)))
+            set.map(|ParsedSet { keys, ignored }| JwksSource::Inline {
+                keys: Arc::new(keys),
+                ignored: ignored.into(),
+            })
         }
-        (url, issuer, file, inline) => {
-            let given = [url.is_some(), issuer.is_some(), file.is_some(), inline.is_some()];
+        (None, None, None, None, Some(file)) => {
+            Some(secrets::source(reader, &path.join("secret_file"), file, algorithms))
+        }
+        (url, issuer, file, inline, secret) => {
+            let given = [
+                url.is_some(),
+                issuer.is_some(),
+                file.is_some(),
+                inline.is_some(),
+                secret.is_some(),
+            ];
             let count = given.iter().filter(|given| **given).count();
-            let what = format!(
-                "has {count} sources of keys; allowed: exactly one of url, discover, file, inline"
-            );
+            let allowed = "exactly one of url, discover, file, inline, secret_file";
+            let what = format!("has {count} sources of keys; allowed: {allowed}");
             reader.problem(path, what);
             None
+        }
+    }
+}
+
+/// A file is read when it is needed; here it is only seen to be good.
+fn check_file(reader: &mut Reader<'_>, path: &JsonPath, file: &Path) {
+    let checked = match read_bounded(file) {
+        Ok(bytes) => parse_set(&bytes).map_err(|error| format!("no usable keys: {error}")),
+        Err(error) => Err(format!("{} cannot be read: {error}", file.display())),
+    };
+    match checked {
+        Ok(set) => warn_of_ignored(reader, path, &set),
+        Err(what) => unusable_file(reader, path, what),
+    }
+}
+
+/// A file of keys that cannot be used: of a running provider, the keys before it go on.
+pub(super) fn unusable_file(reader: &mut Reader<'_>, path: &JsonPath, what: String) {
+    match reader.key_files {
+        KeyFiles::Needed => reader.problem(path, what),
+        KeyFiles::Replaceable => {
+            reader.warning(path, format!("{what}; the provider keeps the keys it has"));
         }
     }
 }
@@ -292,7 +343,7 @@ fn redirect_hosts(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Vec<A
     hosts
 }
 
-fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
+pub(super) fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read;
     let mut bytes = Vec::new();
     // One byte more than a set may have, so that the parser sees that it is too long.
@@ -301,19 +352,23 @@ fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
     read.map(|_| bytes)
 }
 
-/// The usable keys of a set, or a problem.
-fn keys(reader: &mut Reader<'_>, path: &JsonPath, bytes: &[u8]) -> Option<KeySet> {
+/// A set with usable keys, or a problem.
+fn keys(reader: &mut Reader<'_>, path: &JsonPath, bytes: &[u8]) -> Option<ParsedSet> {
     match parse_set(bytes) {
         Ok(set) => {
-            for key in &set.ignored {
-                reader.warning(path, format_args!("not used: {key}"));
-            }
-            Some(set.keys)
+            warn_of_ignored(reader, path, &set);
+            Some(set)
         }
         Err(error) => {
             reader.problem(path, format!("no usable keys: {error}"));
             None
         }
+    }
+}
+
+fn warn_of_ignored(reader: &mut Reader<'_>, path: &JsonPath, set: &ParsedSet) {
+    for key in &set.ignored {
+        reader.warning(path, format_args!("not used: {key}"));
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::{JsonPath, Reader};
 use crate::control::config::raw;
-use crate::control::config::settings::{AccessLogTarget, ListenerConfig};
+use crate::control::config::settings::{AccessLogTarget, AdminConfig, ListenerConfig};
 use crate::snapshot::ids::ListenerId;
 
 /// The listeners and where each was typed.
@@ -42,13 +42,20 @@ pub(super) fn names(reader: &Reader<'_>) -> Vec<String> {
 pub(super) fn admin(
     reader: &mut Reader<'_>,
     listeners: &[(JsonPath, ListenerConfig)],
-) -> Option<SocketAddr> {
+) -> Option<AdminConfig> {
     let path = JsonPath::from(["admin"]);
     let raw: raw::Admin = reader.read(&path)?;
+    for (index, host) in raw.hosts.iter().enumerate() {
+        let name_char = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        if host.is_empty() || !host.bytes().all(name_char) {
+            let what = "is no host name; allowed: such as \"gateway.internal\", without a port";
+            reader.problem(&path.join("hosts").join(index), format!("{host:?} {what}"));
+        }
+    }
     let path = path.join("address");
     let address = address(reader, &raw.address, &path)?;
     used_once(reader, address, &path, listeners);
-    Some(address)
+    Some(AdminConfig { address, hosts: raw.hosts.into_iter().map(Box::from).collect() })
 }
 
 pub(super) fn access_log(reader: &mut Reader<'_>) -> AccessLogTarget {

@@ -58,7 +58,16 @@ pub(super) fn policy(
     path: &JsonPath,
     raw: RouteJwt,
 ) -> Option<AuthPolicy> {
-    let RouteJwt { mode, providers, from, all_must_verify, resource, require } = raw;
+    let RouteJwt {
+        mode,
+        providers,
+        from,
+        all_must_verify,
+        bypass_preflight,
+        allowed_origins,
+        resource,
+        require,
+    } = raw;
     let list = path.join("providers");
     let mut ids = Vec::with_capacity(providers.len());
     for (index, name) in providers.iter().enumerate() {
@@ -89,12 +98,34 @@ pub(super) fn policy(
     let whole = ids.len() == providers.len();
     let credentials = Credentials { locations: locations?, all_must_verify };
     let (realm, mut answers) = (issuers.realm.clone(), issuers.answers.clone());
+    answers.allowed_origins = origins(reader, &path.join("allowed_origins"), allowed_origins);
     if let Some(name) = resource {
         let section = ("jwt.resources", "resource");
         let found = reader.refer(section, &issuers.resource_names, &name, &path.join("resource"));
         answers.resource_metadata = issuers.metadata_url(found?);
     }
-    whole.then_some(AuthPolicy { mode, providers: ids, credentials, require, realm, answers })
+    whole.then_some(AuthPolicy {
+        mode,
+        providers: ids,
+        credentials,
+        bypass_preflight,
+        require,
+        realm,
+        answers,
+    })
+}
+
+/// Origins in the one spelling that browsers send (RFC 6454 section 6.2); they are compared with it.
+fn origins(reader: &mut Reader<'_>, path: &JsonPath, raw: Vec<String>) -> Vec<Box<str>> {
+    for (index, origin) in raw.iter().enumerate() {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        let host_char = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9') || b"-._:[]".contains(&b);
+        if !host.is_some_and(|host| !host.is_empty() && host.bytes().all(host_char)) {
+            let what = "is no origin; allowed: such as \"https://app.example.com\", in lower case";
+            reader.problem(&path.join(index), format!("{origin:?} {what}"));
+        }
+    }
+    raw.into_iter().map(Box::from).collect()
 }
 
 /// Where all providers of a route say that their tokens are.
@@ -195,7 +226,7 @@ fn answers(reader: &mut Reader<'_>) -> Answers {
         OnNoKeys::Unavailable => NoKeys::Unavailable,
         OnNoKeys::Unauthorized => NoKeys::Unauthorized,
     };
-    Answers { strip_details, no_keys, resource_metadata: None }
+    Answers { strip_details, no_keys, ..Answers::default() }
 }
 
 fn realm(reader: &mut Reader<'_>) -> Box<str> {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::claims::claim;
 use super::credentials::locations;
 use super::key_sources::sources;
-use super::limits::bytes;
+use super::limits::{DAY, bytes};
+use super::secrets::check_kind;
 use super::{JsonPath, Reader};
 use crate::auth::STATUS_FIELD;
 use crate::control::config::quantity::{Size, Span};
@@ -28,6 +29,11 @@ const TOKEN_BYTES_MAX: Size = Size(16 * 1024);
 const AGE_MAX: Span = Span(Duration::from_secs(10 * YEAR_SECONDS));
 /// As humantime counts them.
 const YEAR_SECONDS: u64 = 31_557_600;
+/// A client has given up by then, and every parked request holds its connection.
+const UNKNOWN_KID_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How often made-up key names may make an issuer work.
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
+const INTERVAL_MAX: Duration = Duration::from_secs(3600);
 /// Request fields that frame the message, belong to one connection, decide the route, or have a
 /// grammar of their own: no token is in them.
 pub(super) const FRAMING_HEADERS: [&str; 13] = [
@@ -106,7 +112,15 @@ fn provider(
     let claim_headers = claim_headers(reader, path, &raw);
     let checks = checks(reader, path, &raw);
     let max_stale = max_stale(reader, path, raw.max_stale);
-    let sources = sources(reader, &path.join("jwks"), &raw.jwks, &raw.issuer);
+    check_kind(reader, path, &raw.jwks, &algorithms);
+    for (key, span, low, high) in [
+        ("key_grace", raw.key_grace, Duration::ZERO, DAY.0),
+        ("unknown_kid_wait", raw.unknown_kid_wait, Duration::ZERO, UNKNOWN_KID_WAIT_MAX),
+        ("unknown_kid_interval", raw.unknown_kid_interval, INTERVAL_MIN, INTERVAL_MAX),
+    ] {
+        reader.in_range(&path.join(key), &span, &Span(low), &Span(high));
+    }
+    let sources = sources(reader, &path.join("jwks"), &raw.jwks, &raw.issuer, &algorithms);
     let locations = locations(reader, &path.join("from"), raw.from.as_deref());
     Some(ProviderConfig {
         name: name.into(),
@@ -125,6 +139,9 @@ fn provider(
         checks,
         sources: sources?,
         max_stale,
+        key_grace: raw.key_grace.0,
+        unknown_kid_wait: raw.unknown_kid_wait.0,
+        unknown_kid_interval: raw.unknown_kid_interval.0,
     })
 }
 

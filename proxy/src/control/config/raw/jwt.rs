@@ -33,6 +33,14 @@ pub(in crate::control::config) struct Jwt {
     /// A directory that exists, in which fetched key sets are kept, so that a restart does not need
     /// the issuer. Nobody else should be able to write to it. Absent: not kept.
     cache_directory: Option<String>,
+    /// What a start does about providers whose keys are not there yet. serve: nothing, their routes
+    /// answer 503 until they are. wait: no listener accepts until every provider that a route asks
+    /// for has keys, or startup_wait is over. fail: the same, but at its end the process ends with 1.
+    #[serde(default)]
+    startup: Startup,
+    /// How long wait and fail wait; 1s to 5m.
+    #[serde(default = "default_startup_wait")]
+    startup_wait: Span,
     /// Issuers of tokens, by the name that routes give them.
     #[serde(default)]
     providers: BTreeMap<String, Provider>,
@@ -83,6 +91,21 @@ impl Serialize for OnNoKeys {
     }
 }
 
+/// What a start does about keys that are not there yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(in crate::control::config) enum Startup {
+    #[default]
+    Serve,
+    Wait,
+    Fail,
+}
+
+pub(in crate::control::config) fn default_startup_wait() -> Span {
+    Span(std::time::Duration::from_secs(10))
+}
+
 pub(in crate::control::config) fn default_realm() -> String {
     "ringgate".into()
 }
@@ -102,7 +125,8 @@ pub(in crate::control::config) struct Provider {
     /// Where its tokens are in a request. Absent: in Authorization behind Bearer. A route may say otherwise.
     #[schemars(length(min = 1))]
     pub(in crate::control::config) from: Option<Vec<Location>>,
-    /// The signature algorithms that its tokens may use.
+    /// The signature algorithms that its tokens may use. HS256, HS384 and HS512 need jwks.secret_file
+    /// and go with no others.
     #[serde(default = "default_algorithms")]
     #[schemars(length(min = 1))]
     pub(in crate::control::config) algorithms: Vec<AlgorithmName>,
@@ -149,6 +173,17 @@ pub(in crate::control::config) struct Provider {
     /// 503; 1s to 10years, or `forever`.
     #[serde(default)]
     pub(in crate::control::config) max_stale: MaxStale,
+    /// How long a key is still believed that its set has no more, unless a key of its name has taken
+    /// its place; 0s to 24h. For issuers that drop a key before its last token has expired.
+    #[serde(default = "default_key_grace")]
+    pub(in crate::control::config) key_grace: Span,
+    /// How long a request waits while a key is looked for that its token names and nobody has; 0s
+    /// to 10s. With 0s it is refused at once, and the key is looked for all the same.
+    #[serde(default = "default_unknown_kid_wait")]
+    pub(in crate::control::config) unknown_kid_wait: Span,
+    /// How often such keys may make the set be fetched out of turn, beyond two times at once; 1s to 1h.
+    #[serde(default = "default_unknown_kid_interval")]
+    pub(in crate::control::config) unknown_kid_interval: Span,
 }
 
 /// A place of a token in a request: exactly one of header, cookie and query.
@@ -194,6 +229,18 @@ fn yes() -> bool {
 
 fn default_leeway() -> Span {
     Span(std::time::Duration::from_secs(60))
+}
+
+fn default_key_grace() -> Span {
+    Span(std::time::Duration::ZERO)
+}
+
+fn default_unknown_kid_wait() -> Span {
+    Span(std::time::Duration::from_millis(500))
+}
+
+fn default_unknown_kid_interval() -> Span {
+    Span(std::time::Duration::from_secs(10))
 }
 
 fn default_max_token_bytes() -> Size {

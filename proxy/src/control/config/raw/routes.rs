@@ -68,6 +68,15 @@ pub(in crate::control::config) struct RouteJwt {
     /// false: such a request is refused.
     #[serde(default)]
     pub(in crate::control::config) all_must_verify: bool,
+    /// Pass a browser's CORS preflight without a token: OPTIONS with Origin and
+    /// Access-Control-Request-Method. The upstream answers it.
+    #[serde(default)]
+    pub(in crate::control::config) bypass_preflight: bool,
+    /// Origins of web pages, such as `https://app.example.com`, whose scripts may read refusals and
+    /// their challenge: CORS fields for them are sent with a refusal. What the upstream answers has
+    /// its own.
+    #[serde(default)]
+    pub(in crate::control::config) allowed_origins: Vec<String>,
     /// The protected resource that the route is a part of: refusals say where its metadata is.
     pub(in crate::control::config) resource: Option<String>,
     /// Rules for claims; all must hold.

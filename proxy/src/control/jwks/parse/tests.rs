@@ -48,6 +48,7 @@ fn ignored(key: Value) -> IgnoreReason {
     assert_eq!(set.keys.len(), 1);
     assert_eq!(set.ignored.len(), 1, "{:?}", set.keys);
     assert_eq!(set.ignored[0].index, 1);
+    assert!(IgnoreReason::CODES.contains(&set.ignored[0].reason.code()));
     set.ignored[0].reason
 }
 

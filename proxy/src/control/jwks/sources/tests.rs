@@ -25,13 +25,23 @@ fn text(kids: &[&str]) -> Result<Fetched, FetchError> {
 
 fn url(provider: &str, interval: Option<u64>) -> Wanted {
     Wanted {
-        provider: provider.into(),
         places: vec![Place {
             location: Location::Url("https://issuer.invalid/jwks".into()),
             transport: Arc::default(),
             refresh_interval: interval.map(Duration::from_secs),
         }],
+        ..bare(provider)
+    }
+}
+
+/// A provider without places.
+fn bare(provider: &str) -> Wanted {
+    Wanted {
+        provider: provider.into(),
+        places: Vec::new(),
         max_stale: Some(Duration::from_secs(3600)),
+        key_grace: Duration::ZERO,
+        unknown_kid_interval: Duration::from_secs(10),
     }
 }
 
@@ -42,12 +52,12 @@ fn at(location: Location) -> Place {
 fn sources(wanted: &[Wanted], now: Instant) -> (Sources, Receiver<Event>) {
     let (events, received) = channel();
     let mut sources = Sources::new(events);
-    sources.want(wanted, now);
+    sources.want(wanted, HashMap::new(), now);
     (sources, received)
 }
 
 fn kids_of(sources: &Sources, provider: &str) -> Vec<String> {
-    sources.status(provider, Instant::now()).unwrap().kids
+    sources.status(provider, Instant::now()).unwrap().kids()
 }
 
 #[test]
@@ -69,11 +79,11 @@ fn a_failure_and_an_empty_set_keep_the_last_good_keys() {
     let id = sources.list[0].id;
     assert!(sources.fetched(id, text(&["k1"]), now));
     assert!(!sources.fetched(id, Err(FetchError::Status { status: 503 }), now));
-    assert!(sources.status("a", Instant::now()).unwrap().last_error.unwrap().contains("503"));
+    assert!(sources.status("a", Instant::now()).unwrap().last_error().unwrap().contains("503"));
     assert!(!sources.fetched(id, text(&[]), now));
     let status = sources.status("a", Instant::now()).unwrap();
-    assert_eq!(status.kids, ["k1"]);
-    assert_eq!(status.fetches, FetchCounts { changed: 1, unchanged: 0, failed: 2 });
+    assert_eq!(status.kids(), ["k1"]);
+    assert_eq!(status.fetches(), FetchCounts { changed: 1, unchanged: 0, failed: 2 });
     assert!(sources.next_due().unwrap() - now <= Duration::from_secs(2), "backs off, no more");
 }
 
@@ -87,8 +97,8 @@ fn the_same_keys_are_no_change_and_a_rotation_is_one() {
     assert!(!sources.fetched(id, Ok(Fetched::NotModified { life: FILE_INTERVAL }), now));
     assert!(sources.fetched(id, text(&["k1", "k2"]), now));
     let status = sources.status("a", Instant::now()).unwrap();
-    assert_eq!((status.generation, status.kids), (2, vec!["k1".to_owned(), "k2".to_owned()]));
-    assert_eq!(status.fetches, FetchCounts { changed: 2, unchanged: 2, failed: 0 });
+    assert_eq!((status.generation, status.kids()), (2, vec!["k1".to_owned(), "k2".to_owned()]));
+    assert_eq!(status.fetches(), FetchCounts { changed: 2, unchanged: 2, failed: 0 });
 }
 
 #[test]
@@ -111,12 +121,12 @@ fn a_reload_keeps_the_keys_of_a_source_that_stays() {
     let (mut sources, _events) = sources(&[url("a", None)], now);
     let id = sources.list[0].id;
     assert!(sources.fetched(id, text(&["k1"]), now));
-    sources.want(&[url("renamed", None)], now);
+    sources.want(&[url("renamed", None)], HashMap::new(), now);
     assert_eq!(kids_of(&sources, "renamed"), ["k1"]);
     assert!(sources.status("a", Instant::now()).is_none());
-    sources.want(&[], now);
+    sources.want(&[], HashMap::new(), now);
     assert!(!sources.fetched(id, text(&["k2"]), now), "forgotten");
-    sources.want(&[url("a", None)], now);
+    sources.want(&[url("a", None)], HashMap::new(), now);
     assert_eq!(sources.keys(now).count(), 0, "a forgotten source starts afresh");
 }
 
@@ -126,9 +136,9 @@ fn a_reload_with_another_interval_fetches_at_once() {
     let (mut sources, _events) = sources(&[url("a", Some(3600))], now);
     let id = sources.list[0].id;
     assert!(sources.fetched(id, text(&["k1"]), now));
-    sources.want(&[url("a", Some(3600))], now);
+    sources.want(&[url("a", Some(3600))], HashMap::new(), now);
     assert!(sources.next_due().unwrap() > now + Duration::from_secs(60), "nothing has changed");
-    sources.want(&[url("a", Some(10))], now);
+    sources.want(&[url("a", Some(10))], HashMap::new(), now);
     assert_eq!(sources.next_due(), Some(now));
 }
 
@@ -139,7 +149,7 @@ fn a_file_is_read_again_when_it_changes_and_kept_when_it_is_bad() {
     std::fs::write(&path, set(&["k1"])).unwrap();
     let mut now = Instant::now();
     let location = Location::File(path.clone());
-    let wanted = Wanted { provider: "a".into(), places: vec![at(location)], max_stale: None };
+    let wanted = Wanted { places: vec![at(location)], max_stale: None, ..bare("a") };
     let (mut sources, _events) = sources(&[wanted], now);
     let mut look = |sources: &mut Sources| {
         let changed = sources.start_due(now);
@@ -158,7 +168,7 @@ fn a_file_is_read_again_when_it_changes_and_kept_when_it_is_bad() {
     std::fs::write(&path, set(&["k3"])).unwrap();
     assert!(look(&mut sources));
     assert_eq!(kids_of(&sources, "a"), ["k3"]);
-    assert_eq!(sources.status("a", Instant::now()).unwrap().last_error, None);
+    assert_eq!(sources.status("a", Instant::now()).unwrap().last_error(), None);
 }
 
 #[test]
@@ -168,7 +178,7 @@ fn one_fetch_at_a_time_and_it_ends_as_an_event() {
     drop(listener);
     let now = Instant::now();
     let location = Location::Url(address.into());
-    let wanted = Wanted { provider: "a".into(), places: vec![at(location)], max_stale: None };
+    let wanted = Wanted { places: vec![at(location)], max_stale: None, ..bare("a") };
     let (mut sources, events) = sources(&[wanted], now);
     assert!(!sources.start_due(now));
     assert_eq!(sources.next_due(), None, "in flight");
@@ -189,7 +199,7 @@ fn max_stale_drops_the_keys_and_a_confirmation_brings_them_back() {
     assert!(sources.fetched(id, Err(FetchError::HostNotFound), end));
     assert_eq!(sources.keys(end).count(), 0);
     let status = sources.status("a", end).unwrap();
-    assert_eq!((status.keys, status.expired), (0, true));
+    assert_eq!((status.key_count(), status.expired), (0, true));
     assert!(!sources.fetched(id, Err(FetchError::HostNotFound), end), "told once");
     let confirmed = Ok(Fetched::NotModified { life: FILE_INTERVAL });
     assert!(sources.fetched(id, confirmed, end), "a 304 confirms them");
@@ -220,7 +230,7 @@ fn a_reload_with_another_transport_keeps_the_keys_and_fetches_at_once() {
     let mut wanted = url("a", Some(3600));
     let transport = Transport { redirects_max: 1, ..Transport::default() };
     wanted.places[0].transport = Arc::new(transport);
-    sources.want(&[wanted], now);
+    sources.want(&[wanted], HashMap::new(), now);
     assert_eq!(kids_of(&sources, "a"), ["k1"]);
     assert_eq!(sources.next_due(), Some(now));
 }
@@ -243,6 +253,75 @@ fn of_several_sources_the_first_with_keys_counts() {
     assert!(!sources.fetched(second, text(&["s3"]), later));
     assert!(sources.fetched(first, Err(FetchError::HostNotFound), end), "too old by now");
     let status = sources.status("a", end).unwrap();
-    assert_eq!((status.kids, status.expired), (vec!["s3".to_owned()], false));
-    assert_eq!(status.fetches, FetchCounts { changed: 4, unchanged: 0, failed: 2 });
+    assert_eq!((status.kids(), status.expired), (vec!["s3".to_owned()], false));
+    assert_eq!(status.fetches(), FetchCounts { changed: 4, unchanged: 0, failed: 2 });
+}
+
+#[test]
+fn a_vanished_key_ends_with_its_grace_by_itself() {
+    let now = Instant::now();
+    let grace = Duration::from_secs(600);
+    let (mut sources, _events) = sources(&[Wanted { key_grace: grace, ..url("a", None) }], now);
+    let id = sources.list[0].id;
+    assert!(sources.fetched(id, text(&["k1"]), now));
+    assert!(sources.fetched(id, text(&["k2"]), now));
+    let kids_at = |sources: &Sources, at: Instant| {
+        let keys: Vec<_> =
+            sources.keys(at).map(|(_, keys)| super::super::source::kids(&keys)).collect();
+        keys.concat()
+    };
+    let end = now + grace;
+    assert_eq!(kids_at(&sources, end - Duration::from_nanos(1)), ["k1", "k2"]);
+    assert!(sources.list[0].schedule.start(now + Duration::from_secs(300)), "and that one hangs");
+    assert_eq!(sources.next_due(), Some(end));
+    assert!(sources.start_due(end), "a new snapshot is needed");
+    assert_eq!(kids_at(&sources, end), ["k2"]);
+    assert!(!sources.start_due(end), "told once");
+}
+
+#[test]
+fn keys_from_before_a_reload_stand_in_and_age_like_others() {
+    let now = Instant::now();
+    let (mut sources, _events) = sources(&[url("a", None)], now);
+    assert!(sources.fetched(sources.list[0].id, text(&["k1"]), now));
+    let keys = sources.keys(now).next().unwrap().1;
+    let previous = Previous { keys, confirmed: (now, std::time::SystemTime::now()) };
+    let mut moved = url("a", None);
+    moved.places = vec![at(Location::Url("https://new.invalid/jwks".into()))];
+    sources.want(&[moved.clone()], HashMap::from([("a".into(), previous.clone())]), now);
+    assert_eq!(kids_of(&sources, "a"), ["k1"]);
+    let end = now + Duration::from_secs(3600);
+    assert_eq!(sources.keys(end).count(), 0);
+    assert!(sources.start_due(end), "dropped");
+    sources.want(&[moved], HashMap::from([("a".into(), previous)]), now);
+    let id = sources.list[0].id;
+    assert!(sources.fetched(id, text(&["k2"]), now));
+    assert_eq!(kids_of(&sources, "a"), ["k2"]);
+    assert!(sources.fetched(id, Err(FetchError::HostNotFound), end), "what is gone is gone");
+    assert_eq!(sources.keys(end).count(), 0);
+}
+
+#[test]
+fn a_refresh_tells_how_each_source_did() {
+    let now = Instant::now();
+    let mut wanted = url("a", Some(60));
+    wanted.places.push(at(Location::Url("https://other.invalid/jwks".into())));
+    let (mut sources, _events) = sources(&[wanted], now);
+    let (first, second) = (sources.list[0].id, sources.list[1].id);
+    assert!(sources.fetched(first, text(&["f"]), now));
+    assert!(!sources.fetched(second, text(&["s"]), now));
+    assert!(sources.list[1].schedule.start(now + Duration::from_secs(600)));
+    let asked = sources.refresh("a", now);
+    assert_eq!(sources.list[0].schedule.due(), Some(now), "at once");
+    assert!(sources.list[0].schedule.start(now));
+    assert_eq!(asked.iter().map(|one| one.joined).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(sources.refreshed(asked[0]), None, "in flight");
+    assert!(sources.fetched(first, text(&["g"]), now));
+    assert!(!sources.fetched(second, Err(FetchError::HostNotFound), now));
+    let outcome = |asked| sources.refreshed(asked).unwrap().unwrap().outcome;
+    assert_eq!(outcome(asked[0]), Outcome::Changed);
+    assert_eq!(outcome(asked[1]), Outcome::Failed(FetchError::HostNotFound.to_string()));
+    assert_eq!(sources.refresh("nobody", now).len(), 0);
+    sources.want(&[], HashMap::new(), now);
+    assert_eq!(sources.refreshed(asked[0]), Some(None), "forgotten");
 }

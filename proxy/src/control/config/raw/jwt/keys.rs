@@ -45,8 +45,8 @@ impl<'de> Deserialize<'de> for Places {
     }
 }
 
-/// Where keys come from: exactly one of url, discover, file and inline. What goes with url goes with
-/// discover as well.
+/// Where keys come from: exactly one of url, discover, file, secret_file and inline. What goes with
+/// url goes with discover as well.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::control::config) struct Jwks {
@@ -59,6 +59,10 @@ pub(in crate::control::config) struct Jwks {
     pub(in crate::control::config) discover: bool,
     /// A file, watched for changes.
     pub(in crate::control::config) file: Option<String>,
+    /// A file of secrets that the issuer shares, watched for changes; algorithms are HS256, HS384 or
+    /// HS512 then. Each line has one secret in base64url, or the `kid` of its tokens, a space and the
+    /// secret; up to four, each as long as the hash or longer. It must be the only place.
+    pub(in crate::control::config) secret_file: Option<String>,
     /// The key set itself, as a JSON object or as a string that holds one.
     pub(in crate::control::config) inline: Option<InlineJwks>,
     /// With url: how often to fetch, 1s to 24h. Absent: as the response's caching fields say, or 5m.

@@ -52,6 +52,12 @@ pub(in crate::control::config) enum AlgorithmName {
     EdDsa,
     #[serde(rename = "Ed25519")]
     Ed25519,
+    #[serde(rename = "HS256")]
+    Hs256,
+    #[serde(rename = "HS384")]
+    Hs384,
+    #[serde(rename = "HS512")]
+    Hs512,
 }
 
 impl From<AlgorithmName> for Algorithm {
@@ -66,6 +72,9 @@ impl From<AlgorithmName> for Algorithm {
             AlgorithmName::Es256 => Self::Es256,
             AlgorithmName::Es384 => Self::Es384,
             AlgorithmName::EdDsa | AlgorithmName::Ed25519 => Self::EdDsa,
+            AlgorithmName::Hs256 => Self::Hs256,
+            AlgorithmName::Hs384 => Self::Hs384,
+            AlgorithmName::Hs512 => Self::Hs512,
         }
     }
 }

@@ -1,0 +1,50 @@
+//! A route that asks for a token, for targets that go through all of the verdict.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringgate::auth::{Authorization, Presented, TokenCache, UnixTime, authorize};
+use ringgate::http1::Field;
+use ringgate::snapshot::answers::Answers;
+use ringgate::snapshot::claims_policy::{AuthPolicy, Mode};
+use ringgate::snapshot::credentials::Credentials;
+use ringgate::snapshot::ids::{Generation, ProviderId};
+use ringgate::snapshot::key_set::{Algorithm, KeySet};
+use ringgate::snapshot::provider::{Audiences, Issuer, Provider, TokenChecks};
+
+/// When the requests come.
+pub const NOW: i64 = 1_700_000_000;
+
+/// The provider `i`, which takes tokens of any length and audience.
+pub fn provider(keys: Option<Arc<KeySet>>, algorithms: &[Algorithm]) -> Provider {
+    Provider {
+        name: "p".into(),
+        issuer: Issuer::Exact("i".into()),
+        audiences: Audiences::Any,
+        algorithms: algorithms.to_vec(),
+        leeway: Duration::ZERO,
+        require_exp: true,
+        token_bytes_max: usize::MAX,
+        forward_token: false,
+        claim_headers: Vec::new(),
+        checks: TokenChecks::default(),
+        unknown_kid_wait: None,
+        keys,
+    }
+}
+
+/// The verdict on a request with this value of `Authorization`, on a strict route of the provider.
+pub fn judge(value: &[u8], provider: Provider, cache: &mut TokenCache) -> Authorization {
+    let policy = AuthPolicy {
+        mode: Mode::Strict,
+        providers: ProviderId::new(0).into_iter().collect(),
+        credentials: Credentials::default(),
+        bypass_preflight: false,
+        require: Vec::new(),
+        realm: "r".into(),
+        answers: Answers::default(),
+    };
+    let fields = [Field { name: "authorization", value }];
+    let presented = Presented { fields: &fields, query: None };
+    authorize(presented, &policy, &[provider], Generation(1), cache, UnixTime(NOW))
+}
