@@ -190,7 +190,7 @@ fn start_worker(
         counters: Arc::new(CounterBlock::new()),
         cells,
         access_log,
-        ask_for_keys: Box::new(|_| {}),
+        ask_for_keys: Box::new(|_, _| {}),
     };
     (worker::spawn(spec).expect("a ring"), address)
 }

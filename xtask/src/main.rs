@@ -44,9 +44,17 @@ enum Task {
     Idle,
 }
 
+fn set_up() -> anyhow::Result<()> {
+    setup::for_tests()?;
+    if let suite::Outcome::Skipped(why) = setup::issuer()? {
+        println!("SKIPPED npm packages: {why}");
+    }
+    Ok(())
+}
+
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
-        Task::Setup => setup::for_tests(),
+        Task::Setup => set_up(),
         Task::Test => suite::test(),
         Task::Ci => suite::ci(),
         Task::Tidy => tidy::run(),

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::process;
+use crate::suite::Outcome;
 use crate::workspace;
 
 /// Something that must be there, and the Debian packages that have it.
@@ -52,6 +53,9 @@ const TEST_NEEDS: &[Need] = &[
     Need { what: What::PythonModule("websocket"), package: "python3-websocket" },
 ];
 
+/// What a certified issuer for the integration tests runs on; without it they skip it and say so.
+const ISSUER_NEEDS: &[Need] = &[Need::program("node", "nodejs"), Need::program("npm", "npm")];
+
 /// The load generator and the peers of the end-to-end bench.
 const BENCH_NEEDS: &[Need] = &[
     Need::program("wrk", "wrk"),
@@ -65,6 +69,26 @@ const BENCH_NEEDS: &[Need] = &[
 pub(crate) fn for_tests() -> Result<()> {
     components()?;
     programs(TEST_NEEDS)
+}
+
+/// The npm packages of the issuer in tests/fixtures/oidc-provider, as its lock file names them.
+pub(crate) fn issuer() -> Result<Outcome> {
+    let folder = workspace::root().join("tests/fixtures/oidc-provider");
+    let modified = |file: &str| folder.join(file).metadata().and_then(|file| file.modified());
+    // npm writes its own list when it is done.
+    let installed = modified("node_modules/.package-lock.json");
+    if installed.is_ok_and(|at| modified("package-lock.json").is_ok_and(|lock| lock <= at)) {
+        return Ok(Outcome::Passed);
+    }
+    if let Err(error) = programs(ISSUER_NEEDS) {
+        return Ok(Outcome::Skipped(format!("{error:#}")));
+    }
+    let mut npm = Command::new("npm");
+    npm.current_dir(folder).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+    match process::run(&mut npm) {
+        Ok(()) => Ok(Outcome::Passed),
+        Err(error) => Ok(Outcome::Skipped(format!("{error:#}"))),
+    }
 }
 
 /// Programs for `cargo xtask bench`.

@@ -35,6 +35,7 @@ pub(crate) fn ci() -> Result<()> {
 /// is the one that the tests use.
 fn everything(suite: &mut Suite) {
     suite.check("setup", || setup::for_tests().map(|()| Outcome::Passed));
+    suite.check("npm packages", setup::issuer);
     suite.check("tidy", || tidy::run().map(|()| Outcome::Passed));
     suite.check("dependencies", || dependencies::check().map(|()| Outcome::Passed));
     suite.cargo("format", &["fmt", "--all", "--check"]);

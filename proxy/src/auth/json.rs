@@ -15,7 +15,7 @@ pub use reader::JsonError;
 pub use text::Text;
 pub(super) use write::write_json;
 
-/// Levels of objects and arrays, the outermost counted.
+/// Levels of objects and arrays in a token, the outermost counted.
 const DEPTH_MAX: usize = 16;
 /// Members of one object.
 const MEMBERS_MAX: usize = 256;
@@ -87,8 +87,16 @@ impl Document {
     /// # Errors
     /// When it is not, or is deeper or wider than the limits, or names a member twice.
     pub fn parse(text: Vec<u8>) -> Result<Self, JsonError> {
+        Self::parse_within(text, DEPTH_MAX)
+    }
+
+    /// As [`Self::parse`], with as many levels of objects and arrays at most.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_within(text: Vec<u8>, depth_max: usize) -> Result<Self, JsonError> {
         let text = String::from_utf8(text).map_err(|_| JsonError::NotUtf8)?;
-        let nodes = reader::read(&text)?;
+        let nodes = reader::read(&text, depth_max)?;
         Ok(Self { text: text.into_boxed_str(), nodes: nodes.into_boxed_slice() })
     }
 

@@ -10,6 +10,7 @@ use super::jwks::refresh::Refreshed;
 use super::jwks::sources::SourceId;
 use super::question::Reply;
 use super::resolve::HostPort;
+use crate::snapshot::ids::Generation;
 
 /// Something happened on another thread of the control plane.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub enum Event {
     UnknownKey {
         /// The provider's name.
         provider: Box<str>,
+        /// The snapshot that the worker judged by.
+        lacking: Generation,
         /// Which worker asks, by its place in the list.
         worker: usize,
     },

@@ -197,9 +197,10 @@ impl EventLoop {
                 tracing::info!("stopping at once: interrupted");
                 return Some(Ended::Stopped);
             }
-            Event::UnknownKey { provider, worker } => {
-                let question = Question { provider, worker };
-                self.refetches.ask(question, &mut self.sources, Instant::now());
+            Event::UnknownKey { provider, lacking, worker } => {
+                let question = Question { provider, lacking, worker };
+                let published = self.publisher.generation();
+                self.refetches.ask(question, published, &mut self.sources, Instant::now());
             }
             Event::AdminRefresh { provider, reply } => {
                 self.refreshes.ask(&provider, reply, &mut self.sources, Instant::now());

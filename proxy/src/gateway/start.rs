@@ -122,9 +122,9 @@ impl Crew {
 /// How a worker reaches the control thread. It asks once a provider until it is answered, so the
 /// queue stays short.
 fn ask_for_keys(worker: usize, events: Sender<Event>) -> AskForKeys {
-    Box::new(move |provider| {
+    Box::new(move |provider, lacking| {
         // The control thread ends after its workers, or the process with it.
-        let _ = events.send(Event::UnknownKey { provider: provider.into(), worker });
+        let _ = events.send(Event::UnknownKey { provider: provider.into(), lacking, worker });
     })
 }
 

@@ -304,9 +304,13 @@ impl Client {
             let Some(listener) = self.state.listener.id() else {
                 return (Verdict::Incomplete, live);
             };
-            // What was looked for on behalf of another may have missed a key by a moment.
-            let may_park = waited == Some(KeyLookup::Earlier) && again;
-            again = false;
+            let may_park = match waited {
+                // Each time for a newer snapshot than the one before.
+                Some(KeyLookup::Behind) => true,
+                // What was looked for on behalf of another may have missed a key by a moment.
+                Some(KeyLookup::Earlier) => std::mem::take(&mut again),
+                Some(KeyLookup::Done | KeyLookup::Denied) | None => false,
+            };
             let attempt = Attempt { since: wait.since, may_park };
             match self.read_head(&live, listener, buffer, attempt) {
                 Verdict::Park(once_more) => wait = once_more,

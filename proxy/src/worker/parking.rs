@@ -8,7 +8,8 @@
 //! ```
 //!
 //! The control thread answers every request for keys, whether it fetched or not, after the
-//! snapshot that came of it. How often it fetches is its own bound.
+//! snapshot that came of it. How often it fetches is its own bound. What was looked for on behalf
+//! of another request, or not found out, is asked for once more.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -19,7 +20,7 @@ use tokio::sync::Notify;
 
 use crate::auth::{Reason, Refusal};
 use crate::snapshot::Snapshot;
-use crate::snapshot::ids::ProviderId;
+use crate::snapshot::ids::{Generation, ProviderId};
 
 /// Requests parked at once on a worker. One more is refused as if the key had been looked for.
 const PARKED_MAX: usize = 1024;
@@ -32,8 +33,9 @@ const MISSED_FOR: Duration = Duration::from_secs(10);
 /// names then costs no more than any other bad token.
 const DENIED_FOR: Duration = Duration::from_secs(1);
 
-/// Asks the control thread to look for new keys of the provider of this name. Must not block.
-pub type AskForKeys = Box<dyn Fn(&str) + Send>;
+/// Asks the control thread to look for keys of the provider of this name that the snapshot of this
+/// generation lacks. Must not block.
+pub type AskForKeys = Box<dyn Fn(&str, Generation) + Send>;
 
 /// A request that waits for a key.
 #[derive(Debug, Clone)]
@@ -41,6 +43,8 @@ pub(super) struct Wait {
     pub(super) provider: Box<str>,
     pub(super) until: Instant,
     pub(super) since: Since,
+    /// The snapshot that lacks the key.
+    lacking: Generation,
     missed: (ProviderId, Box<str>),
 }
 
@@ -78,8 +82,10 @@ impl Attempt {
 pub enum KeyLookup {
     /// The source has been asked since.
     Done,
-    /// It was being asked already: perhaps a moment before it had the key.
+    /// It was being asked already, perhaps a moment before it had the key; or it did not answer.
     Earlier,
+    /// It has not been asked: a newer snapshot was on its way to the worker.
+    Behind,
     /// There is no source, or it may not be asked now.
     Denied,
 }
@@ -148,7 +154,7 @@ impl Parking {
         }
         if limit.is_zero() {
             // Nobody waits, but the next request may find the key.
-            let _ = self.ask_once(&provider.name);
+            let _ = self.ask_once(&provider.name, snapshot.generation);
             self.remember(missed);
             return None;
         }
@@ -160,12 +166,13 @@ impl Parking {
         if until <= Instant::now() {
             return None;
         }
-        Some(Wait { provider: provider.name.clone(), until, since, missed })
+        let lacking = snapshot.generation;
+        Some(Wait { provider: provider.name.clone(), until, since, lacking, missed })
     }
 
     /// Waits until the keys have been looked for; none where the time is over before.
     pub(super) async fn wait(&self, wait: &Wait) -> Option<KeyLookup> {
-        let (question, first) = self.ask_once(&wait.provider);
+        let (question, first) = self.ask_once(&wait.provider, wait.lacking);
         let answered = question.answered.notified();
         let left = wait.until.saturating_duration_since(Instant::now());
         self.parked.set(self.parked.get() + 1);
@@ -225,7 +232,7 @@ impl Parking {
     }
 
     /// Asks unless that has been done and not answered; says whether it asked.
-    fn ask_once(&self, provider: &str) -> (Rc<Question>, bool) {
+    fn ask_once(&self, provider: &str, lacking: Generation) -> (Rc<Question>, bool) {
         let mut asked = self.asked.borrow_mut();
         if let Some(question) = asked.iter().find(|question| *question.provider == *provider) {
             return (Rc::clone(question), false);
@@ -236,7 +243,7 @@ impl Parking {
             answered: Notify::new(),
         });
         asked.push(Rc::clone(&question));
-        (self.ask)(provider);
+        (self.ask)(provider, lacking);
         (question, true)
     }
 }

@@ -3,7 +3,9 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use super::deadline::pace;
 use super::message;
 use super::token::{Key, jwks};
 use super::wire::Wire;
@@ -14,8 +16,21 @@ pub struct Issuer {
     shared: Arc<Shared>,
 }
 
+/// What goes wrong with one fetch.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// The answer, as it was when the request came, comes this much later.
+    Late(Duration),
+    /// Another answer.
+    Answer(u16, &'static [u8]),
+}
+
 struct Shared {
     answer: Mutex<(u16, Vec<u8>)>,
+    /// Over and over from the fetch of that number.
+    faults: Mutex<(usize, Vec<Fault>)>,
     fetches: AtomicUsize,
     stop: AtomicBool,
 }
@@ -34,6 +49,7 @@ impl Issuer {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             answer: Mutex::new((status, Vec::new())),
+            faults: Mutex::default(),
             fetches: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
         });
@@ -59,6 +75,11 @@ impl Issuer {
         *self.shared.answer.lock().unwrap() = (status, body.to_vec());
     }
 
+    /// From now on the fetches have these faults, one after the other and over again.
+    pub fn suffer(&self, faults: &[Fault]) {
+        *self.shared.faults.lock().unwrap() = (self.fetches(), faults.to_vec());
+    }
+
     /// Where the document is.
     pub fn url(&self) -> String {
         format!("http://{}/jwks.json", self.address)
@@ -71,12 +92,24 @@ impl Issuer {
 }
 
 impl Shared {
+    /// That of the next fetch.
+    fn fault(&self) -> Fault {
+        let (from, faults) = &*self.faults.lock().unwrap();
+        let nth = self.fetches.load(Ordering::SeqCst) - from;
+        faults.iter().cycle().nth(nth).cloned().unwrap_or(Fault::None)
+    }
+
     fn answer(&self, stream: TcpStream) {
         let mut wire = Wire::tcp(stream);
         if message::read_request(&mut wire).is_err() {
             return;
         }
-        let (status, body) = self.answer.lock().unwrap().clone();
+        let (mut status, mut body) = self.answer.lock().unwrap().clone();
+        match self.fault() {
+            Fault::None => {}
+            Fault::Late(by) => pace(by),
+            Fault::Answer(other, text) => (status, body) = (other, text.to_vec()),
+        }
         let head = format!(
             "HTTP/1.1 {status} -\r\nContent-Type: application/jwk-set+json\r\n\
              Content-Length: {}\r\nConnection: close\r\n\r\n",

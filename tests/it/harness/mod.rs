@@ -12,6 +12,7 @@ pub mod issuer;
 pub mod leaks;
 pub mod message;
 pub mod metrics;
+pub mod oidc;
 pub mod token;
 pub mod tool;
 pub mod upstream;

@@ -26,7 +26,7 @@ pub fn python_has(test: &str, python: &PathBuf, module: &str) -> bool {
 }
 
 /// Writes past the test runner's capture.
-fn skipped(test: &str, why: &str) {
+pub fn skipped(test: &str, why: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
 }

@@ -1,6 +1,6 @@
 //! From text to nodes: the grammar of RFC 8259, the limits, and the search for duplicates.
 
-use super::{DEPTH_MAX, Kind, MEMBERS_MAX, Node, Text};
+use super::{Kind, MEMBERS_MAX, Node, Text};
 
 /// Why a text is not an object that can be judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +18,7 @@ pub enum JsonError {
     #[error("not JSON at byte {0}")]
     Syntax(usize),
     /// Objects and arrays inside each other beyond the limit.
-    #[error("more than {DEPTH_MAX} levels deep")]
+    #[error("more levels of objects and arrays than allowed")]
     TooDeep,
     /// An object with more members than the limit.
     #[error("more than {MEMBERS_MAX} members in one object")]
@@ -35,7 +35,7 @@ pub enum JsonError {
 }
 
 /// The nodes of the one object that `text` is.
-pub(super) fn read(text: &str) -> Result<Vec<Node>, JsonError> {
+pub(super) fn read(text: &str, depth_max: usize) -> Result<Vec<Node>, JsonError> {
     if text.starts_with('\u{feff}') {
         return Err(JsonError::ByteOrderMark);
     }
@@ -46,10 +46,10 @@ pub(super) fn read(text: &str) -> Result<Vec<Node>, JsonError> {
     reader.skip_whitespace();
     if reader.peek() != Some(b'{') {
         // Told apart for the message only: both are refused.
-        let result = reader.value(DEPTH_MAX);
+        let result = reader.value(depth_max);
         return Err(result.err().unwrap_or(JsonError::NotAnObject));
     }
-    reader.value(DEPTH_MAX)?;
+    reader.value(depth_max)?;
     reader.skip_whitespace();
     if reader.at < text.len() {
         return Err(JsonError::TrailingBytes(reader.at));

@@ -136,6 +136,24 @@ impl Resolver for GuardedResolver {
     }
 }
 
+/// Looks nothing up: for a Unix socket, which needs no address.
+#[derive(Debug)]
+pub(super) struct NoNames;
+
+impl Resolver for NoNames {
+    fn resolve(
+        &self,
+        _: &Uri,
+        _: &Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        // There must be one; it is not connected to.
+        let mut unused = self.empty();
+        unused.push((Ipv4Addr::UNSPECIFIED, 0).into());
+        Ok(unused)
+    }
+}
+
 /// The address that a URL's host is, where it is one and no name.
 #[must_use]
 pub fn literal(host: &str) -> Option<IpAddr> {

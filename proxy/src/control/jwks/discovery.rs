@@ -1,9 +1,11 @@
 //! From an issuer to its key set: `jwks_uri` of its metadata (OpenID Connect Discovery 1.0, RFC 8414).
 
-use serde::Deserialize;
-use ureq::http::{HeaderMap, Uri};
+use std::time::Instant;
 
-use super::fetch::{FetchError, Fetched, Validators, document, from_url};
+use serde::Deserialize;
+use ureq::http::Uri;
+
+use super::fetch::{FetchError, Fetched, Validators, document, keys};
 use super::transport::Transport;
 
 #[cfg(test)]
@@ -29,7 +31,7 @@ struct Metadata {
     jwks_uri: String,
 }
 
-/// Fetches the metadata, then the keys. Each request may take five seconds.
+/// Fetches the metadata, then the keys, both within the patience for one fetch.
 ///
 /// # Errors
 /// When one of them did not bring what is needed.
@@ -38,20 +40,20 @@ pub fn from_issuer(
     issuer: &str,
     known: &Validators,
 ) -> Result<Fetched, FetchError> {
+    let deadline = Instant::now() + transport.patience.total;
     let mut urls = metadata_urls(issuer).into_iter();
-    let first = document(transport, &urls.next().unwrap_or_default());
+    let first = document(transport, &urls.next().unwrap_or_default(), deadline);
     let text = match (first, urls.next()) {
         // An authorization server that is no OpenID provider has only the other document.
-        (Err(FetchError::Status { .. }), Some(second)) => document(transport, &second)?,
+        (Err(FetchError::Status { .. }), Some(second)) => document(transport, &second, deadline)?,
         (outcome, _) => outcome?,
     };
     let jwks_uri = jwks_uri(&text, issuer, transport.allow_http).map_err(FetchError::Metadata)?;
     let fetched = if same_authority(&jwks_uri, issuer) {
-        from_url(transport, &jwks_uri, &known.of(&jwks_uri))?
+        keys(transport, &jwks_uri, &known.of(&jwks_uri), deadline)?
     } else {
         // The configured fields may be credentials for the issuer, and this is another host.
-        let bare = Transport { headers: HeaderMap::new(), ..transport.clone() };
-        from_url(&bare, &jwks_uri, &known.of(&jwks_uri))?
+        keys(&transport.elsewhere(), &jwks_uri, &known.of(&jwks_uri), deadline)?
     };
     Ok(match fetched {
         Fetched::Text { body, validators, life } => {

@@ -3,18 +3,21 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::Body;
 use ureq::http::header::{
     AGE, CACHE_CONTROL, CONTENT_TYPE, DATE, ETAG, EXPIRES, HeaderMap, HeaderName,
     IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION,
 };
+use ureq::http::uri::Authority;
 use ureq::http::{Response, StatusCode, Uri};
 
 use super::address_guard::OutOfReach;
+use super::connector::SlowHandshake;
 use super::discovery::MetadataError;
 use super::freshness::{CachingFields, time_to_live};
+use super::location::unix;
 use super::transport::Transport;
 
 #[cfg(test)]
@@ -22,10 +25,6 @@ mod tests;
 
 /// The most bytes of a key set, after decoding. 128 RSA-4096 keys with certificates fit.
 pub const BODY_BYTES_MAX: usize = 512 * 1024;
-/// Name look-up, and again for connecting.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// From the first look-up to the last byte of the body.
-pub(super) const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer validators are not sent back.
 const VALIDATOR_BYTES_MAX: usize = 256;
 
@@ -81,10 +80,12 @@ pub enum Fetched {
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// Slow at one of the stages.
-    #[error("timed out ({stage}); {TOTAL_TIMEOUT:?} are allowed in all")]
+    #[error("timed out ({stage}); {total:?} are allowed in all")]
     TimedOut {
         /// What was being done.
         stage: String,
+        /// As allowed.
+        total: Duration,
     },
     /// The name has no address.
     #[error("the host name does not resolve")]
@@ -100,7 +101,7 @@ pub enum FetchError {
     Protocol(String),
     /// A redirect that is not followed: too many, or to another host or scheme.
     #[error(
-        "status {status} redirects; {allowed} to the same host over https are followed, configure the final URL"
+        "status {status} redirects; {allowed} to the same host or redirect_hosts over https are followed, configure the final URL"
     )]
     Redirected {
         /// 3xx.
@@ -134,7 +135,7 @@ pub enum FetchError {
     TooLong,
 }
 
-/// Fetches from a URL. Blocks for at most five seconds a request, of which redirects may make more.
+/// Fetches from a URL, within the patience of the transport.
 ///
 /// # Errors
 /// When no good answer came in time.
@@ -143,13 +144,23 @@ pub fn from_url(
     url: &str,
     known: &Validators,
 ) -> Result<Fetched, FetchError> {
+    keys(transport, url, known, Instant::now() + transport.patience.total)
+}
+
+/// As [`from_url`], until the deadline.
+pub(super) fn keys(
+    transport: &Transport,
+    url: &str,
+    known: &Validators,
+    deadline: Instant,
+) -> Result<Fetched, FetchError> {
     let conditional = [
         (IF_NONE_MATCH, known.etag.as_deref()),
         (IF_MODIFIED_SINCE, known.last_modified.as_deref()),
     ];
     let conditional: Vec<_> =
         conditional.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    let response = get(transport, url, &conditional)?;
+    let response = get(transport, url, &conditional, deadline)?;
     let life = life_of(response.headers());
     match response.status() {
         StatusCode::OK => {}
@@ -164,20 +175,24 @@ pub fn from_url(
         last_modified: validator(response.headers(), &LAST_MODIFIED),
         url: None,
     };
-    Ok(Fetched::Text { body: read_body(response)?, validators, life })
+    Ok(Fetched::Text { body: read_body(transport, response)?, validators, life })
 }
 
 /// Fetches a JSON document.
 ///
 /// # Errors
 /// When there was none in time.
-pub(super) fn document(transport: &Transport, url: &str) -> Result<Vec<u8>, FetchError> {
-    let response = get(transport, url, &[])?;
+pub(super) fn document(
+    transport: &Transport,
+    url: &str,
+    deadline: Instant,
+) -> Result<Vec<u8>, FetchError> {
+    let response = get(transport, url, &[], deadline)?;
     if response.status() != StatusCode::OK {
         return Err(FetchError::Status { status: response.status().as_u16() });
     }
     check_content_type(response.headers())?;
-    read_body(response)
+    read_body(transport, response)
 }
 
 /// The response to a GET, after as many redirects as are allowed.
@@ -185,26 +200,31 @@ fn get(
     transport: &Transport,
     url: &str,
     fields: &[(HeaderName, &str)],
+    deadline: Instant,
 ) -> Result<Response<Body>, FetchError> {
-    let agent = transport.client();
-    let mut url: Uri = url.parse().map_err(|_| FetchError::Protocol("not a URL".to_owned()))?;
+    let (socket, first) = match unix(url) {
+        Some((socket, path)) => (Some(socket), &*format!("http://localhost{path}")),
+        None => (None, url),
+    };
+    let first: Uri = first.parse().map_err(|_| FetchError::Protocol("not a URL".to_owned()))?;
+    let mut url = first.clone();
     let mut followed = 0;
     loop {
-        transport.check_literal(&url).map_err(FetchError::OutOfReach)?;
-        let mut request = agent.get(url.clone());
-        for (name, value) in &transport.headers {
-            request = request.header(name, value);
-        }
-        for (name, value) in fields {
-            request = request.header(name, *value);
-        }
-        let response = request.call().map_err(failure)?;
+        let elsewhere;
+        let transport = if url.authority() == first.authority() {
+            transport
+        } else {
+            elsewhere = transport.elsewhere();
+            &elsewhere
+        };
+        let response = get_one(transport, &url, socket, fields, deadline)?;
         let status = response.status();
         if !status.is_redirection() || status == StatusCode::NOT_MODIFIED {
             return Ok(response);
         }
         let allowed = transport.redirects_max;
-        let next = text(response.headers(), &LOCATION).and_then(|to| redirected(&url, to));
+        let next = text(response.headers(), &LOCATION)
+            .and_then(|to| redirected(&url, to, &transport.redirect_hosts));
         match next {
             Some(next) if followed < allowed => url = next,
             _ => return Err(FetchError::Redirected { status: status.as_u16(), allowed }),
@@ -213,18 +233,39 @@ fn get(
     }
 }
 
-/// Where a redirect leads, if that is the same host and port over https.
-fn redirected(from: &Uri, location: &str) -> Option<Uri> {
+/// The response to one GET.
+fn get_one(
+    transport: &Transport,
+    url: &Uri,
+    socket: Option<&Path>,
+    fields: &[(HeaderName, &str)],
+    deadline: Instant,
+) -> Result<Response<Body>, FetchError> {
+    if socket.is_none() {
+        transport.check_literal(url).map_err(FetchError::OutOfReach)?;
+    }
+    let mut request = transport.client(url, socket, deadline).get(url.clone());
+    for (name, value) in &transport.headers {
+        request = request.header(name, value);
+    }
+    for (name, value) in fields {
+        request = request.header(name, *value);
+    }
+    request.call().map_err(|error| failure(error, transport))
+}
+
+/// Where a redirect leads, if that is the same host and port or an allowed one, over https.
+fn redirected(from: &Uri, location: &str, allowed: &[Authority]) -> Option<Uri> {
     let authority = from.authority()?;
     let to: Uri = if location.starts_with('/') && !location.starts_with("//") {
         format!("https://{authority}{location}").parse().ok()?
     } else {
         location.parse().ok()?
     };
-    let same = from.scheme_str() == Some("https")
-        && to.scheme_str() == Some("https")
-        && to.authority()?.as_str().eq_ignore_ascii_case(authority.as_str());
-    same.then_some(to)
+    // Compares as names of hosts do, in any case.
+    let known = to.authority()? == authority || allowed.contains(to.authority()?);
+    let encrypted = from.scheme_str() == Some("https") && to.scheme_str() == Some("https");
+    (known && encrypted).then_some(to)
 }
 
 /// Reads from a file.
@@ -238,11 +279,11 @@ pub fn from_file(path: &Path) -> Result<Vec<u8>, FetchError> {
     if body.len() > BODY_BYTES_MAX { Err(FetchError::TooLong) } else { Ok(body) }
 }
 
-fn read_body(response: Response<Body>) -> Result<Vec<u8>, FetchError> {
+fn read_body(transport: &Transport, response: Response<Body>) -> Result<Vec<u8>, FetchError> {
     // ureq counts bytes after decoding and fails on the first one too many.
     let limit = BODY_BYTES_MAX as u64 + 1;
-    let body =
-        response.into_body().into_with_config().limit(limit).read_to_vec().map_err(failure)?;
+    let read = response.into_body().into_with_config().limit(limit).read_to_vec();
+    let body = read.map_err(|error| failure(error, transport))?;
     if body.len() > BODY_BYTES_MAX { Err(FetchError::TooLong) } else { Ok(body) }
 }
 
@@ -275,14 +316,19 @@ fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn failure(error: ureq::Error) -> FetchError {
+fn failure(error: ureq::Error, transport: &Transport) -> FetchError {
+    let timed_out = |stage: &dyn std::fmt::Display| FetchError::TimedOut {
+        stage: stage.to_string(),
+        total: transport.patience.total,
+    };
     match error {
-        ureq::Error::Timeout(stage) => FetchError::TimedOut { stage: stage.to_string() },
+        ureq::Error::Timeout(stage) => timed_out(&stage),
         ureq::Error::HostNotFound => FetchError::HostNotFound,
         ureq::Error::Io(error) => FetchError::Io(error),
         ureq::Error::Rustls(error) => FetchError::Tls(error.to_string()),
         ureq::Error::Tls(what) => FetchError::Tls(what.to_owned()),
         ureq::Error::BodyExceedsLimit(_) => FetchError::TooLong,
+        ureq::Error::Other(cause) if cause.is::<SlowHandshake>() => timed_out(&SlowHandshake),
         ureq::Error::Other(cause) => match cause.downcast::<OutOfReach>() {
             Ok(refused) => FetchError::OutOfReach(*refused),
             Err(other) => FetchError::Protocol(other.to_string()),

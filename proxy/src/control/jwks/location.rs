@@ -16,7 +16,8 @@ pub enum Location {
         /// What they are used with.
         algorithms: AlgorithmSet,
     },
-    /// An HTTP server; plain `http` only where the configuration allows it, which it has checked.
+    /// An HTTP server; plain `http` only where the configuration allows it, which it has checked. Or
+    /// one on a Unix socket, as `unix:SOCKET:PATH`.
     Url(Box<str>),
     /// The key set that an issuer's metadata names; the issuer is a URL.
     Issuer(Box<str>),
@@ -48,6 +49,13 @@ impl Location {
     }
 }
 
+/// The socket and the path of `unix:SOCKET:PATH`; none for other URLs.
+#[must_use]
+pub fn unix(url: &str) -> Option<(&Path, &str)> {
+    let (socket, path) = url.strip_prefix("unix:")?.split_once(':')?;
+    Some((Path::new(socket), path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +66,7 @@ mod tests {
         assert_eq!(url("https://me:pass@host:8443/a/b?key=1#x"), "https://host:8443/a/b");
         assert_eq!(url("https://host/a@b"), "https://host/a@b");
         assert_eq!(url("http://host"), "http://host");
+        assert_eq!(url("unix:/run/a.sock:/b?key=1"), "unix:/run/a.sock:/b");
         assert_eq!(Location::File("/etc/keys.json".into()).redacted(), "/etc/keys.json");
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod address_guard;
 mod age;
+mod connector;
 pub mod discovery;
 pub mod fetch;
 pub(in crate::control) mod fingerprint;

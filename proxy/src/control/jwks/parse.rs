@@ -11,15 +11,19 @@ use crate::snapshot::key_set::{KeySet, PublicKeyError, VerificationKey};
 
 /// Bytes of a set; the largest of public issuers are below 20 KiB.
 pub const SET_BYTES_MAX: usize = 512 * 1024;
+/// Levels of objects and arrays in a set. Its keys need three, one more for each certificate chain.
+const DEPTH_MAX: usize = 8;
 /// Keys used of one set.
 pub const KEYS_MAX: usize = 128;
+/// Keys of which it is kept why they are not used; a set has room for 100,000 bad ones.
+const REASONS_MAX: usize = 128;
 
 /// What a set has.
 #[derive(Debug)]
 pub struct ParsedSet {
     /// The usable keys, at least one.
     pub keys: KeySet,
-    /// The others, in the order of the set.
+    /// The others, in the order of the set, the first ones of many.
     pub ignored: Vec<IgnoredKey>,
 }
 
@@ -160,7 +164,7 @@ pub fn parse_set(bytes: &[u8]) -> Result<ParsedSet, JwkSetError> {
     if bytes.len() > SET_BYTES_MAX {
         return Err(JwkSetError::TooLong(bytes.len()));
     }
-    let document = Document::parse(bytes.to_vec())?;
+    let document = Document::parse_within(bytes.to_vec(), DEPTH_MAX)?;
     let Some(Value::Array(array)) = document.root().get("keys") else {
         return Err(JwkSetError::NoKeysArray);
     };
@@ -171,6 +175,7 @@ pub fn parse_set(bytes: &[u8]) -> Result<ParsedSet, JwkSetError> {
             if keys.len() < KEYS_MAX { key::parse(element) } else { Err(IgnoreReason::TooMany) };
         match parsed {
             Ok(key) => keys.push(key),
+            Err(_) if ignored.len() >= REASONS_MAX => {}
             Err(reason) => {
                 ignored.push(IgnoredKey { index, kid: key::valid_kid(element), reason });
             }

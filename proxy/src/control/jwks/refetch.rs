@@ -2,15 +2,19 @@
 //! each source, and not more often than its token bucket allows.
 //!
 //! ```text
-//! asked --> bucket empty --------------------------------------------> answered
+//! asked --> newer keys on their way, or bucket empty -----------------> answered
 //!   |                                                                     ^
 //!   +----> a fetch of the source is in flight or made due --> it ends ----+
 //! ```
+//!
+//! Only a fetch that was begun for the question and went well settles it; after any other the
+//! worker may ask once more.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::sources::{SourceId, Sources};
+use crate::snapshot::ids::Generation;
 use crate::worker::KeyLookup;
 
 /// How many fetches out of turn may come at once; how often they may, providers say.
@@ -21,6 +25,8 @@ const BURST: u32 = 2;
 pub struct Question {
     /// The provider's name.
     pub provider: Box<str>,
+    /// The snapshot that it judged by.
+    pub lacking: Generation,
     /// The worker's place in the list.
     pub worker: usize,
 }
@@ -30,14 +36,26 @@ pub struct Question {
 pub struct Refetches {
     buckets: HashMap<SourceId, Bucket>,
     waiting: Vec<(SourceId, Question, KeyLookup)>,
-    denied: Vec<Question>,
+    /// Without a fetch.
+    settled: Vec<(Question, KeyLookup)>,
 }
 
 impl Refetches {
-    /// Takes a worker's question.
-    pub fn ask(&mut self, question: Question, sources: &mut Sources, now: Instant) {
+    /// Takes a worker's question; the newest snapshot is that of `published`.
+    pub fn ask(
+        &mut self,
+        question: Question,
+        published: Generation,
+        sources: &mut Sources,
+        now: Instant,
+    ) {
+        if question.lacking < published {
+            // A fetch would cost a token of the bucket for keys that may be there.
+            self.settled.push((question, KeyLookup::Behind));
+            return;
+        }
         let Some(source) = sources.source_of(&question.provider) else {
-            self.denied.push(question);
+            self.settled.push((question, KeyLookup::Denied));
             return;
         };
         let interval = sources.unknown_kid_interval(&question.provider);
@@ -49,7 +67,7 @@ impl Refetches {
             self.waiting.push((source, question, KeyLookup::Done));
         } else {
             tracing::debug!(provider = %question.provider, "unknown key; asked a moment ago");
-            self.denied.push(question);
+            self.settled.push((question, KeyLookup::Denied));
         }
     }
 
@@ -57,15 +75,15 @@ impl Refetches {
     /// started and what was fetched has been published.
     #[must_use]
     pub fn answered(&mut self, sources: &Sources) -> Vec<(Question, KeyLookup)> {
-        let denied = std::mem::take(&mut self.denied);
-        let mut answered: Vec<_> =
-            denied.into_iter().map(|question| (question, KeyLookup::Denied)).collect();
+        let mut answered = std::mem::take(&mut self.settled);
         self.waiting.retain(|(source, question, lookup)| {
-            let still = sources.is_in_flight(*source);
-            if !still {
-                answered.push((question.clone(), *lookup));
+            if sources.is_in_flight(*source) {
+                return true;
             }
-            still
+            // A fetch that failed says nothing about the key.
+            let lookup = if sources.is_failing(*source) { KeyLookup::Earlier } else { *lookup };
+            answered.push((question.clone(), lookup));
+            false
         });
         self.buckets.retain(|source, _| sources.has(*source));
         answered
@@ -101,7 +119,44 @@ impl Bucket {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::control::jwks::location::Location;
+    use crate::control::jwks::sources::{Place, Wanted};
+
+    #[test]
+    fn a_worker_that_is_behind_costs_no_fetch() {
+        let mut sources = Sources::new(std::sync::mpsc::channel().0);
+        let place = Place {
+            location: Location::Url("https://issuer.invalid/".into()),
+            transport: Arc::default(),
+            refresh_interval: None,
+        };
+        let wanted = Wanted {
+            provider: "a".into(),
+            places: vec![place],
+            max_stale: None,
+            key_grace: Duration::ZERO,
+            unknown_kid_interval: INTERVAL,
+        };
+        let now = Instant::now();
+        sources.want(&[wanted], HashMap::new(), now);
+        let mut refetches = Refetches::default();
+        let asked = |lacking| Question { provider: "a".into(), lacking, worker: 0 };
+        let (old, new) = (Generation(6), Generation(7));
+        for _ in 0..=BURST {
+            refetches.ask(asked(old), new, &mut sources, now);
+        }
+        let answers = refetches.answered(&sources);
+        assert_eq!(answers, vec![(asked(old), KeyLookup::Behind); 3]);
+        for _ in 0..=BURST {
+            refetches.ask(asked(new), new, &mut sources, now);
+        }
+        let lookups: Vec<_> =
+            refetches.answered(&sources).into_iter().map(|(_, how)| how).collect();
+        assert_eq!(lookups, [KeyLookup::Denied, KeyLookup::Done, KeyLookup::Done]);
+    }
 
     const INTERVAL: Duration = Duration::from_secs(10);
 

@@ -303,6 +303,12 @@ impl Sources {
         self.list.iter().any(|source| source.id == id && source.schedule.is_in_flight())
     }
 
+    /// Whether the last fetch of it failed.
+    #[must_use]
+    pub fn is_failing(&self, id: SourceId) -> bool {
+        self.list.iter().any(|source| source.id == id && source.last_error.is_some())
+    }
+
     /// Makes a source due at once, unless a fetch of it is in flight.
     pub fn hasten(&mut self, id: SourceId, now: Instant) {
         for source in self.list.iter_mut().filter(|source| source.id == id) {

@@ -2,16 +2,17 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustls::crypto::ring;
 use ureq::Agent;
+use ureq::http::uri::Authority;
 use ureq::http::{HeaderMap, Uri};
 use ureq::tls::{Certificate, ClientCert, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::DefaultConnector;
 
-use super::address_guard::{GuardedResolver, OutOfReach, Reach, literal};
-use super::fetch::{CONNECT_TIMEOUT, TOTAL_TIMEOUT};
+use super::address_guard::{GuardedResolver, NoNames, OutOfReach, Reach, literal};
+use super::connector::{SocketConnector, TlsConnector, connector};
 
 pub use ureq::Proxy;
 
@@ -42,8 +43,35 @@ pub struct Transport {
     pub headers: HeaderMap,
     /// Asked to CONNECT.
     pub proxy: Option<Proxy>,
-    /// Followed to the same host over https; 0..=3.
+    /// Asked for in the TLS handshake, and looked for in the certificate, instead of the host.
+    pub server_name: Option<Authority>,
+    /// Followed to the same host over https, or to one of `redirect_hosts`; 0..=3.
     pub redirects_max: u32,
+    /// Other hosts that a redirect may lead to, with the port where it is not 443.
+    pub redirect_hosts: Vec<Authority>,
+    /// How long the stages may take.
+    pub patience: Patience,
+}
+
+/// How long the stages of a fetch may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Looking the name up and connecting.
+    pub connect: Duration,
+    /// The TLS handshake.
+    pub handshake: Duration,
+    /// From the first look-up to the last byte, over all redirects and the issuer's metadata.
+    pub total: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            handshake: Duration::from_secs(3),
+            total: Duration::from_secs(5),
+        }
+    }
 }
 
 /// Certificates to trust, at least one.
@@ -157,9 +185,11 @@ fn certificates(pem: &[u8]) -> Vec<Certificate<'static>> {
 }
 
 impl Transport {
-    /// The HTTP client for one fetch. Connections are not kept: fetches are minutes apart.
+    /// The HTTP client for one request to `url`, which ends by the deadline. Connections are not
+    /// kept: fetches are minutes apart.
     #[must_use]
-    pub fn client(&self) -> Agent {
+    pub(super) fn client(&self, url: &Uri, unix: Option<&Path>, deadline: Instant) -> Agent {
+        let now = Instant::now();
         let roots = self.roots.as_ref().map_or_else(Roots::of_system, |roots| roots.0.clone());
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::from(roots))
@@ -172,21 +202,38 @@ impl Transport {
             .max_redirects(0)
             .proxy(self.proxy.clone())
             .tls_config(tls)
-            .timeout_resolve(Some(CONNECT_TIMEOUT))
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_global(Some(TOTAL_TIMEOUT))
+            .timeout_resolve(Some(self.patience.connect))
+            .timeout_global(Some(deadline.saturating_duration_since(now)))
             .max_idle_connections(0)
             .user_agent(concat!("ringgate/", env!("CARGO_PKG_VERSION")))
             .accept("application/jwk-set+json, application/json")
             .build();
+        let connected = deadline.min(now + self.patience.connect);
+        let socket = SocketConnector { unix: unix.map(Path::to_owned), deadline: connected };
+        let tls = TlsConnector {
+            server: url.authority().cloned(),
+            name: self.server_name.clone(),
+            within: self.patience.handshake,
+            deadline,
+        };
+        let connector = connector(socket, tls);
+        let names = DefaultResolver::default();
+        if unix.is_some() {
+            return Agent::with_parts(config, connector, NoNames);
+        }
         // With a proxy, its own name is the only one that is looked up here, and the operator
         // has named it; see `check_literal` for the rest.
-        let names = DefaultResolver::default();
         if self.proxy.is_some() {
-            return Agent::with_parts(config, DefaultConnector::default(), names);
+            return Agent::with_parts(config, connector, names);
         }
-        let resolver = GuardedResolver { reach: self.reach, names };
-        Agent::with_parts(config, DefaultConnector::default(), resolver)
+        Agent::with_parts(config, connector, GuardedResolver { reach: self.reach, names })
+    }
+
+    /// The same for a server that is not the configured one: without what is meant for that one
+    /// alone.
+    #[must_use]
+    pub(super) fn elsewhere(&self) -> Self {
+        Self { headers: HeaderMap::new(), server_name: None, ..self.clone() }
     }
 
     /// Refuses an address that stands in the URL itself: a proxy would connect to it unasked.

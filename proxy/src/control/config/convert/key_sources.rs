@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::DnsName;
+use ureq::http::uri::Authority;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::limits::DAY;
+use super::upstreams::UNIX_PATH_BYTES_MAX;
 use super::{JsonPath, Reader, secrets};
 use crate::control::config::KeyFiles;
 use crate::control::config::quantity::Span;
@@ -15,8 +18,9 @@ use crate::control::config::raw::jwt::{
 };
 use crate::control::config::settings::{JwksSource, Startup};
 use crate::control::jwks::address_guard::{Reach, is_loopback_host, literal};
+use crate::control::jwks::location::unix;
 use crate::control::jwks::parse::{ParsedSet, SET_BYTES_MAX, parse_set};
-use crate::control::jwks::transport::{Identity, PemError, Proxy, Roots, Transport};
+use crate::control::jwks::transport::{Identity, Patience, PemError, Proxy, Roots, Transport};
 use crate::snapshot::key_set::Algorithm;
 
 /// More often is a load on the issuer without use: an unknown `kid` fetches at once anyway.
@@ -38,6 +42,9 @@ const RESERVED_HEADERS: [&str; 11] = [
     "upgrade",
     "user-agent",
 ];
+
+/// The keys that say something beside the URL of a Unix socket.
+const OVER_UNIX: [&str; 2] = ["refresh_interval", "headers"];
 
 /// More are a mistake: each is fetched all the time.
 const PLACES_MAX: usize = 8;
@@ -182,7 +189,9 @@ fn keys_beside_url(raw: &Jwks) -> impl Iterator<Item = &'static str> {
         ("client_key", raw.client_key.is_some()),
         ("headers", !raw.headers.is_empty()),
         ("proxy", raw.proxy.is_some()),
+        ("server_name", raw.server_name.is_some()),
         ("redirects", raw.redirects > 0),
+        ("redirect_hosts", !raw.redirect_hosts.is_empty()),
     ];
     given.into_iter().filter_map(|(key, given)| given.then_some(key))
 }
@@ -196,7 +205,15 @@ fn remote(
     if let Some(interval) = raw.refresh_interval {
         reader.in_range(&path.join("refresh_interval"), &interval, &REFRESH_MIN, &DAY);
     }
-    let parsed = match parse_url(url, raw.allow_http) {
+    let over_unix = !raw.discover && url.starts_with("unix:");
+    if over_unix {
+        for key in keys_beside_url(raw).filter(|key| !OVER_UNIX.contains(key)) {
+            reader
+                .problem(&path.join(key), "says nothing for a Unix socket; allowed: beside https");
+        }
+    }
+    let parsed = if over_unix { parse_unix_url(url) } else { parse_url(url, raw.allow_http) };
+    let parsed = match parsed {
         Ok(parsed) => Some(parsed),
         Err(what) => {
             reader.problem(&path.join(key), what);
@@ -209,13 +226,16 @@ fn remote(
         reader.problem(&path.join(key), error);
     }
     let transport = Transport {
-        allow_http: url.starts_with("http:"),
+        allow_http: over_unix || url.starts_with("http:"),
         reach,
         roots: pem(reader, &path.join("ca_file"), raw.ca_file.as_deref(), Roots::from_pem),
         identity: identity(reader, path, raw),
         headers: headers(reader, &path.join("headers"), raw),
         proxy: proxy(reader, &path.join("proxy"), raw),
+        server_name: server_name(reader, &path.join("server_name"), raw),
         redirects_max: raw.redirects,
+        redirect_hosts: redirect_hosts(reader, &path.join("redirect_hosts"), raw),
+        patience: Patience::default(),
     };
     Some(JwksSource::Url {
         url: url.into(),
@@ -297,6 +317,32 @@ fn proxy(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Option<Proxy> 
     proxy
 }
 
+fn server_name(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Option<Authority> {
+    let text = raw.server_name.as_deref()?;
+    let name = DnsName::try_from(text).ok().and_then(|name| name.as_ref().parse().ok());
+    if name.is_none() {
+        reader.problem(path, format!("{text:?} is no DNS name; allowed: login.example.com"));
+    }
+    name
+}
+
+fn redirect_hosts(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Vec<Authority> {
+    if !raw.redirect_hosts.is_empty() && raw.redirects == 0 {
+        reader.problem(path, "says nothing without redirects; allowed: beside 1 to 3 of them");
+    }
+    let mut hosts = Vec::with_capacity(raw.redirect_hosts.len());
+    for (index, text) in raw.redirect_hosts.iter().enumerate() {
+        match text.parse::<Authority>() {
+            Ok(host) if !text.contains('@') && !host.host().is_empty() => hosts.push(host),
+            _ => {
+                let what = format!("{text:?} is no host; allowed: \"host\" or \"host:port\"");
+                reader.problem(&path.join(index), what);
+            }
+        }
+    }
+    hosts
+}
+
 pub(super) fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read;
     let mut bytes = Vec::new();
@@ -346,4 +392,18 @@ fn parse_url(text: &str, allow_http: bool) -> Result<Uri, String> {
         ));
     }
     Ok(url)
+}
+
+/// A socket and a path on it to fetch keys from, or why it is none.
+fn parse_unix_url(text: &str) -> Result<Uri, String> {
+    let good = |(socket, path): &(&Path, &str)| {
+        socket.is_absolute()
+            && socket.as_os_str().len() <= UNIX_PATH_BYTES_MAX
+            && !text.contains('\0')
+            && path.starts_with('/')
+    };
+    let path = unix(text).filter(good).and_then(|(_, path)| path.parse().ok());
+    path.ok_or_else(|| {
+        format!("{text:?} is no socket and path; allowed: unix:/run/keys.sock:/jwks.json")
+    })
 }

@@ -12,7 +12,7 @@ use crate::snapshot::route_match::HostPattern;
 use crate::snapshot::upstream_set::{Balance, Ejection, Endpoint, HostHeader};
 
 /// What `sun_path` of `sockaddr_un` holds, less its NUL (unix(7)).
-const UNIX_PATH_BYTES_MAX: usize = 107;
+pub(super) const UNIX_PATH_BYTES_MAX: usize = 107;
 
 pub(super) fn path() -> JsonPath {
     JsonPath::from(["upstreams"])

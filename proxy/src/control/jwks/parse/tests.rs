@@ -194,6 +194,27 @@ fn sets_without_a_usable_key_are_errors() {
 }
 
 #[test]
+fn many_bad_keys_are_not_all_told_and_a_good_one_after_them_is_used() {
+    let mut keys = vec![json!(1); 100_000];
+    keys.push(okp());
+    let set = parse(&keys).unwrap();
+    assert_eq!((set.keys.len(), set.ignored.len()), (1, REASONS_MAX));
+}
+
+#[test]
+fn a_set_is_at_most_eight_levels_deep() {
+    let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    // In the set, in the array, in the key: five more.
+    let set = |levels: usize| {
+        let mut key = okp();
+        key["x5c"] = serde_json::from_str(&nested(levels)).unwrap();
+        parse(&[key])
+    };
+    assert_eq!(set(5).unwrap().keys.len(), 1);
+    assert_eq!(set(6).unwrap_err(), JwkSetError::Json(JsonError::TooDeep));
+}
+
+#[test]
 fn keys_beyond_the_limit_are_ignored() {
     let keys: Vec<_> =
         (0..=KEYS_MAX).map(|n| with(okp(), json!({ "kid": n.to_string() }))).collect();

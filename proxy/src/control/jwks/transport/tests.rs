@@ -42,32 +42,43 @@ fn server_config(wants_client: bool) -> ServerConfig {
 /// Answers one TLS connection for each of `answers`; gives back the request lines, and an empty
 /// one where the handshake failed.
 fn server(wants_client: bool, answers: Vec<String>) -> (u16, JoinHandle<Vec<String>>) {
+    witness(wants_client, answers, |_, head| head.lines().next().unwrap().to_owned())
+}
+
+/// As [`server`]; gives back what `tell` makes of the name asked for in the handshake and the head.
+fn witness(
+    wants_client: bool,
+    answers: Vec<String>,
+    tell: fn(&str, &str) -> String,
+) -> (u16, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let config = Arc::new(server_config(wants_client));
     let lines = std::thread::spawn(move || {
         let answer = |answer: String| {
             let (stream, _) = listener.accept().unwrap();
-            let tls = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream);
-            answer_one(tls, &answer).unwrap_or_default()
+            let server = ServerConnection::new(config.clone()).unwrap();
+            let mut tls = StreamOwned::new(server, stream);
+            let head = answer_one(&mut tls, &answer);
+            head.map(|head| tell(tls.conn.server_name().unwrap_or("-"), &head)).unwrap_or_default()
         };
         answers.into_iter().map(answer).collect()
     });
     (port, lines)
 }
 
+/// Gives back the head of the request.
 fn answer_one(stream: impl Read + Write, answer: &str) -> std::io::Result<String> {
     let mut reader = BufReader::new(stream);
-    let mut first = String::new();
-    reader.read_line(&mut first)?;
-    let mut line = String::new();
-    while line != "\r\n" {
-        line.clear();
-        reader.read_line(&mut line)?;
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
     }
     reader.get_mut().write_all(answer.as_bytes())?;
     reader.get_mut().flush()?;
-    Ok(first.trim_end().to_owned())
+    Ok(head)
 }
 
 fn trusting() -> Transport {
@@ -133,6 +144,51 @@ fn redirects_are_followed_as_often_as_allowed_and_to_the_same_host_only() {
     }
 }
 
+#[test]
+fn sni_override_asks_for_the_configured_name_and_wants_its_certificate() {
+    let (port, lines) = server(false, vec![GOOD.into(), GOOD.into(), GOOD.into()]);
+    // The certificate is for localhost, issuer.test and 127.0.0.1.
+    let url = format!("https://[::ffff:127.0.0.1]:{port}/jwks");
+    let named = |name: &str| Transport { server_name: Some(name.parse().unwrap()), ..trusting() };
+    let good = fetch(&named("issuer.test"), &url);
+    assert!(matches!(good, Ok(Fetched::Text { .. })), "{good:?}");
+    let other = fetch(&named("other.test"), &url);
+    assert!(matches!(other, Err(FetchError::Tls(_) | FetchError::Io(_))), "{other:?}");
+    let host_counts_no_more = fetch(&named("other.test"), &format!("https://localhost:{port}/"));
+    assert!(host_counts_no_more.is_err());
+    assert_eq!(lines.join().unwrap(), ["GET /jwks HTTP/1.1", "", ""]);
+}
+
+#[test]
+fn a_redirect_to_a_listed_host_is_followed_without_what_is_meant_for_the_first() {
+    fn tell(name: &str, head: &str) -> String {
+        let line = head.lines().next().unwrap();
+        let key = if head.contains("x-api-key: secret") { "with the key" } else { "without" };
+        format!("{line} to {name} {key}")
+    }
+    let (other_port, other_seen) = witness(false, vec![GOOD.into()], tell);
+    let location = format!("https://localhost:{other_port}/keys");
+    let redirect =
+        format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+    let (port, seen) = witness(false, vec![redirect.clone(), redirect], tell);
+    let url = format!("https://127.0.0.1:{port}/one");
+    let mut transport = Transport {
+        redirects_max: 1,
+        redirect_hosts: vec![format!("LOCALHOST:{other_port}").parse().unwrap()],
+        server_name: Some("issuer.test".parse().unwrap()),
+        ..trusting()
+    };
+    transport.headers.insert("x-api-key", "secret".parse().unwrap());
+    let outcome = fetch(&transport, &url);
+    assert!(matches!(outcome, Ok(Fetched::Text { .. })), "{outcome:?}");
+    let another_port = vec!["localhost:1".parse().unwrap(), "localhost".parse().unwrap()];
+    let outcome = fetch(&Transport { redirect_hosts: another_port, ..transport }, &url);
+    assert!(matches!(outcome, Err(FetchError::Redirected { .. })), "{outcome:?}");
+    let first = "GET /one HTTP/1.1 to issuer.test with the key";
+    assert_eq!(seen.join().unwrap(), [first, first]);
+    assert_eq!(other_seen.join().unwrap(), ["GET /keys HTTP/1.1 to localhost without"]);
+}
+
 /// Takes one CONNECT, then relays to `port`; gives back what was asked.
 fn proxy_to(port: u16) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -150,7 +206,7 @@ fn proxy_to(port: u16) -> (String, JoinHandle<String>) {
         let _ = std::io::copy(&mut &target, &mut &client);
         let _ = client.shutdown(std::net::Shutdown::Both);
         up.join().unwrap();
-        asked
+        asked.lines().next().unwrap().to_owned()
     });
     (url, asked)
 }

@@ -50,7 +50,8 @@ impl<'de> Deserialize<'de> for Places {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::control::config) struct Jwks {
-    /// An https URL. http only to a loopback address, or with allow_http.
+    /// An https URL. http only to a loopback address, or with allow_http. Or `unix:SOCKET:PATH`: HTTP
+    /// on a Unix socket, such as `unix:/run/keys.sock:/jwks.json`.
     pub(in crate::control::config) url: Option<String>,
     /// Take the key set that the issuer's metadata names (OpenID Connect Discovery, RFC 8414). The
     /// provider's issuer is the URL then, and the metadata must name it exactly.
@@ -87,10 +88,17 @@ pub(in crate::control::config) struct Jwks {
     /// With url: an HTTP proxy that is asked to CONNECT, as http://host:port. It looks up the name
     /// and decides what it connects to. Proxies that the environment names are not used.
     pub(in crate::control::config) proxy: Option<String>,
-    /// With url: redirects that are followed, to the same host over https.
+    /// With url: the name that is asked for in the TLS handshake and that the server's certificate
+    /// must be for, instead of the URL's host.
+    pub(in crate::control::config) server_name: Option<String>,
+    /// With url: redirects that are followed, over https to the same host or one of redirect_hosts.
     #[serde(default)]
     #[schemars(range(min = 0, max = 3))]
     pub(in crate::control::config) redirects: u32,
+    /// With redirects: other hosts that they may lead to, as `host` or `host:port`. The fields of
+    /// headers are not sent there.
+    #[serde(default)]
+    pub(in crate::control::config) redirect_hosts: Vec<String>,
 }
 
 /// The text of a key set, taken from the file as it stands.
