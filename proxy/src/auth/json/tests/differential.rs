@@ -75,7 +75,7 @@ fn value() -> impl Strategy<Value = String> {
 }
 
 /// Whether two readings are of one value. Integers are exact; of other numbers serde_json keeps a
-/// double, which it may round to the one beside.
+/// double, which it may round to one near by.
 fn same(ours: Value<'_>, theirs: &serde_json::Value) -> bool {
     match (ours, theirs) {
         (Value::Null, serde_json::Value::Null) => true,
@@ -85,7 +85,7 @@ fn same(ours: Value<'_>, theirs: &serde_json::Value) -> bool {
         }
         (Value::Number(ours), serde_json::Value::Number(theirs)) if theirs.is_f64() => {
             let (ours, theirs) = (ours.parse::<f64>().unwrap(), theirs.as_f64().unwrap());
-            (ours - theirs).abs() <= ours.abs() * f64::EPSILON
+            (ours - theirs).abs() <= (ours.abs() * 4.0 * f64::EPSILON).max(f64::MIN_POSITIVE)
         }
         (Value::Number(ours), serde_json::Value::Number(theirs)) => {
             ours.parse::<i128>() == theirs.to_string().parse::<i128>()
