@@ -252,6 +252,20 @@ fn k10_a_token_without_kid_is_tried_with_a_few_keys() {
 }
 
 #[test]
+fn k11_a_token_that_no_key_would_make_good_lacks_none() {
+    let refuses = |members| {
+        let claims = with(claims(), members);
+        Gateway::new().refuses(&Key(2).sign(&with(header(), json!({ "kid": "k2" })), &claims))
+    };
+    assert_eq!(refuses(json!({})), Some(Reason::UnknownKey));
+    assert_eq!(refuses(json!({ "exp": NOW })), Some(Reason::Expired));
+    assert_eq!(refuses(json!({ "aud": "other" })), Some(Reason::Audience));
+    // With a key, the signature counts first.
+    let forged = Key(2).sign(&header(), &with(claims(), json!({ "exp": NOW })));
+    assert_eq!(Gateway::new().refuses(&forged), Some(Reason::Signature));
+}
+
+#[test]
 fn k11_an_unknown_kid_is_refused_and_not_remembered() {
     let mut gateway = Gateway::new();
     let header = with(header(), json!({ "kid": "k2" }));
