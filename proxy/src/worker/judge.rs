@@ -12,7 +12,7 @@ use super::grpc;
 use super::parking::{Attempt, Since, Wait};
 use super::reason::{Gate, Reason};
 use super::reply::{self, Framing};
-use crate::auth::{self, Authorization, Presented, Refusal};
+use crate::auth::{self, Authorization, Criteria, Presented, Refusal};
 use crate::http1::{
     BodyLength, FieldSlots, HeadLimits, Progress, RequestHead, Target, Version, parse_request,
 };
@@ -217,15 +217,21 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         let route = live.snapshot.routes.route(route_id);
         let authorization = match &route.auth {
             None => Authorization::Anonymous,
-            Some(policy) => auth::authorize(
-                Presented { fields: self.head.fields, query: self.head.target.query() },
-                policy,
-                &live.snapshot.providers,
-                &live.snapshot.deny_list,
-                live.snapshot.verdicts,
-                &mut self.core.tokens.borrow_mut(),
-                unix_time(self.record.since().time),
-            ),
+            Some(policy) => {
+                let criteria = Criteria {
+                    policy,
+                    providers: &live.snapshot.providers,
+                    deny_list: &live.snapshot.deny_list,
+                    generation: live.snapshot.verdicts,
+                    now: unix_time(self.record.since().time),
+                };
+                let presented =
+                    Presented { fields: self.head.fields, query: self.head.target.query() };
+                let cache = &mut self.core.tokens.borrow_mut();
+                let Ok(authorization) =
+                    auth::authorize(presented, &criteria, cache, auth::always);
+                authorization
+            }
         };
         let authorization = spare_preflight(authorization, route.auth.as_ref(), &self.head);
         if let Authorization::Refused(refusal) | Authorization::Tolerated(refusal, _) =
