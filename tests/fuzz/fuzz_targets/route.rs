@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringgate::auth::{Authorization, Presented, TokenCache, UnixTime, authorize};
+use ringgate::auth::{Authorization, Presented, TokenCache, UnixTime, Criteria, always, authorize};
 use ringgate::http1::Field;
 use ringgate::snapshot::answers::Answers;
 use ringgate::snapshot::claims_policy::{AuthPolicy, EndWithToken, Mode};
@@ -40,14 +40,21 @@ pub fn judge(value: &[u8], provider: Provider, cache: &mut TokenCache) -> Author
         mode: Mode::Strict,
         providers: ProviderId::new(0).into_iter().collect(),
         credentials: Credentials::default(),
-        end_with_token: EndWithToken::default(),
         bypass_preflight: false,
+        end_with_token: EndWithToken::default(),
         require: Vec::new(),
         realm: "r".into(),
         answers: Answers::default(),
     };
     let fields = [Field { name: "authorization", value }];
     let presented = Presented { fields: &fields, query: None };
-    let (deny_list, now) = (DenyList::default(), UnixTime(NOW));
-    authorize(presented, &policy, &[provider], &deny_list, Generation(1), cache, now)
+    let criteria = Criteria {
+        policy: &policy,
+        providers: &[provider],
+        deny_list: &DenyList::default(),
+        generation: Generation(1),
+        now: UnixTime(NOW),
+    };
+    let Ok(authorization) = authorize(presented, &criteria, cache, always);
+    authorization
 }
