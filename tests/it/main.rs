@@ -15,6 +15,7 @@ mod explain;
 mod harness;
 mod harness_check;
 mod issuer;
+mod kernel;
 mod keys;
 mod limits;
 mod operate;
