@@ -6,8 +6,9 @@ use std::time::Duration;
 use ringgate::auth::{Authorization, Presented, TokenCache, UnixTime, authorize};
 use ringgate::http1::Field;
 use ringgate::snapshot::answers::Answers;
-use ringgate::snapshot::claims_policy::{AuthPolicy, Mode};
+use ringgate::snapshot::claims_policy::{AuthPolicy, EndWithToken, Mode};
 use ringgate::snapshot::credentials::Credentials;
+use ringgate::snapshot::deny_list::DenyList;
 use ringgate::snapshot::ids::{Generation, ProviderId};
 use ringgate::snapshot::key_set::{Algorithm, KeySet};
 use ringgate::snapshot::provider::{Audiences, Issuer, Provider, TokenChecks};
@@ -39,6 +40,7 @@ pub fn judge(value: &[u8], provider: Provider, cache: &mut TokenCache) -> Author
         mode: Mode::Strict,
         providers: ProviderId::new(0).into_iter().collect(),
         credentials: Credentials::default(),
+        end_with_token: EndWithToken::default(),
         bypass_preflight: false,
         require: Vec::new(),
         realm: "r".into(),
@@ -46,5 +48,6 @@ pub fn judge(value: &[u8], provider: Provider, cache: &mut TokenCache) -> Author
     };
     let fields = [Field { name: "authorization", value }];
     let presented = Presented { fields: &fields, query: None };
-    authorize(presented, &policy, &[provider], Generation(1), cache, UnixTime(NOW))
+    let (deny_list, now) = (DenyList::default(), UnixTime(NOW));
+    authorize(presented, &policy, &[provider], &deny_list, Generation(1), cache, now)
 }
