@@ -242,6 +242,27 @@ fn unknown_kid_interval_says_how_often_a_set_is_fetched_out_of_turn() {
 }
 
 #[test]
+fn unknown_kid_of_a_token_that_no_key_would_make_good_is_not_looked_for() {
+    let (upstream, key) = (Upstream::saying("x"), Key::p256("k"));
+    let issuer = Issuer::serving(&[&key]);
+    let gateway = Gateway::start(&seldom(&upstream, &issuer));
+    wait_for_status(&gateway, &Token::new().sign(&key), 200);
+    wait_for_fetches(&issuer, 1);
+    let stranger = Key::p256("stranger");
+    let description = |token: Token| {
+        let response = gateway.client().get_as("/", &token.sign(&stranger));
+        assert_eq!(response.status(), 401);
+        response.json()["error_description"].clone()
+    };
+    assert_eq!(description(Token::new().claim("exp", 1)), "token expired");
+    assert_eq!(description(Token::new().claim("aud", "other")), "wrong audience");
+    assert_eq!(description(Token::new()), "unknown key");
+    wait_for_fetches(&issuer, 2);
+    let tests = "provider=\"tests\"";
+    gateway.wait_for_metric("ringgate_unknown_kid_total", &[tests], |count| count == 1.0);
+}
+
+#[test]
 fn metrics_tell_of_ages_fetches_unknown_and_ignored_keys() {
     let (upstream, old, new) = (Upstream::saying("x"), Key::p256("old"), Key::p256("new"));
     let issuer = Issuer::serving(&[&old]);

@@ -1,5 +1,7 @@
 //! The claims set (RFC 7519 section 4) and the checks that each of its tokens must pass.
 
+use std::time::Duration;
+
 use super::UnixTime;
 use super::json::{Decimal, Document, JsonError, Value};
 use super::refusal::Reason;
@@ -29,6 +31,8 @@ pub(super) struct Validity {
     not_before: Option<i64>,
     /// The first second at which it may have been issued.
     issued_at: Option<i64>,
+    /// The first second at which it has no more to live than the provider allows.
+    short_lived_at: Option<i64>,
 }
 
 impl Claims {
@@ -166,6 +170,9 @@ impl Claims {
             too_old_at,
             not_before: not_before.map(|nbf| nbf - leeway),
             issued_at: issued.map(|iat| iat - leeway),
+            short_lived_at: checks
+                .max_lifetime
+                .map(|max| expires.map_or(i64::MAX, |exp| exp - seconds(max) - leeway)),
         };
         if provider.require_exp || checks.rfc9068 {
             trace.check(
@@ -185,22 +192,21 @@ impl Claims {
             "time",
             || {
                 let date = |name| shown(self.get(name));
+                let limit = |name, max: Option<Duration>| {
+                    max.map_or(String::new(), |max| format!(", {name} at most {} s", seconds(max)))
+                };
+                let (age, lifetime) =
+                    (limit("age", checks.max_age), limit("lifetime", checks.max_lifetime));
                 Detail::new(
                     format!("exp {}, nbf {}, iat {}", date("exp"), date("nbf"), date("iat")),
-                    format!("exp after, nbf and iat not after {} within {leeway} s", now.0),
+                    format!(
+                        "exp after, nbf and iat not after {} within {leeway} s{age}{lifetime}",
+                        now.0
+                    ),
                 )
             },
             validity.check(now),
         )?;
-        if let Some(max) = checks.max_lifetime {
-            let fits =
-                expires.is_some_and(|exp| exp.saturating_sub(now.0) <= seconds(max) + leeway);
-            trace.check(
-                "lifetime",
-                || Detail::new(shown(self.get("exp")), format!("at most {} s away", seconds(max))),
-                if fits { Ok(()) } else { Err(Reason::LifetimeTooLong) },
-            )?;
-        }
         Ok(validity)
     }
 
@@ -246,6 +252,8 @@ impl Validity {
             Err(Reason::IssuedInFuture)
         } else if reached(self.too_old_at) {
             Err(Reason::TooOld)
+        } else if ahead(self.short_lived_at) {
+            Err(Reason::LifetimeTooLong)
         } else {
             Ok(())
         }
@@ -268,6 +276,6 @@ fn number(value: Value<'_>) -> Option<Decimal<'_>> {
 }
 
 /// Whole seconds of a configured duration; longer than any date is as good as for ever.
-fn seconds(duration: std::time::Duration) -> i64 {
+fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).map_or(DATE_MAX, |seconds| seconds.min(DATE_MAX))
 }

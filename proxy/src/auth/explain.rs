@@ -14,7 +14,8 @@ use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::deny_list::DenyList;
 use crate::snapshot::provider::Provider;
 
-/// What was checked, up to the first check that failed, and the verdict.
+/// What was checked, and the verdict: that of the last check that failed. It is the first one, too,
+/// unless a key was not found.
 #[derive(Debug)]
 pub struct Explanation {
     /// In the order of work.

@@ -44,6 +44,13 @@ impl JoseHeader {
             },
             extensions,
         )?;
+        let typ = document.root().get("typ");
+        let is_string = typ.is_none_or(|typ| typ.as_text().is_some());
+        trace.check(
+            "typ is a string",
+            || Detail::new(shown(typ), "a string, or none"),
+            if is_string { Ok(()) } else { Err(Reason::HeaderMember) },
+        )?;
         let kid = trace.check(
             "kid",
             || {

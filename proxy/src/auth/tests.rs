@@ -160,8 +160,8 @@ impl Gateway {
             }
             Authorization::Refused(refusal) => {
                 assert_eq!(explained.verdict, Err(refusal.clone()), "the explanation differs");
-                let last = explained.findings.last().unwrap();
-                assert_eq!(last.outcome, Err(refusal.reason), "{explained:?}");
+                let mut failed = explained.findings.iter().rev().filter(|f| f.outcome.is_err());
+                assert_eq!(failed.next().unwrap().outcome, Err(refusal.reason), "{explained:?}");
                 Err(refusal.reason)
             }
             other => panic!("a strict route answers {other:?}"),

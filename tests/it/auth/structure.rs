@@ -144,6 +144,7 @@ fn j8_to_j14_what_a_header_may_ask_for() {
         ("crit", json!(["absent", "absent"])),
         ("b64", json!(false)),
         ("cty", json!("JWT")),
+        ("typ", json!(1)),
         ("kid", json!(1)),
         ("kid", json!("k".repeat(257))),
         ("kid", json!("k\u{1}")),

@@ -92,6 +92,27 @@ fn c8_age_and_lifetime_have_limits_where_configured() {
     assert_eq!(gateway.refuses_claims(&claims()), None);
     let longer = with(claims(), json!({ "exp": NOW + 601 }));
     assert_eq!(gateway.refuses_claims(&longer), Some(Reason::LifetimeTooLong));
+    gateway.providers[0].require_exp = false;
+    let endless = with(claims(), json!({ "exp": null }));
+    assert_eq!(gateway.refuses_claims(&endless), Some(Reason::LifetimeTooLong));
+}
+
+#[test]
+fn c8_s5_the_lifetime_is_checked_again_on_each_hit() {
+    let mut gateway = Gateway::new();
+    gateway.providers[0].leeway = Duration::from_secs(60);
+    gateway.providers[0].checks.max_lifetime = Some(Duration::from_secs(600));
+    let token = Key(1).sign(&header(), &claims());
+    // The clock goes on and is set back.
+    for (now, expected) in [
+        (NOW + 500, None),
+        (NOW - 60, None),
+        (NOW - 61, Some(Reason::LifetimeTooLong)),
+        (NOW - 60, None),
+    ] {
+        gateway.now = now;
+        assert_eq!(gateway.refuses(&token), expected, "at {now}");
+    }
 }
 
 #[test]

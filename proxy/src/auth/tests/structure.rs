@@ -181,10 +181,24 @@ fn j13_typ_is_one_of_the_configured_types() {
     for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "Application/AT+jwt"] {
         assert_eq!(gateway.refuses_header(&with(header(), json!({ "typ": typ }))), None, "{typ}");
     }
-    for typ in [json!(null), json!("JWT"), json!(1), json!("at+jwt "), json!("application/")] {
+    for typ in [json!(null), json!("JWT"), json!("at+jwt "), json!("application/")] {
         let header = with(header(), json!({ "typ": typ }));
         assert_eq!(gateway.refuses_header(&header), Some(Reason::TokenType), "{typ}");
     }
+}
+
+#[test]
+fn j13_typ_is_a_string_whatever_is_configured() {
+    for typ in [json!(1), json!(null), json!(["at+jwt"]), json!({}), json!(true)] {
+        let mut header = header();
+        header["typ"] = typ.clone();
+        for types in [vec![], vec!["at+jwt".into()]] {
+            let mut gateway = Gateway::new();
+            gateway.providers[0].checks.types = types;
+            assert_eq!(gateway.refuses_header(&header), Some(Reason::HeaderMember), "{typ}");
+        }
+    }
+    assert_eq!(Gateway::new().refuses_header(&with(header(), json!({ "typ": "any" }))), None);
 }
 
 #[test]
@@ -235,6 +249,20 @@ fn k10_a_token_without_kid_is_tried_with_a_few_keys() {
     assert_eq!(gateway.refuses(&token(Key(1))), Some(Reason::AmbiguousKey));
     gateway.providers[0].checks.require_kid = true;
     assert_eq!(gateway.refuses(&token(Key(1))), Some(Reason::KeyIdMissing));
+}
+
+#[test]
+fn k11_a_token_that_no_key_would_make_good_lacks_none() {
+    let refuses = |members| {
+        let claims = with(claims(), members);
+        Gateway::new().refuses(&Key(2).sign(&with(header(), json!({ "kid": "k2" })), &claims))
+    };
+    assert_eq!(refuses(json!({})), Some(Reason::UnknownKey));
+    assert_eq!(refuses(json!({ "exp": NOW })), Some(Reason::Expired));
+    assert_eq!(refuses(json!({ "aud": "other" })), Some(Reason::Audience));
+    // With a key, the signature counts first.
+    let forged = Key(2).sign(&header(), &with(claims(), json!({ "exp": NOW })));
+    assert_eq!(Gateway::new().refuses(&forged), Some(Reason::Signature));
 }
 
 #[test]

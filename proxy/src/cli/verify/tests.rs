@@ -42,6 +42,7 @@ fn an_accepted_token_shows_every_check() {
             "header is JSON",
             "alg",
             "header extensions",
+            "typ is a string",
             "kid",
             "payload",
             "claims are JSON",

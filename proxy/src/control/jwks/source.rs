@@ -123,7 +123,7 @@ impl Source {
         if self.keys.as_deref() == Some(&keys) {
             if *self.ignored != *ignored {
                 let ignored = reasons(&ignored);
-                tracing::info!(source = %self.location.redacted(), %ignored, "other keys ignored");
+                tracing::info!(source = %self.location.redacted(), %ignored, "ignored keys changed");
             }
             self.ignored = ignored;
             self.confirmed(life, now, draw);

@@ -106,11 +106,7 @@ fn condition(
 ) -> Option<Condition> {
     let claim = claim(reader, &raw.claim, delimiter, &path.join("claim"));
     let mut matchers = Vec::new();
-    if let Some(exists) = raw.exists {
-        if !exists {
-            let what = "false would let a token pass for lacking a claim; allowed: true";
-            reader.problem(&path.join("exists"), what);
-        }
+    if raw.exists == Some(true) {
         matchers.push(Matcher::Exists);
     }
     if let Some(value) = &raw.equals {

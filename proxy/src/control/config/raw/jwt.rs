@@ -178,7 +178,7 @@ pub(in crate::control::config) struct Provider {
     /// What separates the names of nested claims, usually a dot. Empty: names are of top-level claims.
     #[serde(default)]
     pub(in crate::control::config) nested_claim_delimiter: String,
-    /// What `typ` in a token's header must be one of, such as `at+jwt`. Absent: anything or nothing.
+    /// What `typ` in a token's header must be one of, such as `at+jwt`. Absent: any string, or none.
     #[schemars(length(min = 1))]
     pub(in crate::control::config) typ: Option<Vec<String>>,
     /// Ask for all that a profile of tokens does.

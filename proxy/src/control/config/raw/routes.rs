@@ -115,7 +115,8 @@ pub(in crate::control::config) enum Mode {
 pub(in crate::control::config) struct Require {
     /// The claim, by its name, by a JSON Pointer (`/realm/roles`), or by the names that lead to it.
     pub(in crate::control::config) claim: Option<Claim>,
-    /// It is there and not null.
+    /// It is there and not null. Only `true`: no token passes for lacking a claim.
+    #[schemars(extend("const" = true))]
     pub(in crate::control::config) exists: Option<bool>,
     /// It is this.
     pub(in crate::control::config) equals: Option<Scalar>,
@@ -138,7 +139,8 @@ pub(in crate::control::config) struct Require {
 pub(in crate::control::config) struct Condition {
     /// The claim, by its name, by a JSON Pointer (`/realm/roles`), or by the names that lead to it.
     pub(in crate::control::config) claim: Claim,
-    /// It is there and not null.
+    /// It is there and not null. Only `true`: no token passes for lacking a claim.
+    #[schemars(extend("const" = true))]
     pub(in crate::control::config) exists: Option<bool>,
     /// It is this.
     pub(in crate::control::config) equals: Option<Scalar>,
