@@ -3,7 +3,6 @@
 //!
 //! Without the rights each test says `SKIPPED` and does nothing.
 
-mod flood;
 mod frames;
 mod lookup;
 mod namespace;
