@@ -1,13 +1,14 @@
 //! ringgate: an edge gateway that verifies a JSON Web Token on every request, on io_uring.
 //!
-//! A module uses the layers below it only: snapshot, telemetry; http1; auth; uring; upstream,
-//! relay; worker; control; gateway, cli. `cargo xtask tidy` checks that.
+//! A module uses the layers below it only: snapshot, telemetry; http1; auth; uring, kernel;
+//! upstream, relay; worker; control; gateway, cli. `cargo xtask tidy` checks that.
 
 pub mod auth;
 pub mod cli;
 pub mod control;
 pub mod gateway;
 pub mod http1;
+pub mod kernel;
 pub mod relay;
 pub mod snapshot;
 pub mod telemetry;

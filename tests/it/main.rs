@@ -16,6 +16,7 @@ mod flood;
 mod harness;
 mod harness_check;
 mod issuer;
+mod kernel;
 mod keys;
 mod limits;
 mod operate;

@@ -3,6 +3,7 @@
 
 mod bench;
 mod dependencies;
+mod ebpf;
 mod fuzz;
 mod process;
 mod schema;
@@ -38,6 +39,12 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Build the eBPF programs into proxy-ebpf/object
+    Ebpf {
+        /// Only compare; fail when the committed objects differ
+        #[arg(long)]
+        check: bool,
+    },
     /// Measure ringgate beside nginx and haproxy on this machine
     Bench(bench::Options),
     /// Measure the memory that idle connections cost, in ringgate, nginx and haproxy
@@ -62,6 +69,8 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Schema { check: false } => schema::write(),
         Task::Schema { check: true } => schema::build_and_check(),
+        Task::Ebpf { check: false } => ebpf::write(),
+        Task::Ebpf { check: true } => ebpf::require_equal(),
         Task::Bench(options) => bench::run(&options),
         Task::Idle => bench::idle::run(),
         Task::Flood(options) => bench::flood::run(&options),

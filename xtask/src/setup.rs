@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::ebpf;
 use crate::process;
 use crate::suite::Outcome;
 use crate::workspace;
@@ -65,10 +66,12 @@ const BENCH_NEEDS: &[Need] = &[
     Need::program("taskset", "util-linux"),
 ];
 
-/// Programs for the tests, and the parts of the Rust toolchain that the checks call.
+/// Programs for the tests, the parts of the Rust toolchain that the checks call, and, where they
+/// can be had, the tools that build the eBPF programs.
 pub(crate) fn for_tests() -> Result<()> {
     components()?;
-    programs(TEST_NEEDS)
+    programs(TEST_NEEDS)?;
+    ebpf::install()
 }
 
 /// The npm packages of the issuer in tests/fixtures/oidc-provider, as its lock file names them.
@@ -112,7 +115,7 @@ fn programs(needs: &[Need]) -> Result<()> {
     }
     let names: Vec<&str> = missing.iter().map(|need| need.name()).collect();
     let packages: Vec<&str> = missing.iter().flat_map(|need| need.package.split(' ')).collect();
-    if process::find("apt-get").is_none() || !is_root() {
+    if !can_install() {
         bail!(
             "missing: {}. As root on Debian: apt-get install {}. Elsewhere: the packages that \
              hold these",
@@ -128,11 +131,17 @@ fn programs(needs: &[Need]) -> Result<()> {
     }
 }
 
+/// Whether this is Debian, or one of its kind, and we are root.
+pub(crate) fn can_install() -> bool {
+    process::find("apt-get").is_some() && is_root()
+}
+
 fn is_root() -> bool {
     process::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
 }
 
-fn apt(packages: &[&str]) -> Result<()> {
+/// Installs packages; their servers are not started.
+pub(crate) fn apt(packages: &[&str]) -> Result<()> {
     let _quiet = NoServiceStart::new()?;
     let apt_get = || {
         let mut command = Command::new("apt-get");

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{dependencies, fuzz, process, schema, setup, tidy, workspace};
+use crate::{dependencies, ebpf, fuzz, process, schema, setup, tidy, workspace};
 
 /// How a check ended.
 pub(crate) enum Outcome {
@@ -39,6 +39,7 @@ fn everything(suite: &mut Suite) {
     suite.check("tidy", || tidy::run().map(|()| Outcome::Passed));
     suite.check("dependencies", || dependencies::check().map(|()| Outcome::Passed));
     suite.cargo("format", &["fmt", "--all", "--check"]);
+    suite.cargo("format ebpf", &["fmt", "--manifest-path", ebpf::MANIFEST, "--check"]);
     suite.cargo(
         "clippy",
         &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"],
@@ -47,6 +48,7 @@ fn everything(suite: &mut Suite) {
     suite.cargo("build", &["test", "--locked", "--workspace", "--no-run"]);
     suite.check("schema", || schema::check(&binary()?).map(|()| Outcome::Passed));
     suite.check("examples", examples);
+    suite.check("ebpf", ebpf::check);
     suite.check("fuzz", fuzz::briefly);
     suite.tests();
 }

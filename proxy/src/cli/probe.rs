@@ -1,5 +1,6 @@
 //! `ringgate probe`: what this kernel and these rights allow, and why each other thing is not.
 
+mod assists;
 mod capabilities;
 mod ring;
 
@@ -95,6 +96,7 @@ fn probe() -> Vec<Finding> {
     findings.push(locked_memory());
     findings.extend(capabilities::probe());
     findings.push(type_information());
+    findings.extend(assists::probe());
     findings
 }
 

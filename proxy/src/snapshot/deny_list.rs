@@ -2,7 +2,7 @@
 //! token, by subject and date, by session, or with the key that signed them.
 //!
 //! Never by the bytes of a token: an ECDSA signature has a twin that verifies as well. What an entry
-//! names and what a token says are compared as [`Mark`]s, digests that are taken of a token once, when
+//! names and what a token says are compared as `Mark`s, digests that are taken of a token once, when
 //! there is an entry to compare them with; a lookup allocates nothing and holds no claim.
 
 use hashbrown::HashTable;

@@ -18,6 +18,7 @@ const RANKS: &[(&str, u32)] = &[
     ("http1", 20),
     ("auth", 30),
     ("uring", 40),
+    ("kernel", 40),
     ("upstream", 50),
     ("relay", 50),
     ("worker", 60),

@@ -8,7 +8,7 @@ use super::{Finding, Outcome};
 const WANTED: [(&str, u32, &str); 4] = [
     ("CAP_BPF", 39, "loading eBPF programs and maps"),
     ("CAP_NET_ADMIN", 12, "attaching XDP and socket programs"),
-    ("CAP_PERFMON", 38, "eBPF programs that read kernel memory"),
+    ("CAP_PERFMON", 38, "loading the programs of shield and steering"),
     ("CAP_SYS_RESOURCE", 24, "raising hard limits"),
 ];
 /// Includes what CAP_BPF and CAP_PERFMON allow.
