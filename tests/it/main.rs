@@ -12,6 +12,7 @@ mod client_faults;
 mod demo;
 mod drain;
 mod explain;
+mod flood;
 mod harness;
 mod harness_check;
 mod issuer;

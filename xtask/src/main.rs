@@ -42,6 +42,8 @@ enum Task {
     Bench(bench::Options),
     /// Measure the memory that idle connections cost, in ringgate, nginx and haproxy
     Idle,
+    /// Measure what a flood of bad tokens does to good requests on the same core
+    Flood(bench::flood::Options),
 }
 
 fn set_up() -> anyhow::Result<()> {
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Task::Schema { check: true } => schema::build_and_check(),
         Task::Bench(options) => bench::run(&options),
         Task::Idle => bench::idle::run(),
+        Task::Flood(options) => bench::flood::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

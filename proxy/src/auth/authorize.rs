@@ -1,11 +1,12 @@
 //! The verdict on one request: its fields in, the rules of its route and what the caches know.
 
+use std::convert::Infallible;
 use std::rc::Rc;
 
 use super::presented::{Found, Places, Presented};
 use super::refusal::{Reason, Refusal};
 use super::removal::Removal;
-use super::token_cache::TokenCache;
+use super::token_cache::{Query, TokenCache};
 use super::trace::Untraced;
 use super::verified_token::VerifiedToken;
 use super::{UnixTime, claim_rules, verification};
@@ -30,6 +31,25 @@ pub enum Authorization {
     Tolerated(Refusal, Places),
     /// It does not pass.
     Refused(Refusal),
+}
+
+/// Why a token is not good.
+pub(super) enum Fault<D> {
+    Refused(Refusal),
+    /// It was not judged.
+    Deferred(D),
+}
+
+impl<D> From<Refusal> for Fault<D> {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl<D> From<Reason> for Fault<D> {
+    fn from(reason: Reason) -> Self {
+        Self::Refused(reason.into())
+    }
 }
 
 impl Authorization {
@@ -58,36 +78,54 @@ impl Authorization {
     }
 }
 
+/// What the tokens of a request are judged by.
+#[derive(Clone, Copy)]
+pub struct Criteria<'s> {
+    /// What the route asks for.
+    pub policy: &'s AuthPolicy,
+    /// The snapshot's list, into which the ids of the policy point.
+    pub providers: &'s [Provider],
+    /// The tokens that are refused although they are good.
+    pub deny_list: &'s DenyList,
+    /// Which verdicts of the cache hold.
+    pub generation: Generation,
+    /// The time of the request.
+    pub now: UnixTime,
+}
+
 /// Judges a request by the tokens in it. Allocates nothing where the token is good and in the
 /// cache.
 ///
-/// `providers` is the snapshot's list, into which the ids of `policy` point; `generation` tells
-/// which verdicts of the cache hold.
-#[must_use]
-pub fn authorize(
+/// `permit` is asked before a token that is in no cache is verified; what it gives is held for as
+/// long as that takes.
+///
+/// # Errors
+/// What `permit` says where it gives none: the request is to be judged again.
+pub fn authorize<P, D>(
     presented: Presented<'_, '_>,
-    policy: &AuthPolicy,
-    providers: &[Provider],
-    deny_list: &DenyList,
-    generation: Generation,
+    criteria: &Criteria<'_>,
     cache: &mut TokenCache,
-    now: UnixTime,
-) -> Authorization {
-    let found = Found::in_request(presented, &policy.credentials);
-    decide(found, policy, |token| {
-        judge(token, policy, providers, deny_list, generation, cache, now)
-    })
+    mut permit: impl FnMut() -> Result<P, D>,
+) -> Result<Authorization, D> {
+    let found = Found::in_request(presented, &criteria.policy.credentials);
+    decide(found, criteria.policy, |token| criteria.judge(token, cache, &mut permit))
+}
+
+/// The permission to verify every token at once, for [`authorize`].
+#[expect(clippy::missing_errors_doc, reason = "there are none")]
+pub fn always() -> Result<(), Infallible> {
+    Ok(())
 }
 
 /// What becomes of a request by the verdicts on its tokens: the first counts where all are good.
-pub(super) fn decide<'b>(
+pub(super) fn decide<'b, D>(
     found: Result<Found<'b>, Reason>,
     policy: &AuthPolicy,
-    mut judge: impl FnMut(&'b [u8]) -> Result<Rc<VerifiedToken>, Refusal>,
-) -> Authorization {
+    mut judge: impl FnMut(&'b [u8]) -> Result<Rc<VerifiedToken>, Fault<D>>,
+) -> Result<Authorization, D> {
     // Of a request whose tokens cannot be told apart, nothing that may be one goes on.
     let places = found.as_ref().map_or(Places::ALL, Found::places);
-    let judged = found.map_err(Refusal::from).and_then(|found| {
+    let judged = found.map_err(Fault::from).and_then(|found| {
         let mut tokens = found.tokens();
         let Some(first) = tokens.next() else { return Ok(None) };
         let verified = judge(first)?;
@@ -97,55 +135,67 @@ pub(super) fn decide<'b>(
         Ok(Some(verified))
     });
     let refusal = match (judged, policy.mode) {
-        (Ok(Some(verified)), _) => return Authorization::Verified(verified, places),
-        (Ok(None), Mode::Optional | Mode::Permissive) => return Authorization::Anonymous,
+        (Ok(Some(verified)), _) => return Ok(Authorization::Verified(verified, places)),
+        (Ok(None), Mode::Optional | Mode::Permissive) => return Ok(Authorization::Anonymous),
         (Ok(None), Mode::Strict) => Reason::Missing.into(),
-        (Err(refusal), _) => refusal,
+        (Err(Fault::Refused(refusal)), _) => refusal,
+        (Err(Fault::Deferred(why)), _) => return Err(why),
     };
-    match policy.mode {
+    Ok(match policy.mode {
         Mode::Permissive => Authorization::Tolerated(refusal, places),
         Mode::Strict | Mode::Optional => Authorization::Refused(refusal),
-    }
+    })
 }
 
-fn judge(
-    token: &[u8],
-    policy: &AuthPolicy,
-    providers: &[Provider],
-    deny_list: &DenyList,
-    generation: Generation,
-    cache: &mut TokenCache,
-    now: UnixTime,
-) -> Result<Rc<VerifiedToken>, Refusal> {
-    // Before hashing: a token that is too long is in no cache.
-    if token.len() > verification::token_bytes_max(policy, providers) {
-        return Err(Reason::TokenTooLong.into());
+impl Criteria<'_> {
+    fn judge<P, D>(
+        &self,
+        token: &[u8],
+        cache: &mut TokenCache,
+        permit: &mut impl FnMut() -> Result<P, D>,
+    ) -> Result<Rc<VerifiedToken>, Fault<D>> {
+        let Self { policy, providers, deny_list, generation, now } = *self;
+        // Before hashing: a token that is too long is in no cache.
+        if token.len() > verification::token_bytes_max(policy, providers) {
+            return Err(Reason::TokenTooLong.into());
+        }
+        let query = cache.query(token, generation);
+        let verified = match cache.find(&query, &policy.providers, now) {
+            Some(known) => known?,
+            None => {
+                let _permit = permit().map_err(Fault::Deferred)?;
+                self.verify(&query, cache)?
+            }
+        };
+        let passes = if verified.is_revoked(deny_list, now) {
+            Err(Reason::Revoked)
+        } else {
+            claim_rules::check(policy, verified.claims())
+        };
+        match passes {
+            Ok(()) => Ok(verified),
+            Err(reason) => Err(verified.refusal(reason).into()),
+        }
     }
-    let query = cache.query(token, generation);
-    let known = cache.find(&query, &policy.providers, now);
-    let verified = match known {
-        Some(known) => known?,
-        None => match verification::verify(token, policy, providers, now, &mut Untraced) {
+
+    /// Verifies a token that is in no cache, and puts the outcome there.
+    fn verify(
+        &self,
+        query: &Query<'_>,
+        cache: &mut TokenCache,
+    ) -> Result<Rc<VerifiedToken>, Refusal> {
+        let Self { policy, providers, now, .. } = *self;
+        let (token, scratch) = (query.token(), &mut cache.scratch);
+        match verification::verify(token, policy, providers, now, scratch, &mut Untraced) {
             Ok(verified) => {
                 let verified = Rc::new(verified);
-                cache.keep(&query, &verified);
-                verified
+                cache.keep(query, &verified);
+                Ok(verified)
             }
             Err(refusal) => {
-                cache.keep_refusal(&query, &refusal, now);
-                return Err(refusal);
+                cache.keep_refusal(query, &refusal, now);
+                Err(refusal)
             }
-        },
-    };
-    let passes = if verified.is_revoked(deny_list, now) {
-        Err(Reason::Revoked)
-    } else {
-        claim_rules::check(policy, &verified.claims)
-    };
-    match passes {
-        Ok(()) => Ok(verified),
-        Err(reason) => {
-            Err(Refusal { reason, provider: Some(verified.provider), kid: verified.kid.clone() })
         }
     }
 }

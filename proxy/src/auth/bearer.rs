@@ -33,15 +33,14 @@ fn bare(value: &[u8]) -> Result<&[u8], Reason> {
 }
 
 fn token<'b>(value: &'b [u8], wanted: &[u8]) -> Result<Option<&'b [u8]>, Reason> {
-    let (scheme, rest) = split_scheme(value);
-    if !scheme.eq_ignore_ascii_case(wanted) {
+    let Some(rest) = behind_scheme(value, wanted) else {
         // An upstream that splits lists would find a bearer token here that nobody verified.
-        let hidden = value.split(|byte| *byte == b',').skip(1).any(|part| {
-            let part = part.trim_ascii_start();
-            split_scheme(part).0.eq_ignore_ascii_case(wanted)
-        });
+        let hidden = value
+            .split(|byte| *byte == b',')
+            .skip(1)
+            .any(|part| behind_scheme(part.trim_ascii_start(), wanted).is_some());
         return if hidden { Err(Reason::MultipleCredentials) } else { Ok(None) };
-    }
+    };
     match memchr::memchr2(b',', b'\t', rest).map(|at| rest[at]) {
         // A comma is in no token: this is a list of credentials.
         Some(b',') => return Err(Reason::MultipleCredentials),
@@ -55,10 +54,11 @@ fn token<'b>(value: &'b [u8], wanted: &[u8]) -> Result<Option<&'b [u8]>, Reason>
     Ok(Some(token))
 }
 
-/// The leading token (RFC 9110 section 5.6.2) and what follows it.
-fn split_scheme(value: &[u8]) -> (&[u8], &[u8]) {
-    let end = value.iter().position(|byte| !is_tchar(*byte)).unwrap_or(value.len());
-    value.split_at(end)
+/// What follows the scheme in credentials (RFC 9110 section 11.4) of this one; none in others.
+fn behind_scheme<'b>(value: &'b [u8], wanted: &[u8]) -> Option<&'b [u8]> {
+    let (scheme, rest) = value.split_at_checked(wanted.len())?;
+    let ends = rest.first().is_none_or(|byte| !is_tchar(*byte));
+    (ends && scheme.eq_ignore_ascii_case(wanted)).then_some(rest)
 }
 
 fn is_tchar(byte: u8) -> bool {

@@ -18,7 +18,7 @@ const IDENTITY_CLAIMS: [&str; 8] = ["iss", "sub", "aud", "azp", "client_id", "jt
 const SCOPE_CLAIMS: [&str; 2] = ["scope", "scp"];
 
 /// Whether every rule of the route holds.
-pub(super) fn check(policy: &AuthPolicy, claims: &Claims) -> Result<(), Reason> {
+pub(super) fn check(policy: &AuthPolicy, claims: Claims<'_>) -> Result<(), Reason> {
     match policy.require.iter().find(|rule| !holds(rule, claims)) {
         None => Ok(()),
         Some(broken) => Err(reason(broken)),
@@ -84,11 +84,11 @@ pub(super) fn describe(rule: &Requirement) -> String {
     conditions.join(" or ")
 }
 
-pub(super) fn holds(rule: &Requirement, claims: &Claims) -> bool {
+pub(super) fn holds(rule: &Requirement, claims: Claims<'_>) -> bool {
     rule.any_of.iter().any(|condition| matches(condition, claims))
 }
 
-fn matches(condition: &Condition, claims: &Claims) -> bool {
+fn matches(condition: &Condition, claims: Claims<'_>) -> bool {
     let words_of_scope = |wanted: &[Scalar]| {
         wanted.iter().any(|scalar| match scalar {
             Scalar::String(word) => scope_contains(claims, word),
@@ -142,7 +142,7 @@ fn is_scope(claim: &ClaimPath) -> bool {
 
 /// Whether the one set of words that `scope` and `scp` are together has this one. Where either is
 /// no string and no array of strings, there is no set.
-fn scope_contains(claims: &Claims, word: &str) -> bool {
+fn scope_contains(claims: Claims<'_>, word: &str) -> bool {
     let mut found = false;
     for value in SCOPE_CLAIMS.into_iter().filter_map(|name| claims.get(name)) {
         match value {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::UnixTime;
-use super::json::{Decimal, Document, JsonError, Value};
+use super::json::{Decimal, Document, JsonError, Node, Object, Value, View};
 use super::refusal::Reason;
 use super::trace::{Detail, Trace, shown};
 use crate::snapshot::claims_policy::ClaimPath;
@@ -17,8 +17,11 @@ const DATE_MAX: i64 = UnixTime::MAX.0;
 const RFC9068_STRINGS: [&str; 3] = ["sub", "client_id", "jti"];
 
 /// A claims set.
-#[derive(Clone)]
-pub(super) struct Claims(Document);
+#[derive(Clone, Copy)]
+pub(super) struct Claims<'c>(Object<'c>);
+
+/// A claims set that is kept.
+pub(super) struct KeptClaims(Document);
 
 /// When a token may be used, with the leeway counted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,28 +38,47 @@ pub(super) struct Validity {
     short_lived_at: Option<i64>,
 }
 
-impl Claims {
-    pub(super) fn parse(text: Vec<u8>, trace: &mut impl Trace) -> Result<Self, Reason> {
-        let document = Document::parse(text);
+impl KeptClaims {
+    pub(super) fn claims(&self) -> Claims<'_> {
+        Claims(self.0.root())
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.0.heap_bytes()
+    }
+}
+
+impl<'c> Claims<'c> {
+    pub(super) fn parse(
+        text: &'c [u8],
+        nodes: &'c mut Vec<Node>,
+        trace: &mut impl Trace,
+    ) -> Result<Self, Reason> {
+        let document = View::parse_segment(text, nodes);
         let fault = document.as_ref().err().copied();
         trace.check(
             "claims are JSON",
             || Detail::new(fault.map_or("yes".into(), |fault| fault.to_string()), "one object"),
-            document.map(Self).map_err(|fault| match fault {
+            document.map(|document| Self(document.root())).map_err(|fault| match fault {
                 JsonError::DuplicateMember(_) => Reason::ClaimsDuplicate,
                 _ => Reason::ClaimsJson,
             }),
         )
     }
 
+    /// A copy to keep.
+    pub(super) fn keep(self) -> KeptClaims {
+        KeptClaims(self.0.to_document())
+    }
+
     /// The top-level claim of this name.
-    pub(super) fn get(&self, name: &str) -> Option<Value<'_>> {
-        self.0.root().get(name)
+    pub(super) fn get(self, name: &str) -> Option<Value<'c>> {
+        self.0.get(name)
     }
 
     /// The claim that a path leads to. The literal name wins; a step into what is no object leads
     /// nowhere.
-    pub(super) fn find(&self, path: &ClaimPath) -> Option<Value<'_>> {
+    pub(super) fn find(self, path: &ClaimPath) -> Option<Value<'c>> {
         match path {
             ClaimPath::Name { literal, segments } => self
                 .get(literal)
@@ -65,8 +87,8 @@ impl Claims {
         }
     }
 
-    fn walk(&self, steps: &[Box<str>]) -> Option<Value<'_>> {
-        steps.iter().try_fold(Value::Object(self.0.root()), |value, step| match value {
+    fn walk(self, steps: &[Box<str>]) -> Option<Value<'c>> {
+        steps.iter().try_fold(Value::Object(self.0), |value, step| match value {
             Value::Object(object) => object.get(step),
             Value::Null
             | Value::Bool(_)
@@ -76,12 +98,8 @@ impl Claims {
         })
     }
 
-    pub(super) fn heap_bytes(&self) -> usize {
-        self.0.heap_bytes()
-    }
-
     /// What an entry of the deny list may name; `kid` is that of the key that signed.
-    pub(super) fn marks(&self, kid: Option<&str>) -> Marks {
+    pub(super) fn marks(self, kid: Option<&str>) -> Marks {
         // Some issuers number their subjects and sessions: their digits are the name.
         let name = |claim| match self.get(claim)? {
             Value::String(text) => Some(text.to_cow()),
@@ -102,7 +120,7 @@ impl Claims {
 
     /// Checks what the provider asks of all its tokens. `iss` has been checked by choosing it.
     pub(super) fn check(
-        &self,
+        self,
         provider: &Provider,
         now: UnixTime,
         trace: &mut impl Trace,
@@ -115,7 +133,7 @@ impl Claims {
         Ok(validity)
     }
 
-    fn check_audience(&self, audiences: &Audiences, trace: &mut impl Trace) -> Result<(), Reason> {
+    fn check_audience(self, audiences: &Audiences, trace: &mut impl Trace) -> Result<(), Reason> {
         let claim = self.get("aud");
         let is_wanted = |audience: Value<'_>| match (audience, audiences) {
             (Value::String(_), Audiences::Any) => true,
@@ -150,7 +168,7 @@ impl Claims {
     }
 
     fn check_dates(
-        &self,
+        self,
         provider: &Provider,
         now: UnixTime,
         trace: &mut impl Trace,
@@ -212,7 +230,7 @@ impl Claims {
 
     /// A NumericDate, rounded up to the second: `now` has whole seconds, so nothing compares
     /// differently than with the exact value.
-    fn date(&self, name: &'static str, trace: &mut impl Trace) -> Result<Option<i64>, Reason> {
+    fn date(self, name: &'static str, trace: &mut impl Trace) -> Result<Option<i64>, Reason> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let date = number(value).and_then(|n| n.ceil_within(DATE_MAX));
         trace.check(
@@ -222,7 +240,7 @@ impl Claims {
         )
     }
 
-    fn check_rfc9068(&self, trace: &mut impl Trace) -> Result<(), Reason> {
+    fn check_rfc9068(self, trace: &mut impl Trace) -> Result<(), Reason> {
         let missing =
             ["iss", "aud"].into_iter().find(|name| self.get(name).is_none()).or_else(|| {
                 let text = |name: &str| self.get(name).and_then(Value::as_text);

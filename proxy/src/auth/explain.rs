@@ -1,14 +1,15 @@
 //! The checks of one token in their order, each with what was found: `authorize` made visible.
 
+use std::convert::Infallible;
 use std::rc::Rc;
 
 use super::UnixTime;
-use super::authorize::{Authorization, decide};
+use super::authorize::{Authorization, Fault, decide};
 use super::claim_rules;
 use super::presented::{Found, Presented};
 use super::refusal::{Reason, Refusal};
 use super::trace::{Detail, Finding, Trace, shown};
-use super::verification;
+use super::verification::{self, Scratch};
 use super::verified_token::VerifiedToken;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::deny_list::DenyList;
@@ -47,9 +48,9 @@ fn trace(
     now: UnixTime,
     findings: &mut Vec<Finding>,
 ) -> Result<VerifiedToken, Refusal> {
-    let verified = verification::verify(token, policy, providers, now, findings)?;
-    let refusal =
-        |reason| Refusal { reason, provider: Some(verified.provider), kid: verified.kid.clone() };
+    let mut scratch = Scratch::default();
+    let verified = verification::verify(token, policy, providers, now, &mut scratch, findings)?;
+    let refusal = |reason| verified.refusal(reason);
     if !deny_list.is_empty() {
         let is_revoked = verified.is_revoked(deny_list, now);
         let checked = findings.check(
@@ -63,10 +64,10 @@ fn trace(
         checked.map_err(refusal)?;
     }
     for rule in &policy.require {
-        let holds = claim_rules::holds(rule, &verified.claims);
+        let holds = claim_rules::holds(rule, verified.claims());
         let found = || {
             let conditions = rule.any_of.iter().map(|condition| {
-                let value = verified.claims.find(&condition.claim);
+                let value = verified.claims().find(&condition.claim);
                 format!("{:?} {}", condition.claim.name(), shown(value))
             });
             conditions.collect::<Vec<_>>().join(", ")
@@ -104,14 +105,14 @@ pub fn explain_request(
     let places: Vec<usize> = found.iter().flat_map(Found::occupied).collect();
     let mut places = places.into_iter();
     let mut explained = Vec::new();
-    let authorization = decide(found, policy, |token| {
+    let Ok(authorization) = decide(found, policy, |token| {
         let mut findings = Vec::new();
         let judged = trace(token, policy, providers, deny_list, now, &mut findings);
         let verdict = judged.as_ref().map(|_| ()).map_err(Refusal::clone);
         // Tokens are judged in the order of their places.
         let location = places.next().unwrap_or_default();
         explained.push(ExplainedToken { location, explanation: Explanation { findings, verdict } });
-        judged.map(Rc::new)
+        judged.map(Rc::new).map_err(Fault::<Infallible>::Refused)
     });
     (explained, authorization)
 }
@@ -120,6 +121,7 @@ pub fn explain_request(
 #[must_use]
 pub fn explain_signature(token: &[u8], provider: &Provider) -> Explanation {
     let mut findings = Vec::new();
-    let verdict = verification::verify_signature(token, provider, &mut findings);
+    let verdict =
+        verification::verify_signature(token, provider, &mut Scratch::default(), &mut findings);
     Explanation { findings, verdict: verdict.map_err(|reason: Reason| reason.into()) }
 }

@@ -21,9 +21,13 @@ use crate::snapshot::provider::{ClaimEncoding, ClaimHeader};
 /// Bytes of all fields made from one token: with the largest head it still fits the send buffer.
 pub(super) const BLOCK_BYTES_MAX: usize = 8 * 1024;
 
-/// The fields, each ended by CRLF, ready to be sent.
-pub(super) fn build(headers: &[ClaimHeader], claims: &Claims) -> Result<Box<[u8]>, Reason> {
-    let mut block = Vec::new();
+/// The fields, each ended by CRLF, ready to be sent; `block` is room to write them in.
+pub(super) fn build(
+    headers: &[ClaimHeader],
+    claims: Claims<'_>,
+    block: &mut Vec<u8>,
+) -> Result<Box<[u8]>, Reason> {
+    block.clear();
     for header in headers {
         let start = block.len();
         block.extend_from_slice(header.name.as_bytes());
@@ -31,11 +35,11 @@ pub(super) fn build(headers: &[ClaimHeader], claims: &Claims) -> Result<Box<[u8]
         let value = block.len();
         let written = claims.find(&header.claim).is_some_and(|claim| match header.encoding {
             ClaimEncoding::Text => {
-                let written = write_claim(claim, &mut block);
-                encode_outer_spaces(&mut block, value);
+                let written = write_claim(claim, block);
+                encode_outer_spaces(block, value);
                 written
             }
-            ClaimEncoding::Json => write_as_json(claim, &mut block),
+            ClaimEncoding::Json => write_as_json(claim, block),
             ClaimEncoding::Base64Url => {
                 let mut json = Vec::new();
                 let written = write_as_json(claim, &mut json);
@@ -52,7 +56,7 @@ pub(super) fn build(headers: &[ClaimHeader], claims: &Claims) -> Result<Box<[u8]
             return Err(Reason::ClaimHeaders);
         }
     }
-    Ok(block.into_boxed_slice())
+    Ok(block.as_slice().into())
 }
 
 /// Nothing for `null`: a field that is there says that there is a claim.

@@ -1,6 +1,8 @@
 //! The JOSE header (RFC 7515 section 4): what it may say, and what it must not ask for.
 
-use super::json::{Document, JsonError, Value};
+use std::borrow::Cow;
+
+use super::json::{JsonError, Node, Object, Value, View};
 use super::refusal::Reason;
 use super::trace::{Detail, Trace, shown};
 use crate::snapshot::key_set::Algorithm;
@@ -13,16 +15,20 @@ const KID_BYTES_MAX: usize = 256;
 const EMBEDDED_KEY_MEMBERS: [&str; 6] = ["jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256"];
 
 /// A header that asks for nothing this gateway does not do.
-pub(super) struct JoseHeader {
+pub(super) struct JoseHeader<'h> {
     pub(super) algorithm: Algorithm,
-    pub(super) kid: Option<Box<str>>,
-    document: Document,
+    pub(super) kid: Option<Cow<'h, str>>,
+    root: Object<'h>,
 }
 
-impl JoseHeader {
+impl<'h> JoseHeader<'h> {
     /// Reads a header and checks what no provider could allow.
-    pub(super) fn parse(text: Vec<u8>, trace: &mut impl Trace) -> Result<Self, Reason> {
-        let document = Document::parse(text);
+    pub(super) fn parse(
+        text: &'h [u8],
+        nodes: &'h mut Vec<Node>,
+        trace: &mut impl Trace,
+    ) -> Result<Self, Reason> {
+        let document = View::parse_segment(text, nodes);
         let fault = document.as_ref().err().copied();
         let document = trace.check(
             "header is JSON",
@@ -32,12 +38,12 @@ impl JoseHeader {
                 _ => Reason::HeaderJson,
             }),
         )?;
-        let algorithm = algorithm(&document, trace)?;
-        let extensions = extensions(&document);
+        let root = document.root();
+        let algorithm = algorithm(root, trace)?;
+        let extensions = extensions(root);
         trace.check(
             "header extensions",
             || {
-                let root = document.root();
                 let member =
                     ["crit", "b64", "cty"].into_iter().find(|name| root.get(name).is_some());
                 Detail::new(member.unwrap_or("none"), "no crit, b64 not false, cty not JWT")
@@ -53,15 +59,10 @@ impl JoseHeader {
         )?;
         let kid = trace.check(
             "kid",
-            || {
-                Detail::new(
-                    shown(document.root().get("kid")),
-                    "a string of at most 256 bytes, or none",
-                )
-            },
-            kid(&document),
+            || Detail::new(shown(root.get("kid")), "a string of at most 256 bytes, or none"),
+            kid(root),
         )?;
-        Ok(Self { algorithm, kid, document })
+        Ok(Self { algorithm, kid, root })
     }
 
     /// Checks what depends on the provider.
@@ -81,8 +82,8 @@ impl JoseHeader {
         )?;
         self.check_type(provider, trace)?;
         if provider.checks.reject_embedded_keys {
-            let root = self.document.root();
-            let embedded = EMBEDDED_KEY_MEMBERS.into_iter().find(|name| root.get(name).is_some());
+            let embedded =
+                EMBEDDED_KEY_MEMBERS.into_iter().find(|name| self.root.get(name).is_some());
             trace.check(
                 "embedded key",
                 || Detail::new(embedded.unwrap_or("none"), "none"),
@@ -111,7 +112,7 @@ impl JoseHeader {
         if wanted.is_empty() {
             return Ok(());
         }
-        let typ = self.document.root().get("typ");
+        let typ = self.root.get("typ");
         let matches = typ.and_then(Value::as_text).is_some_and(|typ| {
             let typ = typ.to_cow();
             let typ = strip_prefix_ignoring_case(&typ, "application/");
@@ -125,8 +126,8 @@ impl JoseHeader {
     }
 }
 
-fn algorithm(document: &Document, trace: &mut impl Trace) -> Result<Algorithm, Reason> {
-    let value = document.root().get("alg");
+fn algorithm(header: Object<'_>, trace: &mut impl Trace) -> Result<Algorithm, Reason> {
+    let value = header.get("alg");
     let algorithm =
         value.and_then(Value::as_text).and_then(|name| Algorithm::from_name(&name.to_cow()));
     trace.check(
@@ -140,8 +141,7 @@ fn algorithm(document: &Document, trace: &mut impl Trace) -> Result<Algorithm, R
 }
 
 /// Refuses what changes how the token would have to be read.
-fn extensions(document: &Document) -> Result<(), Reason> {
-    let header = document.root();
+fn extensions(header: Object<'_>) -> Result<(), Reason> {
     if header.get("crit").is_some() {
         // No extension is implemented, so whatever `crit` holds is either malformed or not met.
         return Err(Reason::CriticalExtension);
@@ -162,10 +162,10 @@ fn extensions(document: &Document) -> Result<(), Reason> {
 }
 
 /// An opaque name: nothing is ever read, fetched or looked up by it but a key of the set.
-fn kid(document: &Document) -> Result<Option<Box<str>>, Reason> {
-    let Some(value) = document.root().get("kid") else { return Ok(None) };
+fn kid(header: Object<'_>) -> Result<Option<Cow<'_, str>>, Reason> {
+    let Some(value) = header.get("kid") else { return Ok(None) };
     let kid = value.as_text().ok_or(Reason::KeyId)?.to_cow();
-    if is_valid_kid(&kid) { Ok(Some(kid.into())) } else { Err(Reason::KeyId) }
+    if is_valid_kid(&kid) { Ok(Some(kid)) } else { Err(Reason::KeyId) }
 }
 
 /// Whether a key may have this name: the rule is the same in a token and in a key set.

@@ -20,23 +20,37 @@ const DEPTH_MAX: usize = 16;
 /// Members of one object.
 const MEMBERS_MAX: usize = 256;
 
-/// One JSON object with everything in it. Positions instead of references, so that it can be kept.
-#[derive(Clone)]
+/// One JSON object with everything in it, kept.
 pub struct Document {
     text: Box<str>,
-    /// In the order of the text: an object's node is followed by name and value of each member in
-    /// turn, an array's by its elements.
     nodes: Box<[Node]>,
 }
 
+/// One JSON object with everything in it, where its text and nodes lie.
 #[derive(Clone, Copy)]
-struct Node {
+pub(super) struct View<'d> {
+    text: &'d str,
+    /// In the order of the text: an object's node is followed by name and value of each member in
+    /// turn, an array's by its elements.
+    nodes: &'d [Node],
+}
+
+/// Where a value is in the text: positions instead of references, so that it can be kept.
+#[derive(Clone, Copy)]
+pub(super) struct Node {
     kind: Kind,
     /// The bytes of a scalar, without the quotes of a string.
     start: u32,
     end: u32,
     /// The index of the first node after this value.
     next: u32,
+}
+
+impl Node {
+    /// The length of what it is about, as it is written.
+    fn bytes(self) -> usize {
+        (self.end - self.start) as usize
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,7 +64,7 @@ enum Kind {
     Object,
 }
 
-/// A value inside a [`Document`].
+/// A value inside an object that was read.
 #[derive(Clone, Copy)]
 pub enum Value<'d> {
     /// `null`.
@@ -67,17 +81,17 @@ pub enum Value<'d> {
     Object(Object<'d>),
 }
 
-/// An array inside a [`Document`].
+/// An array inside an object that was read.
 #[derive(Clone, Copy)]
 pub struct Array<'d> {
-    document: &'d Document,
+    document: View<'d>,
     index: usize,
 }
 
-/// An object inside a [`Document`].
+/// An object that was read, or one inside it.
 #[derive(Clone, Copy)]
 pub struct Object<'d> {
-    document: &'d Document,
+    document: View<'d>,
     index: usize,
 }
 
@@ -86,7 +100,7 @@ impl Document {
     ///
     /// # Errors
     /// When it is not, or is deeper or wider than the limits, or names a member twice.
-    pub fn parse(text: Vec<u8>) -> Result<Self, JsonError> {
+    pub fn parse(text: &[u8]) -> Result<Self, JsonError> {
         Self::parse_within(text, DEPTH_MAX)
     }
 
@@ -94,16 +108,14 @@ impl Document {
     ///
     /// # Errors
     /// As there.
-    pub fn parse_within(text: Vec<u8>, depth_max: usize) -> Result<Self, JsonError> {
-        let text = String::from_utf8(text).map_err(|_| JsonError::NotUtf8)?;
-        let nodes = reader::read(&text, depth_max)?;
-        Ok(Self { text: text.into_boxed_str(), nodes: nodes.into_boxed_slice() })
+    pub fn parse_within(text: &[u8], depth_max: usize) -> Result<Self, JsonError> {
+        View::parse(text, depth_max, &mut Vec::new()).map(View::to_document)
     }
 
     /// The outermost object.
     #[must_use]
     pub fn root(&self) -> Object<'_> {
-        Object { document: self, index: 0 }
+        View { text: &self.text, nodes: &self.nodes }.root()
     }
 
     /// The bytes of heap it holds.
@@ -111,17 +123,49 @@ impl Document {
     pub fn heap_bytes(&self) -> usize {
         self.text.len() + size_of_val(&*self.nodes)
     }
+}
 
-    fn slice(&self, node: Node) -> &str {
+impl<'d> View<'d> {
+    /// What a token may have in a segment, as [`Document::parse`] reads it, with the nodes put into
+    /// `nodes` in place of what is there.
+    pub(super) fn parse_segment(
+        text: &'d [u8],
+        nodes: &'d mut Vec<Node>,
+    ) -> Result<Self, JsonError> {
+        Self::parse(text, DEPTH_MAX, nodes)
+    }
+
+    fn parse(
+        text: &'d [u8],
+        depth_max: usize,
+        nodes: &'d mut Vec<Node>,
+    ) -> Result<Self, JsonError> {
+        let text = std::str::from_utf8(text).map_err(|_| JsonError::NotUtf8)?;
+        nodes.clear();
+        reader::read(text, depth_max, nodes)?;
+        Ok(Self { text, nodes })
+    }
+
+    /// A copy to keep.
+    pub(super) fn to_document(self) -> Document {
+        Document { text: self.text.into(), nodes: self.nodes.into() }
+    }
+
+    /// The outermost object.
+    pub(super) fn root(self) -> Object<'d> {
+        Object { document: self, index: 0 }
+    }
+
+    fn slice(self, node: Node) -> &'d str {
         &self.text[node.start as usize..node.end as usize]
     }
 
-    fn text_at(&self, index: usize) -> Text<'_> {
+    fn text_at(self, index: usize) -> Text<'d> {
         let node = self.nodes[index];
         Text::new(self.slice(node), node.kind == Kind::String { escaped: true })
     }
 
-    fn value(&self, index: usize) -> Value<'_> {
+    fn value(self, index: usize) -> Value<'d> {
         let node = self.nodes[index];
         match node.kind {
             Kind::Null => Value::Null,
@@ -136,20 +180,39 @@ impl Document {
 
     /// Whether the string at `index` is `name`. Rules look claims up on every request, so that the
     /// usual string is compared as bytes, which ends at a different length.
-    fn is_named(&self, index: usize, name: &str) -> bool {
+    fn is_named(self, index: usize, name: &str) -> bool {
         let node = self.nodes[index];
         if node.kind == (Kind::String { escaped: true }) {
             return self.text_at(index) == *name;
         }
-        self.text.as_bytes()[node.start as usize..node.end as usize] == *name.as_bytes()
+        node.bytes() == name.len() && self.raw(node) == name.as_bytes()
     }
 
-    fn after(&self, index: usize) -> usize {
+    /// Whether two strings are the same after unescaping.
+    fn is_same(self, one: usize, other: usize) -> bool {
+        let (a, b) = (self.nodes[one], self.nodes[other]);
+        if [a.kind, b.kind].contains(&Kind::String { escaped: true }) {
+            return self.text_at(one) == self.text_at(other);
+        }
+        a.bytes() == b.bytes() && self.raw(a) == self.raw(b)
+    }
+
+    fn raw(self, node: Node) -> &'d [u8] {
+        &self.text.as_bytes()[node.start as usize..node.end as usize]
+    }
+
+    fn after(self, index: usize) -> usize {
         self.nodes[index].next as usize
     }
 }
 
 impl<'d> Object<'d> {
+    /// A copy to keep of the document that this is the outermost object of.
+    pub(super) fn to_document(self) -> Document {
+        debug_assert_eq!(self.index, 0, "an object inside another is not a document");
+        self.document.to_document()
+    }
+
     /// The members in the order of the text.
     pub fn members(self) -> impl Iterator<Item = (Text<'d>, Value<'d>)> {
         let Self { document, index } = self;

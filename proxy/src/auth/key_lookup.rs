@@ -16,7 +16,7 @@ const TRIES_MAX: usize = 4;
 /// The provider of the route whose issuer is exactly the token's `iss`. The claim is not verified
 /// yet; from here on only keys of this provider count.
 pub(super) fn provider<'s>(
-    claims: &Claims,
+    claims: Claims<'_>,
     policy: &AuthPolicy,
     providers: &'s [Provider],
     trace: &mut impl Trace,
@@ -45,19 +45,18 @@ pub(super) fn provider<'s>(
 
 /// The keys that may have signed: those of this name, or all where the token names none, that are
 /// for this algorithm. One to [`TRIES_MAX`] of them.
-pub(super) fn candidates<'k>(
+pub(super) fn candidates<'k, T: Trace>(
     keys: &'k KeySet,
     kid: Option<&str>,
     algorithm: Algorithm,
-    trace: &mut impl Trace,
-) -> Result<Vec<&'k VerificationKey>, Reason> {
+    trace: &mut T,
+) -> Result<impl Iterator<Item = &'k VerificationKey> + use<'k, T>, Reason> {
     let of_name = match kid {
         Some(kid) => keys.with_kid(kid),
         None => keys.iter().as_slice(),
     };
-    let fitting: Vec<_> =
-        of_name.iter().filter(|key| key.algorithms().contains(algorithm)).collect();
-    let count = fitting.len();
+    let fitting = of_name.iter().filter(move |key| key.algorithms().contains(algorithm));
+    let count = fitting.clone().count();
     trace.check(
         "key",
         || {

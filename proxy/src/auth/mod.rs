@@ -25,14 +25,14 @@ mod trace;
 mod verification;
 mod verified_token;
 
-pub use authorize::{Authorization, STATUS_FIELD, authorize};
+pub use authorize::{Authorization, Criteria, STATUS_FIELD, always, authorize};
 pub use challenge::write_challenge;
 pub use explain::{ExplainedToken, Explanation, explain, explain_request, explain_signature};
 pub(crate) use jose_header::is_valid_kid;
 pub use presented::{Places, Presented};
 pub use refusal::{Class, Reason, Refusal};
 pub use removal::Removal;
-pub use token_cache::TokenCache;
+pub use token_cache::{CacheFigures, TokenCache, Usage};
 pub use trace::Finding;
 pub use verified_token::VerifiedToken;
 

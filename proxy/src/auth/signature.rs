@@ -6,13 +6,13 @@ use crate::snapshot::key_set::{Algorithm, VerificationKey};
 
 /// Tries the keys in order and returns the one that has made it.
 pub(super) fn check<'k>(
-    keys: &[&'k VerificationKey],
+    mut keys: impl Iterator<Item = &'k VerificationKey>,
     algorithm: Algorithm,
     signed: &[u8],
     signature: &[u8],
     trace: &mut impl Trace,
 ) -> Result<&'k VerificationKey, Reason> {
-    let signed_by = keys.iter().find(|key| key.verify(algorithm, signed, signature));
+    let signed_by = keys.find(|key| key.verify(algorithm, signed, signature));
     trace.check(
         "signature",
         || {
@@ -22,6 +22,6 @@ pub(super) fn check<'k>(
                 format!("{} over header and payload", algorithm.name()),
             )
         },
-        signed_by.copied().ok_or(Reason::Signature),
+        signed_by.ok_or(Reason::Signature),
     )
 }

@@ -130,15 +130,11 @@ impl Gateway {
 
     pub(super) fn authorize(&mut self, fields: &[Field<'_>]) -> Authorization {
         let Self { providers, policy, deny_list, generation, cache, now } = self;
-        authorize(
-            Presented { fields, query: None },
-            policy,
-            providers,
-            deny_list,
-            *generation,
-            cache,
-            UnixTime(*now),
-        )
+        let (generation, now) = (*generation, UnixTime(*now));
+        let criteria = Criteria { policy, providers, deny_list, generation, now };
+        let presented = Presented { fields, query: None };
+        let Ok(authorization) = authorize(presented, &criteria, cache, always);
+        authorization
     }
 
     pub(super) fn judge(&mut self, token: &str) -> Result<Rc<VerifiedToken>, Reason> {

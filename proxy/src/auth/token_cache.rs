@@ -14,6 +14,7 @@ use foldhash::fast::RandomState;
 
 use super::UnixTime;
 use super::refusal::{Reason, Refusal};
+use super::verification::Scratch;
 use super::verified_token::VerifiedToken;
 use crate::snapshot::ids::{Generation, ProviderId};
 use bounded::{Bounded, Entry};
@@ -29,6 +30,34 @@ pub struct TokenCache {
     hasher: RandomState,
     good: Bounded<Rc<VerifiedToken>>,
     bad: Bounded<Refused>,
+    /// Of look-ups: of the rest the maps know.
+    figures: CacheFigures,
+    /// For the verification of what is not here.
+    pub(super) scratch: Scratch,
+}
+
+/// What a cache has done since it was made, and what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CacheFigures {
+    /// Look-ups that found a good token.
+    pub hits_good: u64,
+    /// Look-ups that found a refusal.
+    pub hits_bad: u64,
+    /// Look-ups that found nothing.
+    pub misses: u64,
+    /// The good tokens.
+    pub good: Usage,
+    /// The refusals.
+    pub bad: Usage,
+}
+
+/// Of the good or of the bad ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// How many there are.
+    pub entries: usize,
+    /// How many had to make room for others.
+    pub evicted: u64,
 }
 
 struct Refused {
@@ -43,6 +72,12 @@ pub(super) struct Query<'t> {
     generation: Generation,
 }
 
+impl<'t> Query<'t> {
+    pub(super) fn token(&self) -> &'t [u8] {
+        self.token
+    }
+}
+
 impl TokenCache {
     /// A cache of at most this many good tokens and a quarter as many bad ones; 0 keeps none.
     #[must_use]
@@ -51,7 +86,15 @@ impl TokenCache {
             hasher: RandomState::default(),
             good: Bounded::new(entries_max),
             bad: Bounded::new(entries_max.div_ceil(REFUSALS_DIVISOR)),
+            figures: CacheFigures::default(),
+            scratch: Scratch::default(),
         }
+    }
+
+    /// What it has done and holds.
+    #[must_use]
+    pub fn figures(&self) -> CacheFigures {
+        CacheFigures { good: self.good.usage(), bad: self.bad.usage(), ..self.figures }
     }
 
     pub(super) fn query<'t>(&self, token: &'t [u8], generation: Generation) -> Query<'t> {
@@ -67,6 +110,7 @@ impl TokenCache {
         now: UnixTime,
     ) -> Option<Result<Rc<VerifiedToken>, Refusal>> {
         if let Some(verified) = self.good.find(query, providers) {
+            self.figures.hits_good += 1;
             return match verified.validity.check(now) {
                 Ok(()) => Some(Ok(Rc::clone(verified))),
                 Err(reason) => {
@@ -80,12 +124,17 @@ impl TokenCache {
                 }
             };
         }
-        let refused = self.bad.find(query, providers)?;
+        let Some(refused) = self.bad.find(query, providers) else {
+            self.figures.misses += 1;
+            return None;
+        };
         // A clock that was set back must not stretch the time.
         let age = now.0.saturating_sub(refused.since.0);
         if (0..REFUSAL_SECONDS).contains(&age) {
+            self.figures.hits_bad += 1;
             return Some(Err(refused.refusal.clone()));
         }
+        self.figures.misses += 1;
         self.bad.remove(query, providers);
         None
     }

@@ -1,7 +1,10 @@
 //! What is kept of a token that has passed every check of its provider.
 
+use std::cell::OnceCell;
+
 use super::UnixTime;
-use super::claims::{Claims, Validity};
+use super::claims::{Claims, KeptClaims, Validity};
+use super::refusal::{Reason, Refusal};
 use crate::snapshot::deny_list::{DenyList, Marks};
 use crate::snapshot::ids::ProviderId;
 use crate::snapshot::key_set::{Fingerprint, KeySet};
@@ -17,9 +20,12 @@ pub struct VerifiedToken {
     pub header_block: Box<[u8]>,
     /// Whether the forwarded request keeps the token.
     pub forward: bool,
-    pub(super) marks: Marks,
+    pub(super) kept_claims: KeptClaims,
     pub(super) signed_by: Fingerprint,
-    pub(super) claims: Claims,
+    /// The id of the key that signed it, where its header names none.
+    pub(super) unnamed_kid: Option<Box<str>>,
+    /// Taken when there is an entry that could name it.
+    pub(super) marks: OnceCell<Marks>,
     pub(super) validity: Validity,
 }
 
@@ -34,7 +40,8 @@ impl VerifiedToken {
     /// Whether an entry of the list names it.
     #[must_use]
     pub fn is_revoked(&self, deny_list: &DenyList, now: UnixTime) -> bool {
-        deny_list.denies(&self.marks, now)
+        let marks = || self.claims().marks(self.kid.as_deref().or(self.unnamed_kid.as_deref()));
+        !deny_list.is_empty() && deny_list.denies(self.marks.get_or_init(marks), now)
     }
 
     /// Whether the key that signed it is one of these.
@@ -43,10 +50,20 @@ impl VerifiedToken {
         keys.iter().any(|key| key.fingerprint() == self.signed_by)
     }
 
+    /// Refuses it although it is good.
+    pub(super) fn refusal(&self, reason: Reason) -> Refusal {
+        Refusal { reason, provider: Some(self.provider), kid: self.kid.clone() }
+    }
+
+    pub(super) fn claims(&self) -> Claims<'_> {
+        self.kept_claims.claims()
+    }
+
     /// The bytes of heap it holds.
     pub(super) fn heap_bytes(&self) -> usize {
-        let kid = self.kid.as_ref().map_or(0, |kid| kid.len());
-        size_of::<Self>() + kid + self.header_block.len() + self.claims.heap_bytes()
+        let kids = [&self.kid, &self.unnamed_kid].into_iter().flatten();
+        let kids: usize = kids.map(|kid| kid.len()).sum();
+        size_of::<Self>() + kids + self.header_block.len() + self.kept_claims.heap_bytes()
     }
 }
 

@@ -2,8 +2,8 @@
 //! token, by subject and date, by session, or with the key that signed them.
 //!
 //! Never by the bytes of a token: an ECDSA signature has a twin that verifies as well. What an entry
-//! names and what a token says are compared as [`Mark`]s, digests that are taken once, when the token
-//! is verified; a lookup allocates nothing and holds no claim.
+//! names and what a token says are compared as [`Mark`]s, digests that are taken of a token once, when
+//! there is an entry to compare them with; a lookup allocates nothing and holds no claim.
 
 use hashbrown::HashTable;
 use ring::digest::{Context, SHA256};
@@ -203,8 +203,7 @@ impl DenyList {
     /// Whether a token with these marks is revoked now.
     #[must_use]
     pub fn denies(&self, token: &Marks, now: UnixTime) -> bool {
-        !self.entries.is_empty()
-            && token.marks.iter().flatten().any(|mark| self.has(*mark, token, now))
+        token.marks.iter().flatten().any(|mark| self.has(*mark, token, now))
     }
 
     fn has(&self, mark: Mark, token: &Marks, now: UnixTime) -> bool {
@@ -220,7 +219,7 @@ impl DenyList {
         self.entries.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is none: then no token is revoked, whatever its marks.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

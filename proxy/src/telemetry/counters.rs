@@ -9,12 +9,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::histogram::{Buckets, Histogram};
+
 /// Cells in a block. Untouched pages cost nothing: the block is allocated zeroed.
-pub const CELLS_MAX: usize = 1 << 17;
+pub const CELLS_MAX: usize = 1 << 18;
 
 /// The index of one cell, the same in every block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CounterId(u32);
+
+impl CounterId {
+    /// The cell that is so many behind this one.
+    pub(super) fn plus(self, cells: u32) -> Self {
+        Self(self.0 + cells)
+    }
+}
 
 /// The cells of one worker. Only that worker writes; anyone reads.
 pub struct CounterBlock {
@@ -76,6 +85,8 @@ pub enum Kind {
     Counter,
     /// Goes up and down.
     Gauge,
+    /// Counts durations by size.
+    Histogram(Buckets),
 }
 
 /// A metric family: its name without the `_total` suffix, and what it says.
@@ -98,7 +109,7 @@ pub struct Cell {
     pub family: &'static Family,
     /// Values for the family's labels, in order.
     pub label_values: Vec<Box<str>>,
-    /// Where it is in each block.
+    /// Where it is in each block; of a histogram, the first of its cells.
     pub id: CounterId,
 }
 
@@ -113,6 +124,8 @@ pub struct OutOfCells;
 #[derive(Debug, Default)]
 pub struct Registry {
     cells: Vec<Cell>,
+    /// The index of the next one.
+    free: u32,
     index: HashMap<(&'static str, Vec<Box<str>>), CounterId>,
 }
 
@@ -126,15 +139,38 @@ impl Registry {
         family: &'static Family,
         label_values: &[&str],
     ) -> Result<CounterId, OutOfCells> {
+        self.take(family, label_values, 1)
+    }
+
+    /// The histogram for these label values, of a family that is one.
+    ///
+    /// # Errors
+    /// When there are not enough cells.
+    pub fn histogram(
+        &mut self,
+        family: &'static Family,
+        label_values: &[&str],
+    ) -> Result<Histogram, OutOfCells> {
+        let Kind::Histogram(buckets) = family.kind else { panic!("{} is none", family.name) };
+        let first = self.take(family, label_values, buckets.cells())?;
+        Ok(Histogram::new(first, buckets))
+    }
+
+    /// So many cells in a row: those that these label values always had, or new ones.
+    fn take(
+        &mut self,
+        family: &'static Family,
+        label_values: &[&str],
+        count: u32,
+    ) -> Result<CounterId, OutOfCells> {
         assert_eq!(family.labels.len(), label_values.len(), "labels of {}", family.name);
         let values: Vec<Box<str>> = label_values.iter().map(|v| Box::from(*v)).collect();
         if let Some(id) = self.index.get(&(family.name, values.clone())) {
             return Ok(*id);
         }
-        if self.cells.len() == CELLS_MAX {
-            return Err(OutOfCells);
-        }
-        let id = CounterId(u32::try_from(self.cells.len()).map_err(|_| OutOfCells)?);
+        let free = self.free.checked_add(count).filter(|free| *free as usize <= CELLS_MAX);
+        let id = CounterId(self.free);
+        self.free = free.ok_or(OutOfCells)?;
         self.cells.push(Cell { family, label_values: values.clone(), id });
         self.index.insert((family.name, values), id);
         Ok(id)

@@ -1,6 +1,7 @@
 //! The metric families of the data plane and the cells that one listener, route or upstream owns.
 
 use super::counters::{CounterId, Family, Kind, OutOfCells, Registry};
+use super::histogram::{Buckets, Histogram};
 
 /// Declares families: `NAME = kind "metric_name" [labels] "help"`.
 macro_rules! families {
@@ -28,8 +29,6 @@ families! {
         "Request heads received, good or bad.";
     RESPONSES = Counter "ringgate_responses" ["route", "class"]
         "Responses sent, by the route taken and the class of the status.";
-    ROUTE_MICROSECONDS = Counter "ringgate_request_microseconds" ["route"]
-        "Microseconds from request head received to response sent, added up.";
     ROUTE_RECEIVED = Counter "ringgate_received_body_bytes" ["route"]
         "Bytes of request bodies received from clients.";
     ROUTE_SENT = Counter "ringgate_sent_body_bytes" ["route"]
@@ -51,6 +50,15 @@ families! {
     UPSTREAM_IDLE = Gauge "ringgate_upstream_connections_idle" ["upstream"]
         "Connections kept open for the next request.";
 }
+
+/// From request head received to response sent.
+pub static ROUTE_DURATION: Family = Family {
+    name: "ringgate_request_duration_seconds",
+    help: "From request head received to response sent.",
+    // 256 us to 16.8 s.
+    kind: Kind::Histogram(Buckets { first: 8, last: 24 }),
+    labels: &["route"],
+};
 
 /// The name of the route label where no route was taken.
 pub const NO_ROUTE: &str = "-";
@@ -88,8 +96,8 @@ impl ListenerCounters {
 pub struct RouteCounters {
     /// [`RESPONSES`] by class, 1xx (a 101) first.
     responses: [CounterId; 5],
-    /// [`ROUTE_MICROSECONDS`].
-    pub microseconds: CounterId,
+    /// [`ROUTE_DURATION`].
+    pub duration: Histogram,
     /// [`ROUTE_RECEIVED`].
     pub received: CounterId,
     /// [`ROUTE_SENT`].
@@ -110,7 +118,7 @@ impl RouteCounters {
                 registry.cell(&RESPONSES, &[route, "4xx"])?,
                 registry.cell(&RESPONSES, &[route, "5xx"])?,
             ],
-            microseconds: registry.cell(&ROUTE_MICROSECONDS, &[route])?,
+            duration: registry.histogram(&ROUTE_DURATION, &[route])?,
             received: registry.cell(&ROUTE_RECEIVED, &[route])?,
             sent: registry.cell(&ROUTE_SENT, &[route])?,
         })

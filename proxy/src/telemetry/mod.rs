@@ -2,5 +2,6 @@
 
 pub mod access_log;
 pub mod counters;
+pub mod histogram;
 pub mod labels;
 pub mod logging;

@@ -31,6 +31,7 @@ mod send;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod turn;
 pub mod wheel;
 
 pub use accept::Listener;
@@ -41,6 +42,7 @@ pub use recv::Recv;
 pub use runtime::{StartError, block_on};
 pub use send::Send;
 pub use stream::Stream;
+pub use turn::turn;
 
 use std::io;
 use std::marker::PhantomData;

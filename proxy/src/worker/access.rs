@@ -165,8 +165,7 @@ impl Record {
         if let Some(reason) = self.reason {
             core.count(core.cells.refusal(reason));
         }
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        core.counters.add(cells.microseconds, micros);
+        core.counters.observe(&cells.duration, duration);
         core.counters.add(cells.received, self.received.get());
         core.counters.add(cells.sent, self.sent.get());
 

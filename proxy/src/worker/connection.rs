@@ -12,6 +12,8 @@
 //! An idle connection keeps its buffer and the memory of its last request's future for a moment, as
 //! the next request mostly follows at once, and then waits without either: many thousands may.
 
+mod deferred;
+
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -22,7 +24,8 @@ use super::core::{Core, Live};
 use super::exchange::{Exchange, Input, Next};
 use super::judge::{self, Answer, Facts, Verdict, judge};
 use super::listener::ListenerState;
-use super::parking::{Attempt, KeyLookup, Wait};
+use super::pacing::Standing;
+use super::parking::Attempt;
 use super::reason::{Gate, Reason};
 use crate::http1::{BodyLength, RequestError, head_end};
 use crate::relay::Source;
@@ -51,6 +54,8 @@ pub(super) struct ConnectionState {
     pub(super) listener: Rc<ListenerState>,
     /// Requests answered on it.
     pub(super) served: Cell<u64>,
+    /// By the last token that was presented on it.
+    pub(super) standing: Cell<Standing>,
     idle: Cell<bool>,
 }
 
@@ -84,6 +89,7 @@ pub(super) fn start(
         peer,
         listener: Rc::clone(listener),
         served: Cell::new(0),
+        standing: Cell::new(Standing::Clean),
         idle: Cell::new(false),
     });
     if core.connections.borrow().len() >= live.snapshot.limits.connections_per_worker {
@@ -265,15 +271,15 @@ impl Client {
             verdict => verdict,
         };
         let verdict = match verdict {
-            Verdict::Park(wait) => {
-                let parked = Box::pin(self.park(wait, &buffer)).await;
-                live = parked.1;
-                parked.0
+            Verdict::Park(_) | Verdict::Queue(_) => {
+                let settled = Box::pin(self.settle(verdict, &buffer)).await;
+                live = settled.1;
+                settled.0
             }
             verdict => verdict,
         };
         match verdict {
-            Verdict::Incomplete | Verdict::Park(_) => Next::Close,
+            Verdict::Incomplete | Verdict::Park(_) | Verdict::Queue(_) => Next::Close,
             Verdict::Answer(answer) => Box::pin(self.answer(live, buffer, answer)).await,
             Verdict::Forward(forward) => {
                 buffer.consume(forward.facts.head_bytes);
@@ -289,41 +295,9 @@ impl Client {
         live: &Live,
         listener: ListenerId,
         buffer: &Buffer,
-        attempt: Attempt,
+        attempt: Attempt<'_>,
     ) -> Verdict {
         judge(&self.core, live, &self.state, listener, buffer.filled(), attempt)
-    }
-
-    /// Waits for a key and judges again, by the snapshot that there is then.
-    async fn park(&self, mut wait: Wait, buffer: &Buffer) -> (Verdict, Rc<Live>) {
-        let (core, parking) = (&self.core, &self.core.parking);
-        let mut again = true;
-        loop {
-            let waited = parking.wait(&wait).await;
-            let live = core.live();
-            let Some(listener) = self.state.listener.id() else {
-                return (Verdict::Incomplete, live);
-            };
-            let may_park = match waited {
-                // Each time for a newer snapshot than the one before.
-                Some(KeyLookup::Behind) => true,
-                // What was looked for on behalf of another may have missed a key by a moment.
-                Some(KeyLookup::Earlier) => std::mem::take(&mut again),
-                Some(KeyLookup::Done | KeyLookup::Denied) | None => false,
-            };
-            let attempt = Attempt { since: wait.since, may_park };
-            match self.read_head(&live, listener, buffer, attempt) {
-                Verdict::Park(once_more) => wait = once_more,
-                verdict => {
-                    let missing = verdict.lacks_key();
-                    core.count_parking(&live, &wait, missing, waited.is_some());
-                    if waited == Some(KeyLookup::Done) && missing {
-                        parking.missed(wait);
-                    }
-                    return (verdict, live);
-                }
-            }
-        }
     }
 
     /// Receives until the head is whole. `Incomplete` where the client left instead.

@@ -12,6 +12,7 @@ use super::connection::ConnectionState;
 use super::leash::Leashes;
 use super::listener::{ListenerState, accept_loop};
 use super::mailbox::{Command, Mailbox};
+use super::pacing::Pacing;
 use super::parking::{Parking, Wait};
 use super::{WorkerCounters, WorkerSpec};
 use crate::auth::{TokenCache, UnixTime};
@@ -57,6 +58,7 @@ pub(super) struct Core {
     pub(super) drafts: Drafts,
     pub(super) connections: RefCell<Slab<Rc<ConnectionState>>>,
     pub(super) parking: Parking,
+    pub(super) pacing: Rc<Pacing>,
     pub(super) leashes: Leashes,
     /// Connections over the limit that are being told so.
     pub(super) turning_away: Cell<usize>,
@@ -74,6 +76,7 @@ impl Core {
             heads: head_pool(&spec.snapshot),
             snapshot: spec.snapshot,
         };
+        let pacing = Pacing::new(Arc::clone(&spec.counters), spec.cells.pacing);
         let core = Rc::new(Self {
             tokens: RefCell::new(TokenCache::new(live.snapshot.limits.token_cache_entries)),
             live: RefCell::new(Rc::new(live)),
@@ -85,6 +88,7 @@ impl Core {
             access_log: RefCell::new(spec.access_log),
             connections: RefCell::default(),
             parking: Parking::new(spec.ask_for_keys),
+            pacing,
             leashes: Leashes::default(),
             turning_away: Cell::new(0),
             listeners: RefCell::default(),
@@ -100,6 +104,7 @@ impl Core {
     /// Does what the mailbox says until a drain has ended.
     pub(super) async fn serve(self: Rc<Self>, mailbox: Mailbox) {
         tokio_uring::spawn(Rc::clone(&self).keep_house());
+        tokio_uring::spawn(Rc::clone(&self.pacing).run());
         let event = Event::new(mailbox.event);
         loop {
             while let Ok(command) = mailbox.queue.try_recv() {
@@ -273,6 +278,7 @@ impl Core {
         self.counters.set(self.cells.parked, self.parking.parked() as u64);
         self.counters.set(self.cells.parkings_full, self.parking.turned_away());
         self.counters.set(self.cells.body_buffers, self.bodies.in_use() as u64);
+        self.cells.token_cache.publish(&self.counters, self.tokens.borrow().figures());
     }
 }
 

@@ -9,10 +9,11 @@ use super::connection::ConnectionState;
 use super::core::{Core, Live, unix_time};
 use super::forward;
 use super::grpc;
+use super::pacing::{Closed, Standing};
 use super::parking::{Attempt, Since, Wait};
 use super::reason::{Gate, Reason};
 use super::reply::{self, Framing};
-use crate::auth::{self, Authorization, Presented, Refusal};
+use crate::auth::{self, Authorization, Criteria, Presented, Refusal};
 use crate::http1::{
     BodyLength, FieldSlots, HeadLimits, Progress, RequestHead, Target, Version, parse_request,
 };
@@ -34,6 +35,8 @@ pub(super) enum Verdict {
     Forward(Forward),
     /// Wait for a key, then judge again.
     Park(Wait),
+    /// Wait for a turn to have its token verified, then judge again.
+    Queue(Since),
 }
 
 impl Verdict {
@@ -42,7 +45,7 @@ impl Verdict {
         let reason = match self {
             Self::Answer(answer) => answer.record.reason,
             Self::Forward(forward) => forward.record.reason,
-            Self::Incomplete | Self::Park(_) => None,
+            Self::Incomplete | Self::Park(_) | Self::Queue(_) => None,
         };
         reason == Some(Reason::Token(auth::Reason::UnknownKey))
     }
@@ -113,7 +116,7 @@ pub(super) fn judge(
     connection: &ConnectionState,
     listener: ListenerId,
     bytes: &[u8],
-    attempt: Attempt,
+    attempt: Attempt<'_>,
 ) -> Verdict {
     let listener = (listener, &live.snapshot.listeners[listener.index()]);
     let mut slots = FieldSlots::new();
@@ -132,7 +135,7 @@ pub(super) fn judge(
         }
     };
     let verdict = case.judge();
-    if !matches!(verdict, Verdict::Park(_)) {
+    if !matches!(verdict, Verdict::Park(_) | Verdict::Queue(_)) {
         core.count(listener.1.counters.requests);
     }
     verdict
@@ -173,7 +176,7 @@ struct Case<'a, 'h, 'b> {
     head: RequestHead<'h, 'b>,
     facts: Facts,
     record: Record,
-    may_park: bool,
+    attempt: Attempt<'a>,
 }
 
 impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
@@ -183,7 +186,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         connection: &'a ConnectionState,
         listener: (ListenerId, &'a Listener),
         head: RequestHead<'h, 'b>,
-        attempt: Attempt,
+        attempt: Attempt<'a>,
     ) -> Self {
         let may_stay = !connection.is_finishing(core)
             && connection.served.get() + 1 < live.snapshot.limits.requests_per_connection;
@@ -202,7 +205,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             private: false,
         };
         let record = Record::new(core, listener.0, Some(&head), attempt.since);
-        Self { core, live, connection, listener, head, facts, record, may_park: attempt.may_park }
+        Self { core, live, connection, listener, head, facts, record, attempt }
     }
 
     fn judge(mut self) -> Verdict {
@@ -215,22 +218,29 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         };
         self.record.route = Some(route_id);
         let route = live.snapshot.routes.route(route_id);
-        let authorization = match &route.auth {
-            None => Authorization::Anonymous,
+        let judged = match &route.auth {
+            None => Ok(Authorization::Anonymous),
             Some(policy) => auth::authorize(
                 Presented { fields: self.head.fields, query: self.head.target.query() },
-                policy,
-                &live.snapshot.providers,
-                &live.snapshot.deny_list,
-                live.snapshot.verdicts,
+                &Criteria {
+                    policy,
+                    providers: &live.snapshot.providers,
+                    deny_list: &live.snapshot.deny_list,
+                    generation: live.snapshot.verdicts,
+                    now: unix_time(self.record.since().time),
+                },
                 &mut self.core.tokens.borrow_mut(),
-                unix_time(self.record.since().time),
+                || self.core.pacing.begin(self.attempt.turn),
             ),
+        };
+        let authorization = match judged {
+            Ok(authorization) => authorization,
+            Err(Closed) => return Verdict::Queue(self.attempt.since),
         };
         let authorization = spare_preflight(authorization, route.auth.as_ref(), &self.head);
         if let Authorization::Refused(refusal) | Authorization::Tolerated(refusal, _) =
             &authorization
-            && self.may_park
+            && self.attempt.may_park
             && let Some(wait) =
                 self.core.parking.admit(&live.snapshot, refusal, self.record.since())
         {
@@ -293,18 +303,23 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             Authorization::Anonymous => {}
             Authorization::Verified(token, _) => {
                 self.core.count(self.core.cells.tokens_good);
+                self.connection.standing.set(Standing::Clean);
                 self.record.passed(token);
             }
             Authorization::Tolerated(refusal, _) => {
                 self.core.count(self.core.cells.tokens_tolerated);
-                self.count_unknown_key(&refusal);
+                self.blame(&refusal);
                 self.record.tolerated(refusal);
             }
             Authorization::Refused(refusal) => self.record.refused(refusal),
         }
     }
 
-    fn count_unknown_key(&self, refusal: &Refusal) {
+    /// Counts what a bad token says, and remembers on the connection that there was one.
+    fn blame(&self, refusal: &Refusal) {
+        if refusal.reason.class() == auth::Class::InvalidToken {
+            self.connection.standing.set(Standing::Suspect);
+        }
         if let (auth::Reason::UnknownKey, Some(id)) = (refusal.reason, refusal.provider) {
             self.core.count(self.live.snapshot.provider_counters[id.index()].unknown_kids);
         }
@@ -312,7 +327,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
 
     fn refuse_token(mut self, refusal: Refusal, route: RouteId) -> Verdict {
         self.core.count(self.core.cells.tokens_refused);
-        self.count_unknown_key(&refusal);
+        self.blame(&refusal);
         let reason = Reason::Token(refusal.reason);
         let mut out = self.live.heads.take();
         let framing = self.framing();

@@ -21,12 +21,14 @@ mod judge;
 mod leash;
 mod listener;
 mod mailbox;
+mod pacing;
 mod parking;
 mod reason;
 mod receive;
 mod reply;
 mod respond;
 mod switched;
+mod token_cache_counters;
 mod transfer;
 
 pub use bind::bind;

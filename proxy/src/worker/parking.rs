@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Notify;
 
+use super::pacing::Turn;
 use crate::auth::{Reason, Refusal};
 use crate::snapshot::Snapshot;
 use crate::snapshot::ids::{Generation, ProviderId};
@@ -62,18 +63,20 @@ impl Since {
 }
 
 /// One judgement of a request.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Attempt {
+#[derive(Clone, Copy)]
+pub(super) struct Attempt<'t> {
     /// When the request's head was complete, however often it has been parked since.
     pub(super) since: Since,
     /// Whether it may be parked now.
     pub(super) may_park: bool,
+    /// Its turn to have tokens verified that are in no cache, if it has waited for one.
+    pub(super) turn: Option<&'t Turn>,
 }
 
-impl Attempt {
+impl Attempt<'_> {
     /// The first one, now.
     pub(super) fn first() -> Self {
-        Self { since: Since::now(), may_park: true }
+        Self { since: Since::now(), may_park: true, turn: None }
     }
 }
 

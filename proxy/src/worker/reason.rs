@@ -1,6 +1,8 @@
 //! Every reason for which a request is not served as asked, under one stable code each, and the
 //! cells that count them.
 
+use super::pacing::PacingCounters;
+use super::token_cache_counters::TokenCacheCounters;
 use crate::auth;
 use crate::http1::{ChunkedError, RequestError, ResponseError};
 use crate::telemetry::counters::{CounterId, Family, Kind, OutOfCells, Registry};
@@ -258,6 +260,8 @@ pub struct WorkerCounters {
     pub(super) tokens_good: CounterId,
     pub(super) tokens_tolerated: CounterId,
     pub(super) tokens_refused: CounterId,
+    pub(super) pacing: PacingCounters,
+    pub(super) token_cache: TokenCacheCounters,
     /// For requests that took no route.
     pub(super) no_route: crate::telemetry::labels::RouteCounters,
 }
@@ -285,6 +289,8 @@ impl WorkerCounters {
             tokens_good: registry.cell(&TOKENS, &["good"])?,
             tokens_tolerated: registry.cell(&TOKENS, &["tolerated"])?,
             tokens_refused: registry.cell(&TOKENS, &["refused"])?,
+            pacing: PacingCounters::register(registry)?,
+            token_cache: TokenCacheCounters::register(registry)?,
             no_route: crate::telemetry::labels::RouteCounters::register(
                 registry,
                 crate::telemetry::labels::NO_ROUTE,

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringgate::auth::{Authorization, Presented, TokenCache, UnixTime, authorize};
+use ringgate::auth::{Authorization, Presented, TokenCache, UnixTime, Criteria, always, authorize};
 use ringgate::http1::Field;
 use ringgate::snapshot::answers::Answers;
-use ringgate::snapshot::claims_policy::{AuthPolicy, Mode};
+use ringgate::snapshot::claims_policy::{AuthPolicy, EndWithToken, Mode};
 use ringgate::snapshot::credentials::Credentials;
+use ringgate::snapshot::deny_list::DenyList;
 use ringgate::snapshot::ids::{Generation, ProviderId};
 use ringgate::snapshot::key_set::{Algorithm, KeySet};
 use ringgate::snapshot::provider::{Audiences, Issuer, Provider, TokenChecks};
@@ -40,11 +41,20 @@ pub fn judge(value: &[u8], provider: Provider, cache: &mut TokenCache) -> Author
         providers: ProviderId::new(0).into_iter().collect(),
         credentials: Credentials::default(),
         bypass_preflight: false,
+        end_with_token: EndWithToken::default(),
         require: Vec::new(),
         realm: "r".into(),
         answers: Answers::default(),
     };
     let fields = [Field { name: "authorization", value }];
     let presented = Presented { fields: &fields, query: None };
-    authorize(presented, &policy, &[provider], Generation(1), cache, UnixTime(NOW))
+    let criteria = Criteria {
+        policy: &policy,
+        providers: &[provider],
+        deny_list: &DenyList::default(),
+        generation: Generation(1),
+        now: UnixTime(NOW),
+    };
+    let Ok(authorization) = authorize(presented, &criteria, cache, always);
+    authorization
 }

@@ -5,6 +5,7 @@
 mod configuration;
 mod contender;
 mod cpu;
+pub(crate) mod flood;
 pub(crate) mod idle;
 mod load;
 mod report;

@@ -1,6 +1,6 @@
 //! From text to nodes: the grammar of RFC 8259, the limits, and the search for duplicates.
 
-use super::{Kind, MEMBERS_MAX, Node, Text};
+use super::{Kind, MEMBERS_MAX, Node, View};
 
 /// Why a text is not an object that can be judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,15 +34,15 @@ pub enum JsonError {
     TooLong,
 }
 
-/// The nodes of the one object that `text` is.
-pub(super) fn read(text: &str, depth_max: usize) -> Result<Vec<Node>, JsonError> {
+/// Puts the nodes of the one object that `text` is into `nodes`, which is empty.
+pub(super) fn read(text: &str, depth_max: usize, nodes: &mut Vec<Node>) -> Result<(), JsonError> {
     if text.starts_with('\u{feff}') {
         return Err(JsonError::ByteOrderMark);
     }
     if u32::try_from(text.len()).is_err() {
         return Err(JsonError::TooLong);
     }
-    let mut reader = Reader { text, at: 0, nodes: Vec::with_capacity(48) };
+    let mut reader = Reader { text, at: 0, nodes };
     reader.skip_whitespace();
     if reader.peek() != Some(b'{') {
         // Told apart for the message only: both are refused.
@@ -54,16 +54,16 @@ pub(super) fn read(text: &str, depth_max: usize) -> Result<Vec<Node>, JsonError>
     if reader.at < text.len() {
         return Err(JsonError::TrailingBytes(reader.at));
     }
-    Ok(reader.nodes)
+    Ok(())
 }
 
-struct Reader<'t> {
+struct Reader<'t, 'n> {
     text: &'t str,
     at: usize,
-    nodes: Vec<Node>,
+    nodes: &'n mut Vec<Node>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -181,21 +181,15 @@ impl Reader<'_> {
     /// compared, which [`MEMBERS_MAX`] bounds: 256 members are 33,000 comparisons, almost all of
     /// which end at the length.
     fn is_duplicate(&self, object: usize, name: usize) -> bool {
-        let this = self.text_at(name);
+        let read = View { text: self.text, nodes: self.nodes };
         let mut earlier = object + 1;
         while earlier < name {
-            if self.text_at(earlier) == this {
+            if read.is_same(earlier, name) {
                 return true;
             }
-            earlier = self.nodes[earlier + 1].next as usize;
+            earlier = read.after(earlier + 1);
         }
         false
-    }
-
-    fn text_at(&self, index: usize) -> Text<'_> {
-        let node = self.nodes[index];
-        let raw = &self.text[node.start as usize..node.end as usize];
-        Text::new(raw, node.kind == Kind::String { escaped: true })
     }
 
     fn string(&mut self) -> Result<usize, JsonError> {
@@ -203,6 +197,9 @@ impl Reader<'_> {
         let start = self.at;
         let mut escaped = false;
         loop {
+            let rest = &self.text.as_bytes()[self.at..];
+            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20));
+            self.at += plain.unwrap_or(rest.len());
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => {
@@ -210,8 +207,7 @@ impl Reader<'_> {
                     self.at += 1;
                     self.escape()?;
                 }
-                Some(0x20..) => self.at += 1,
-                Some(..0x20) | None => return Err(self.syntax()),
+                _ => return Err(self.syntax()),
             }
         }
         let end = self.at;

@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use super::*;
 
 fn parse(text: &str) -> Result<Document, JsonError> {
-    Document::parse(text.as_bytes().to_vec())
+    Document::parse(text.as_bytes())
 }
 
 fn fault(text: impl AsRef<[u8]>) -> Option<JsonError> {
-    Document::parse(text.as_ref().to_vec()).err()
+    Document::parse(text.as_ref()).err()
 }
 
 /// The value in serde_json's type; the test's own way of looking at a document.
@@ -184,7 +184,7 @@ proptest! {
     fn reads_what_serde_json_writes(value in json_value()) {
         let value = serde_json::json!({ "value": value });
         let text = serde_json::to_vec(&value).unwrap();
-        let document = Document::parse(text).unwrap();
+        let document = Document::parse(&text).unwrap();
         prop_assert_eq!(to_serde(Value::Object(document.root())), value);
     }
 

@@ -6,7 +6,7 @@
 
 use hashbrown::HashTable;
 
-use super::Query;
+use super::{Query, Usage};
 use crate::snapshot::ids::{Generation, ProviderId};
 
 /// Bytes that the entries together may hold, for each entry allowed: four times what a token of
@@ -22,6 +22,7 @@ pub(super) struct Bounded<V> {
     hand: usize,
     bytes: usize,
     entries_max: usize,
+    evicted: u64,
 }
 
 pub(super) struct Entry<V> {
@@ -56,7 +57,18 @@ impl<V> Entry<V> {
 
 impl<V> Bounded<V> {
     pub(super) fn new(entries_max: usize) -> Self {
-        Self { table: HashTable::new(), entries: Vec::new(), hand: 0, bytes: 0, entries_max }
+        Self {
+            table: HashTable::new(),
+            entries: Vec::new(),
+            hand: 0,
+            bytes: 0,
+            entries_max,
+            evicted: 0,
+        }
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        Usage { entries: self.entries.len(), evicted: self.evicted }
     }
 
     /// The value of this token for one of these providers in this generation.
@@ -117,6 +129,7 @@ impl<V> Bounded<V> {
             entry.used = false;
             self.hand += 1;
         }
+        self.evicted += 1;
         // Past the gap: the entry that fills it is the newest, and has its round to come.
         self.hand = victim + 1;
         self.remove_at(victim);

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::auth::{Authorization, Presented, TokenCache, UnixTime, authorize, explain};
+use crate::auth::{
+    Authorization, Criteria, Presented, TokenCache, UnixTime, always, authorize, explain,
+};
 use crate::control::jwks::parse::parse_set;
 use crate::http1::Field;
 use crate::snapshot::answers::Answers;
@@ -64,15 +66,10 @@ fn refusal(token: &str, policy: &AuthPolicy, providers: &[Provider]) -> Option<&
     let fields = [Field { name: "Authorization", value: value.as_bytes() }];
     let presented = Presented { fields: &fields, query: None };
     let mut cache = TokenCache::new(8);
-    let mut ask = || match authorize(
-        presented,
-        policy,
-        providers,
-        &DenyList::default(),
-        Generation(1),
-        &mut cache,
-        NOW,
-    ) {
+    let deny_list = DenyList::default();
+    let criteria =
+        Criteria { policy, providers, deny_list: &deny_list, generation: Generation(1), now: NOW };
+    let mut ask = || match authorize(presented, &criteria, &mut cache, always).unwrap() {
         Authorization::Verified(..) => None,
         Authorization::Refused(refusal) => Some(refusal.reason.code()),
         other => panic!("a strict route answers {other:?}"),

@@ -15,6 +15,7 @@ use super::process::ProcessFigures;
 use crate::control::jwks::parse::IgnoreReason;
 use crate::control::status::{DenyListStatus, ProviderStatus, Running};
 use crate::telemetry::counters::{Kind, sum};
+use crate::telemetry::histogram::{Distribution, distribution};
 
 /// The content type of [`render`]'s text.
 pub(super) const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -63,23 +64,28 @@ struct SampleFamily {
     samples: Vec<(Vec<(&'static str, String)>, Value)>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Value {
     Count(u64),
     /// A gauge that may be below zero for a moment.
     Level(i64),
     Seconds(f64),
+    Distribution(Distribution),
 }
 
 impl Value {
-    fn encode(self, kind: MetricType, sample: &mut MetricEncoder<'_>) -> Result<(), fmt::Error> {
+    fn encode(&self, kind: MetricType, sample: &mut MetricEncoder<'_>) -> Result<(), fmt::Error> {
         match (kind, self) {
             (MetricType::Counter, Self::Count(count)) => {
-                sample.encode_counter::<NoLabelSet, _, f64>(&count, None)
+                sample.encode_counter::<NoLabelSet, _, f64>(count, None)
             }
-            (_, Self::Count(count)) => sample.encode_gauge(&count),
-            (_, Self::Level(level)) => sample.encode_gauge(&level),
-            (_, Self::Seconds(seconds)) => sample.encode_gauge(&seconds),
+            (_, Self::Count(count)) => sample.encode_gauge(count),
+            (_, Self::Level(level)) => sample.encode_gauge(level),
+            (_, Self::Seconds(seconds)) => sample.encode_gauge(seconds),
+            (_, Self::Distribution(Distribution { buckets, sum })) => {
+                let count = buckets.iter().map(|(_, count)| count).sum();
+                sample.encode_histogram::<NoLabelSet>(sum.as_secs_f64(), count, buckets, None)
+            }
         }
     }
 }
@@ -113,10 +119,14 @@ impl Scrape {
     /// The workers' cells, summed over the workers.
     fn add_cells(&mut self, sources: &Sources, running: &Running) {
         for cell in &running.cells {
-            let total = sum(&sources.blocks, cell.id);
+            let total = |id| sum(&sources.blocks, id);
             let (kind, value) = match cell.family.kind {
-                Kind::Counter => (MetricType::Counter, Value::Count(total)),
-                Kind::Gauge => (MetricType::Gauge, Value::Level(total.cast_signed())),
+                Kind::Counter => (MetricType::Counter, Value::Count(total(cell.id))),
+                Kind::Gauge => (MetricType::Gauge, Value::Level(total(cell.id).cast_signed())),
+                Kind::Histogram(buckets) => {
+                    let distribution = distribution(cell.id, buckets, total);
+                    (MetricType::Histogram, Value::Distribution(distribution))
+                }
             };
             let values = cell.label_values.iter().map(|value| &**value);
             let labels = cell.family.labels.iter().copied().zip(values);

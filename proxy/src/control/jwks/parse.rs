@@ -164,7 +164,7 @@ pub fn parse_set(bytes: &[u8]) -> Result<ParsedSet, JwkSetError> {
     if bytes.len() > SET_BYTES_MAX {
         return Err(JwkSetError::TooLong(bytes.len()));
     }
-    let document = Document::parse_within(bytes.to_vec(), DEPTH_MAX)?;
+    let document = Document::parse_within(bytes, DEPTH_MAX)?;
     let Some(Value::Array(array)) = document.root().get("keys") else {
         return Err(JwkSetError::NoKeysArray);
     };
