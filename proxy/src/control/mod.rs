@@ -11,6 +11,7 @@ pub mod event_loop;
 pub mod jwks;
 pub mod publish;
 pub mod question;
+pub mod regular_file;
 pub mod reload;
 pub mod resolve;
 pub mod status;

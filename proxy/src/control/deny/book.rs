@@ -2,8 +2,7 @@
 //! kept on disk over a restart where there is a place for them.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,6 +11,7 @@ use super::document::{self, DocumentError, Purpose};
 use crate::control::config::DenyListConfig;
 use crate::control::jwks::fingerprint::Fingerprint;
 use crate::control::jwks::last_good::LastGood;
+use crate::control::regular_file::read_at_most;
 use crate::control::status::DenyListStatus;
 use crate::snapshot::deny_list::{Denial, DenyList};
 use crate::snapshot::unix_time::UnixTime;
@@ -232,8 +232,7 @@ pub enum LoadError {
 /// When it is not there, or not what it should be.
 pub fn load(path: &Path, entries_max: usize) -> Result<Vec<Denial>, LoadError> {
     let bytes_max = entries_max.saturating_mul(BYTES_PER_ENTRY);
-    let mut text = Vec::new();
-    File::open(path)?.take(bytes_max as u64 + 1).read_to_end(&mut text)?;
+    let text = read_at_most(path, bytes_max.saturating_add(1))?;
     if text.len() > bytes_max {
         return Err(LoadError::TooLong(bytes_max));
     }

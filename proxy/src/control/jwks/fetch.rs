@@ -1,7 +1,6 @@
 //! One fetch of a key set's text, over HTTP or from a file, bounded in time and size.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -19,6 +18,7 @@ use super::discovery::MetadataError;
 use super::freshness::{CachingFields, time_to_live};
 use super::location::unix;
 use super::transport::Transport;
+use crate::control::regular_file::read_at_most;
 
 #[cfg(test)]
 mod tests;
@@ -273,9 +273,7 @@ fn redirected(from: &Uri, location: &str, allowed: &[Authority]) -> Option<Uri> 
 /// # Errors
 /// When it cannot be read or is too long.
 pub fn from_file(path: &Path) -> Result<Vec<u8>, FetchError> {
-    let mut body = Vec::new();
-    let file = File::open(path).map_err(FetchError::Io)?;
-    file.take(BODY_BYTES_MAX as u64 + 1).read_to_end(&mut body).map_err(FetchError::Io)?;
+    let body = read_at_most(path, BODY_BYTES_MAX + 1).map_err(FetchError::Io)?;
     if body.len() > BODY_BYTES_MAX { Err(FetchError::TooLong) } else { Ok(body) }
 }
 

@@ -21,6 +21,7 @@ use crate::control::jwks::address_guard::{Reach, is_loopback_host, literal};
 use crate::control::jwks::location::unix;
 use crate::control::jwks::parse::{ParsedSet, SET_BYTES_MAX, parse_set};
 use crate::control::jwks::transport::{Identity, Patience, PemError, Proxy, Roots, Transport};
+use crate::control::regular_file::read_at_most;
 use crate::snapshot::key_set::Algorithm;
 
 /// More often is a load on the issuer without use: an unknown `kid` fetches at once anyway.
@@ -344,12 +345,8 @@ fn redirect_hosts(reader: &mut Reader<'_>, path: &JsonPath, raw: &Jwks) -> Vec<A
 }
 
 pub(super) fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
     // One byte more than a set may have, so that the parser sees that it is too long.
-    let limit = SET_BYTES_MAX as u64 + 1;
-    let read = std::fs::File::open(file).and_then(|file| file.take(limit).read_to_end(&mut bytes));
-    read.map(|_| bytes)
+    read_at_most(file, SET_BYTES_MAX + 1)
 }
 
 /// A set with usable keys, or a problem.
