@@ -49,7 +49,10 @@ impl Client {
                 (Verdict::Park(once_more), _) => wait = once_more,
                 (verdict, live) => {
                     let missing = verdict.lacks_key();
-                    core.count_parking(&live, &wait, missing, waited.is_some());
+                    // Where the listener is gone, nobody has looked whether the key is there now.
+                    if !matches!(verdict, Verdict::Incomplete) {
+                        core.count_parking(&live, &wait, missing, waited.is_some());
+                    }
                     if waited == Some(KeyLookup::Done) && missing {
                         parking.missed(wait);
                     }
