@@ -7,6 +7,7 @@ use ringgate::kernel::{Assist, Lookup, Range};
 
 use super::namespace::Namespace;
 use super::possible;
+use crate::harness::wait_until;
 
 const TEST: &str = "kernel::lookup";
 
@@ -27,12 +28,14 @@ fn reached(to: &str, listeners: &[&TcpListener]) -> Option<(usize, SocketAddr)> 
     let to: SocketAddr = to.parse().unwrap();
     match TcpStream::connect(to) {
         Ok(client) => {
-            let accepted = listeners.iter().enumerate().find_map(|(number, listener)| {
-                let (stream, from) = listener.accept().ok()?;
-                assert_eq!(from, client.local_addr().unwrap());
-                Some((number, stream.local_addr().unwrap()))
-            });
-            Some(accepted.expect("a listener has the connection"))
+            // The client may be done a moment before the end of the handshake is in the queue.
+            Some(wait_until("a listener to have the connection", || {
+                listeners.iter().enumerate().find_map(|(number, listener)| {
+                    let (stream, from) = listener.accept().ok()?;
+                    assert_eq!(from, client.local_addr().unwrap());
+                    Some((number, stream.local_addr().unwrap()))
+                })
+            }))
         }
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{to}");
