@@ -10,6 +10,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::namespace::Namespace;
 use super::possible;
+use crate::harness::wait_until;
 
 const TEST: &str = "kernel::steering";
 
@@ -51,13 +52,20 @@ impl Group {
     fn spread(&self, connections: usize) -> Vec<usize> {
         let clients: Vec<TcpStream> =
             (0..connections).map(|_| TcpStream::connect(self.address).unwrap()).collect();
-        let spread = self.listeners.iter().map(|listener| waiting(listener).len()).collect();
+        let mut spread = vec![0; self.listeners.len()];
+        // A client may be done a moment before the end of its handshake is in the queue.
+        wait_until("every connection to be in a queue", || {
+            for (count, listener) in spread.iter_mut().zip(&self.listeners) {
+                *count += waiting(listener).len();
+            }
+            (spread.iter().sum::<usize>() == connections).then_some(())
+        });
         drop(clients);
         spread
     }
 }
 
-/// All connections in the queue of a listener; they are there when `connect` has returned.
+/// All connections in the queue of a listener.
 fn waiting(listener: &TcpListener) -> Vec<TcpStream> {
     listener.set_nonblocking(true).unwrap();
     std::iter::from_fn(|| listener.accept().ok().map(|(stream, _)| stream)).collect()
