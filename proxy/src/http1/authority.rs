@@ -58,6 +58,16 @@ impl Authority<'_> {
     }
 }
 
+/// The host without its port, as it is spelt; brackets stay around an IPv6 address.
+#[must_use]
+pub fn without_port(host: &str) -> &str {
+    match host.rfind(':') {
+        // A colon inside brackets belongs to the address.
+        Some(colon) if !host[colon..].contains(']') => &host[..colon],
+        _ => host,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,6 +24,7 @@ mod response_head;
 mod target;
 mod trailers;
 
+pub use authority::without_port;
 pub use chunked::{ChunkedDecoder, Decoded, EXTENSION_BYTES_MAX};
 pub use connection::CONNECTION_OPTIONS_MAX;
 pub use encode::{

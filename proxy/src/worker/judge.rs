@@ -16,6 +16,7 @@ use super::reply::{self, Framing};
 use crate::auth::{self, Authorization, Criteria, Presented, Refusal};
 use crate::http1::{
     BodyLength, FieldSlots, HeadLimits, Progress, RequestHead, Target, Version, parse_request,
+    without_port,
 };
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
@@ -449,11 +450,7 @@ const HOST_BYTES_MAX: usize = 256;
 
 /// The host without its port, in lower case; none where it is too long to be one.
 fn bare_host<'l>(host: &str, lower: &'l mut [u8; HOST_BYTES_MAX]) -> Option<&'l str> {
-    let bare = match host.rfind(':') {
-        // A colon inside brackets belongs to the address.
-        Some(colon) if !host[colon..].contains(']') => &host[..colon],
-        _ => host,
-    };
+    let bare = without_port(host);
     let lower = lower.get_mut(..bare.len())?;
     lower.copy_from_slice(bare.as_bytes());
     lower.make_ascii_lowercase();

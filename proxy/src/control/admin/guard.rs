@@ -9,10 +9,11 @@ use std::net::IpAddr;
 
 use super::answer::Answer;
 use super::request::Head;
+use crate::http1::without_port;
 
 /// Refuses what a page may have sent.
 pub(super) fn check(head: &Head, hosts: &[Box<str>]) -> Result<(), Answer> {
-    let host = bare_host(&head.host);
+    let host = without_port(&head.host);
     let known = hosts.iter().any(|known| known.eq_ignore_ascii_case(host));
     if !known && !is_own_by_nature(host) {
         let what = "for this, Host must be an IP address, localhost or one of admin.hosts\n";
@@ -34,14 +35,6 @@ pub(super) fn check(head: &Head, hosts: &[Box<str>]) -> Result<(), Answer> {
 fn is_own_by_nature(host: &str) -> bool {
     let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     address.parse::<IpAddr>().is_ok() || host.eq_ignore_ascii_case("localhost")
-}
-
-fn bare_host(host: &str) -> &str {
-    match host.rfind(':') {
-        // A colon inside brackets belongs to the address.
-        Some(colon) if !host[colon..].contains(']') => &host[..colon],
-        _ => host,
-    }
 }
 
 #[cfg(test)]
