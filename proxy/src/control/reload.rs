@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn listener(name: &str, address: &str) -> ListenerConfig {
-        ListenerConfig { name: name.into(), address: address.parse().unwrap() }
+        ListenerConfig::new(name, address.parse().unwrap())
     }
 
     fn config(text: &str) -> Config {

@@ -22,6 +22,7 @@ pub fn describe(config: &Config, bound: &[Bound]) -> Value {
             "name": bound.listener.name,
             "configured": bound.listener.address,
             "address": bound.address,
+            "tcp": bound.listener.tcp.map(|id| json!({ "upstream": config.upstreams[id.index()].name })),
         })
     });
     let limits = &config.limits;

@@ -11,6 +11,7 @@ use crate::control::jwks::transport::Transport;
 use crate::snapshot::Forwarding;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::credentials::TokenLocation;
+use crate::snapshot::ids::UpstreamId;
 use crate::snapshot::key_set::{Algorithm, AlgorithmSet, KeySet};
 use crate::snapshot::limits::{Limits, Timeouts};
 use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer, TokenChecks};
@@ -81,6 +82,16 @@ pub struct ListenerConfig {
     pub name: Box<str>,
     /// No other listener has it, also where its port is 0: it tells them apart.
     pub address: SocketAddr,
+    /// Where its connections go as they are; none: it speaks HTTP.
+    pub tcp: Option<UpstreamId>,
+}
+
+impl ListenerConfig {
+    /// One with nothing but its address.
+    #[must_use]
+    pub fn new(name: &str, address: SocketAddr) -> Self {
+        Self { name: name.into(), address, tcp: None }
+    }
 }
 
 /// The administration listener.

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::{JsonPath, Reader};
+use serde_json::Value;
+
+use super::{JsonPath, Reader, upstreams};
 use crate::control::config::raw;
 use crate::control::config::settings::{AccessLogTarget, AdminConfig, ListenerConfig};
 use crate::snapshot::ids::ListenerId;
@@ -13,6 +15,7 @@ pub(super) fn listeners(reader: &mut Reader<'_>) -> Vec<(JsonPath, ListenerConfi
     let list = JsonPath::from(["listeners"]);
     let mut listeners: Vec<(JsonPath, ListenerConfig)> = Vec::new();
     let mut names: HashMap<String, JsonPath> = HashMap::new();
+    let upstreams = reader.names(&upstreams::path());
     for (path, raw) in reader.elements::<raw::Listener>(&list) {
         reader.check_name(&path.join("name"), &raw.name);
         if let Some(other) = names.insert(raw.name.clone(), path.clone()) {
@@ -22,7 +25,11 @@ pub(super) fn listeners(reader: &mut Reader<'_>) -> Vec<(JsonPath, ListenerConfi
         let Some(address) = address(reader, &raw.address, &path.join("address")) else { continue };
         used_once(reader, address, &path.join("address"), &listeners);
         told_apart(reader, address, &path.join("address"), &listeners);
-        listeners.push((path, ListenerConfig { name: raw.name.into(), address }));
+        let tcp = raw.tcp.and_then(|tcp| {
+            let path = path.join("tcp").join("upstream");
+            upstreams::refer(reader, &upstreams, &tcp.upstream, &path)
+        });
+        listeners.push((path, ListenerConfig { name: raw.name.into(), address, tcp }));
     }
     if listeners.len() > ListenerId::MAX {
         reader.problem(&list, format!("more listeners than {}", ListenerId::MAX));
@@ -30,13 +37,22 @@ pub(super) fn listeners(reader: &mut Reader<'_>) -> Vec<(JsonPath, ListenerConfi
     listeners
 }
 
-/// Names of all listeners in the order of their ids, whatever the rest of their shape.
-pub(super) fn names(reader: &Reader<'_>) -> Vec<String> {
-    let listeners = reader.value.get("listeners").and_then(serde_json::Value::as_array);
-    let name = |listener: &serde_json::Value| {
-        listener.get("name").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+/// What routes need to know of all listeners, in the order of their ids.
+pub(super) struct Defined {
+    pub(super) names: Vec<String>,
+    /// Whether each has `tcp`, and so no routes.
+    pub(super) is_tcp: Vec<bool>,
+}
+
+/// All listeners, whatever the rest of their shape.
+pub(super) fn defined(reader: &Reader<'_>) -> Defined {
+    let listeners = reader.value.get("listeners").and_then(Value::as_array);
+    let define = |listener: &Value| {
+        let name = listener.get("name").and_then(Value::as_str).unwrap_or_default();
+        (name.to_owned(), listener.get("tcp").is_some())
     };
-    listeners.into_iter().flatten().map(name).collect()
+    let (names, is_tcp) = listeners.into_iter().flatten().map(define).unzip();
+    Defined { names, is_tcp }
 }
 
 pub(super) fn admin(
