@@ -85,6 +85,19 @@ fn a_good_file_checks() {
 }
 
 #[test]
+fn check_counts_the_listeners_that_ask_for_no_token() {
+    let config = Config::new()
+        .endpoints("main", &["127.0.0.1:9"])
+        .set("listeners.0.tcp", json!({ "upstream": "main" }));
+    let (_directory, path) = file(&config.to_string());
+    let text = expect_code(&ringgate(&["check", &path]), 0);
+    assert!(
+        text.contains("good; routes: 0, tcp listeners: 1, providers: 0, warnings: 0"),
+        "{text}"
+    );
+}
+
+#[test]
 fn every_example_checks() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples");
     let mut checked = 0;

@@ -26,6 +26,7 @@ mod reload;
 mod rotation;
 mod rotation_soak;
 mod routing;
+mod tcp;
 mod third_party;
 mod timeouts;
 mod upstream_faults;

@@ -49,8 +49,9 @@ impl Check {
                     say(&mut std::io::stderr(), &config.warnings.to_string());
                 }
                 let (routes, providers) = (config.routes.len(), config.providers.len());
+                let tcp = config.listeners.iter().filter(|listener| listener.tcp.is_some()).count();
                 let summary = format!(
-                    "{}: good; routes: {routes}, providers: {providers}, warnings: {warnings}",
+                    "{}: good; routes: {routes}, tcp listeners: {tcp}, providers: {providers}, warnings: {warnings}",
                     self.file.display()
                 );
                 say(&mut std::io::stdout(), &summary);

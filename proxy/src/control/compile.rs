@@ -15,10 +15,10 @@ use crate::snapshot::key_set::KeySet;
 use crate::snapshot::provider::Provider;
 use crate::snapshot::route_table::{Route, RouteTable};
 use crate::snapshot::upstream_set::{Endpoint, Upstream};
-use crate::snapshot::{Listener, Snapshot};
+use crate::snapshot::{Listener, Service, Snapshot, TcpService};
 use crate::telemetry::counters::{OutOfCells, Registry};
 use crate::telemetry::labels::{
-    ListenerCounters, ProviderCounters, RouteCounters, UpstreamCounters,
+    ListenerCounters, ProviderCounters, RouteCounters, TcpCounters, UpstreamCounters,
 };
 
 /// What a snapshot is made of beside the configuration.
@@ -100,6 +100,13 @@ fn listener(
         address: raw.address,
         counters: ListenerCounters::register(registry, &raw.name)?,
         claim_header_names: claim_header_names(config, index),
+        service: match raw.tcp {
+            None => Service::Http,
+            Some(upstream) => {
+                let counters = TcpCounters::register(registry, &raw.name)?;
+                Service::Tcp(TcpService { upstream, counters })
+            }
+        },
     })
 }
 

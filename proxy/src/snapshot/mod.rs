@@ -20,7 +20,7 @@ pub mod upstream_set;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::telemetry::labels::{ListenerCounters, ProviderCounters};
+use crate::telemetry::labels::{ListenerCounters, ProviderCounters, TcpCounters};
 use deny_list::DenyList;
 use ids::{Generation, ProviderId, UpstreamId};
 use limits::{Limits, Timeouts};
@@ -82,6 +82,26 @@ pub struct Listener {
     /// Lower-case names of request fields that only claims may set: the union of `claim_headers`
     /// over all routes that this listener serves. A client's own copies are removed.
     pub claim_header_names: Vec<Box<str>>,
+    /// What is done with its connections.
+    pub service: Service,
+}
+
+/// What is done with the connections of a listener.
+#[derive(Debug, Clone, Copy)]
+pub enum Service {
+    /// They speak HTTP, and each request is judged.
+    Http,
+    /// They are led to an endpoint as they are: nothing is judged.
+    Tcp(TcpService),
+}
+
+/// Where connections go as they are.
+#[derive(Debug, Clone, Copy)]
+pub struct TcpService {
+    /// To an endpoint of this.
+    pub upstream: UpstreamId,
+    /// The cells that count what became of them.
+    pub counters: TcpCounters,
 }
 
 /// Which fields tell an upstream about the client (RFC 7239 and the older `X-Forwarded-*`).

@@ -1,4 +1,4 @@
-//! The access log: one JSON line a request, written off the hot path; what does not fit is counted.
+//! The access log: one JSON line a request or connection of a tcp listener, written off the hot path; what does not fit is counted.
 //!
 //! A worker formats lines into a batch of its own. A full batch goes to the one writer thread by a
 //! bounded queue and comes back empty by another, so that nothing is allocated once warm and a
@@ -21,6 +21,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use super::labels::TcpEnd;
+
 pub mod line;
 
 #[cfg(test)]
@@ -36,14 +38,40 @@ const CONTROL_MESSAGES: usize = 8;
 /// What one line says. Strings are as received; the writer escapes them.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessEntry<'a> {
-    /// When the request's head was complete.
+    /// When the request's head was complete, or the connection accepted.
     pub time: SystemTime,
-    /// From then until the response's last byte was sent.
+    /// From then until the response's last byte was sent, or the connection ended.
     pub duration: Duration,
     /// The client's address.
     pub client: SocketAddr,
     /// The listener's name.
     pub listener: &'a str,
+    /// What it is about.
+    pub subject: Subject<'a>,
+    /// The stable code of a refusal or failure (`auth.expired`, `upstream.timeout`).
+    pub reason: Option<&'a str>,
+    /// The upstream's name.
+    pub upstream: Option<&'a str>,
+    /// The endpoint that answered.
+    pub endpoint: Option<&'a str>,
+    /// Body bytes from the client; of a connection all.
+    pub received_bytes: u64,
+    /// Body bytes to the client; of a connection all.
+    pub sent_bytes: u64,
+}
+
+/// What a line is about.
+#[derive(Debug, Clone, Copy)]
+pub enum Subject<'a> {
+    /// A request.
+    Request(RequestEntry<'a>),
+    /// A connection of a tcp listener, and how it ended.
+    Connection(TcpEnd),
+}
+
+/// What a line says of a request alone.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestEntry<'a> {
     /// The request method, or empty where the head was not understood.
     pub method: &'a str,
     /// The `Host` the client named.
@@ -56,20 +84,10 @@ pub struct AccessEntry<'a> {
     pub status: u16,
     /// `pass`, `refuse`, or none where no token was asked for.
     pub verdict: Option<&'a str>,
-    /// The stable code of a refusal or failure (`auth.expired`, `upstream.timeout`).
-    pub reason: Option<&'a str>,
     /// The token's provider.
     pub provider: Option<&'a str>,
     /// The token's `kid`; untrusted, so escaped and cut.
     pub kid: Option<&'a str>,
-    /// The upstream's name.
-    pub upstream: Option<&'a str>,
-    /// The endpoint that answered.
-    pub endpoint: Option<&'a str>,
-    /// Body bytes from the client.
-    pub received_bytes: u64,
-    /// Body bytes to the client.
-    pub sent_bytes: u64,
 }
 
 /// Where lines go.
@@ -125,7 +143,7 @@ pub struct AccessLogWriter {
 }
 
 impl AccessLogWriter {
-    /// Adds the line of one request, or counts it as dropped. Allocates nothing, never blocks.
+    /// Adds one line, or counts it as dropped. Allocates nothing, never blocks.
     pub fn record(&mut self, entry: &AccessEntry<'_>) {
         if self.batch.len() >= BATCH_BYTES {
             self.flush();

@@ -24,7 +24,7 @@ families! {
     CONNECTIONS_OPEN = Gauge "ringgate_connections_open" ["listener"]
         "Client connections open now.";
     CONNECTIONS_REFUSED = Counter "ringgate_connections_refused" ["listener"]
-        "Client connections answered 503 and closed because the worker held as many as it may.";
+        "Client connections closed, with a 503 where it speaks HTTP, because the worker held as many as it may.";
     LISTENER_REQUESTS = Counter "ringgate_listener_requests" ["listener"]
         "Request heads received, good or bad.";
     RESPONSES = Counter "ringgate_responses" ["route", "class"]
@@ -33,6 +33,12 @@ families! {
         "Bytes of request bodies received from clients.";
     ROUTE_SENT = Counter "ringgate_sent_body_bytes" ["route"]
         "Bytes of response bodies sent to clients.";
+    TCP_ENDED = Counter "ringgate_tcp_connections_ended" ["listener", "ended"]
+        "Connections of tcp listeners, by how they ended; refused: no endpoint could be reached, or there were too many.";
+    TCP_RECEIVED = Counter "ringgate_tcp_received_bytes" ["listener"]
+        "Bytes from clients of tcp listeners, counted when their connection ends.";
+    TCP_SENT = Counter "ringgate_tcp_sent_bytes" ["listener"]
+        "Bytes to clients of tcp listeners, counted when their connection ends.";
     UNKNOWN_KIDS = Counter "ringgate_unknown_kid" ["provider"]
         "Requests whose token named a key that the provider did not have, found later or not.";
     UPSTREAM_REQUESTS = Counter "ringgate_upstream_requests" ["upstream"]
@@ -46,7 +52,7 @@ families! {
     UPSTREAM_EJECTIONS = Counter "ringgate_upstream_ejections" ["upstream"]
         "Endpoints taken out after failures in a row.";
     UPSTREAM_IN_FLIGHT = Gauge "ringgate_upstream_requests_in_flight" ["upstream"]
-        "Requests waiting for or streaming from an endpoint now.";
+        "Requests waiting for or streaming from an endpoint now, and connections of tcp listeners led there.";
     UPSTREAM_IDLE = Gauge "ringgate_upstream_connections_idle" ["upstream"]
         "Connections kept open for the next request.";
 }
@@ -88,6 +94,70 @@ impl ListenerCounters {
             connections_refused: registry.cell(&CONNECTIONS_REFUSED, &[listener])?,
             requests: registry.cell(&LISTENER_REQUESTS, &[listener])?,
         })
+    }
+}
+
+/// The cells of a tcp listener, beside those of every listener.
+#[derive(Debug, Clone, Copy)]
+pub struct TcpCounters {
+    /// [`TCP_ENDED`].
+    ended: [CounterId; TcpEnd::ALL.len()],
+    /// [`TCP_RECEIVED`].
+    pub received: CounterId,
+    /// [`TCP_SENT`].
+    pub sent: CounterId,
+}
+
+impl TcpCounters {
+    /// The cells for the listener of this name.
+    ///
+    /// # Errors
+    /// When every cell is taken.
+    pub fn register(registry: &mut Registry, listener: &str) -> Result<Self, OutOfCells> {
+        let mut cell = |end: TcpEnd| registry.cell(&TCP_ENDED, &[listener, end.label()]);
+        let [closed, idle, failed, cut, refused] = TcpEnd::ALL;
+        Ok(Self {
+            ended: [cell(closed)?, cell(idle)?, cell(failed)?, cell(cut)?, cell(refused)?],
+            received: registry.cell(&TCP_RECEIVED, &[listener])?,
+            sent: registry.cell(&TCP_SENT, &[listener])?,
+        })
+    }
+
+    /// The cell for a connection that ended like this.
+    #[must_use]
+    pub fn ended(&self, end: TcpEnd) -> CounterId {
+        self.ended[end as usize]
+    }
+}
+
+/// How a connection of a tcp listener ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TcpEnd {
+    /// Both sides were done.
+    Closed,
+    /// Nothing moved for the idle time.
+    Idle,
+    /// One side failed or reset it.
+    Failed,
+    /// It was still open at the end of a drain.
+    Cut,
+    /// It was led nowhere.
+    Refused,
+}
+
+impl TcpEnd {
+    const ALL: [Self; 5] = [Self::Closed, Self::Idle, Self::Failed, Self::Cut, Self::Refused];
+
+    /// The value of the `ended` label, and of the member of a log line.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Idle => "idle",
+            Self::Failed => "failed",
+            Self::Cut => "cut",
+            Self::Refused => "refused",
+        }
     }
 }
 

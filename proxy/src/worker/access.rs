@@ -14,7 +14,7 @@ use super::reply::Written;
 use crate::auth::{Refusal, VerifiedToken};
 use crate::http1::RequestHead;
 use crate::snapshot::ids::{ListenerId, ProviderId, RouteId, UpstreamId};
-use crate::telemetry::access_log::AccessEntry;
+use crate::telemetry::access_log::{AccessEntry, RequestEntry, Subject};
 use crate::upstream::EndpointState;
 
 /// Strings kept for later requests.
@@ -172,11 +172,7 @@ impl Record {
         let mut log = core.access_log.borrow_mut();
         let Some(log) = log.as_mut() else { return };
         let draft = self.draft.as_ref();
-        log.record(&AccessEntry {
-            time: self.since.time,
-            duration,
-            client,
-            listener: &live.snapshot.listeners[self.listener.index()].name,
+        let request = RequestEntry {
             method: draft.map_or("", |d| &d.text[..d.method_end]),
             host: draft.map_or("", |d| &d.text[d.method_end..d.host_end]),
             path: draft.map_or("", |d| &d.text[d.host_end..]),
@@ -187,9 +183,16 @@ impl Record {
                 Verdict::Tolerated => "tolerated",
                 Verdict::Refuse => "refuse",
             }),
-            reason: self.reason.map(Reason::code),
             provider: self.provider.map(|id| &*live.snapshot.provider(id).name),
             kid: self.token.as_ref().and_then(|t| t.kid.as_deref()).or(self.kid.as_deref()),
+        };
+        log.record(&AccessEntry {
+            time: self.since.time,
+            duration,
+            client,
+            listener: &live.snapshot.listeners[self.listener.index()].name,
+            subject: Subject::Request(request),
+            reason: self.reason.map(Reason::code),
             upstream: self.upstream.map(|id| &*live.snapshot.upstream(id).name),
             endpoint: self.endpoint.as_ref().map(|endpoint| endpoint.label()),
             received_bytes: self.received.get(),

@@ -27,8 +27,10 @@ use super::listener::ListenerState;
 use super::pacing::Standing;
 use super::parking::Attempt;
 use super::reason::{Gate, Reason};
+use super::tcp::TcpConnection;
 use crate::http1::{BodyLength, RequestError, head_end};
 use crate::relay::Source;
+use crate::snapshot::Service;
 use crate::snapshot::ids::ListenerId;
 use crate::snapshot::route_table::Action;
 use crate::telemetry::counters::CounterId;
@@ -60,9 +62,10 @@ pub(super) struct ConnectionState {
 }
 
 impl ConnectionState {
-    /// Whether it has no future once nothing is in hand: the worker drains, or its listener is gone.
+    /// Whether it has no future once nothing is in hand: the worker drains, or its listener is gone
+    /// or speaks HTTP no more.
     pub(super) fn is_finishing(&self, core: &Core) -> bool {
-        core.is_draining() || self.listener.is_closed()
+        core.is_draining() || !self.listener.serves_http()
     }
 
     /// Lets it look whether it may stay, if it waits for a request.
@@ -94,6 +97,9 @@ pub(super) fn start(
     });
     if core.connections.borrow().len() >= live.snapshot.limits.connections_per_worker {
         core.count(of.counters.connections_refused);
+        if let Service::Tcp(service) = of.service {
+            return TcpConnection::new(core, &live, id, service, peer).turn_away();
+        }
         if core.turning_away.get() >= TURNED_AWAY_MAX {
             return;
         }
@@ -104,11 +110,22 @@ pub(super) fn start(
     }
     // Before its task first runs: the next one accepted must find it counted.
     let registered = Registered::new(core, &state, of.counters.connections_open);
-    let core = Rc::clone(core);
-    tokio_uring::spawn(async move {
-        let _registered = registered;
-        Client { core, state }.serve().await;
-    });
+    match of.service {
+        Service::Http => {
+            let client = Client { core: Rc::clone(core), state };
+            tokio_uring::spawn(async move {
+                let _registered = registered;
+                client.serve().await;
+            });
+        }
+        Service::Tcp(service) => {
+            let connection = TcpConnection::new(core, &live, id, service, peer);
+            tokio_uring::spawn(async move {
+                let _registered = registered;
+                connection.serve(&state.stream).await;
+            });
+        }
+    }
 }
 
 /// A connection's place in the worker's list and in its gauge; gone with it, however it ends.
@@ -260,8 +277,8 @@ impl Client {
     /// Serves the request that begins in `buffer`.
     async fn request(&self, mut buffer: Buffer) -> Next {
         let mut live = self.core.live();
-        // A listener that a reload has taken out has no routes any more.
-        let Some(listener) = self.state.listener.id() else { return Next::Close };
+        // A listener that a reload has taken out or made a tcp listener has no routes any more.
+        let Some(listener) = self.state.listener.http_id() else { return Next::Close };
         let verdict = match self.read_head(&live, listener, &buffer, Attempt::first()) {
             Verdict::Incomplete => {
                 let (verdict, whole) = Box::pin(self.slow_head(&live, listener, buffer)).await;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use slab::Slab;
+use tokio::sync::Notify;
 
 use super::access::Drafts;
 use super::connection::ConnectionState;
@@ -69,6 +70,8 @@ pub(super) struct Core {
     /// Accept loops that run.
     pub(super) accepting: Cell<usize>,
     draining: Cell<bool>,
+    /// Tells the connections of tcp listeners that they are cut.
+    pub(super) drain_over: Notify,
 }
 
 impl Core {
@@ -98,6 +101,7 @@ impl Core {
             listeners: RefCell::default(),
             accepting: Cell::new(0),
             draining: Cell::new(false),
+            drain_over: Notify::new(),
         });
         let snapshot = Arc::clone(&core.live().snapshot);
         core.counters.set(core.cells.generation, snapshot.generation.0);
@@ -183,20 +187,22 @@ impl Core {
         self.leashes.look(&live.snapshot, unix_time(SystemTime::now()));
     }
 
-    /// Makes the listeners those of `snapshot`: opens the new ones, closes those that are gone.
+    /// Makes the listeners those of `snapshot`: opens the new ones, closes those that are gone, and
+    /// lets go of the idle connections of those that are gone or speak HTTP no more.
     fn listen(
         self: &Rc<Self>,
         snapshot: &Snapshot,
         opened: Vec<(std::net::SocketAddr, std::net::TcpListener)>,
     ) {
         let mut listeners = self.listeners.borrow_mut();
-        let mut any_closed = false;
+        let mut any_ended = false;
         listeners.retain(|listener| {
+            let served_http = listener.serves_http();
             let stays = listener.adopt(snapshot);
             if !stays {
-                any_closed = true;
                 listener.close();
             }
+            any_ended |= served_http && !listener.serves_http();
             stays
         });
         for (address, socket) in opened {
@@ -207,7 +213,7 @@ impl Core {
             }
         }
         drop(listeners);
-        if any_closed {
+        if any_ended {
             self.wake_idle_connections();
         }
     }
@@ -234,6 +240,7 @@ impl Core {
         let cut = self.connections.borrow().len();
         if cut > 0 {
             tracing::warn!(connections = cut, "cutting connections that did not finish in time");
+            self.drain_over.notify_waiters();
             for (_, connection) in self.connections.borrow().iter() {
                 connection.stream.shutdown();
             }

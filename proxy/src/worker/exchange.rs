@@ -324,12 +324,7 @@ impl<'a> Exchange<'a> {
         input: Option<Buffer>,
         error: ConnectError,
     ) -> Next {
-        let gate = match error {
-            ConnectError::NoEndpoint => Gate::NoEndpoint,
-            ConnectError::Refused => Gate::ConnectRefused,
-            ConnectError::TimedOut => Gate::ConnectTimeout,
-        };
-        self.fail(record, None, Failure::gate(gate), input).await
+        self.fail(record, None, Failure::gate(error.into()), input).await
     }
 
     /// Ends a request that has no whole response. `input` is there where the request is whole and

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::connection;
 use super::core::Core;
-use crate::snapshot::Snapshot;
 use crate::snapshot::ids::ListenerId;
+use crate::snapshot::{Service, Snapshot};
 use crate::uring::{Listener, Stream};
 
 /// How long to wait when accepting fails, as it does without descriptors: trying again at once
@@ -26,12 +26,14 @@ pub(super) struct ListenerState {
     socket: RefCell<Option<Rc<Listener>>>,
     /// Its place in the current snapshot, or none once a reload has taken it out.
     id: Cell<Option<ListenerId>>,
+    /// Whether it speaks HTTP there.
+    is_http: Cell<bool>,
 }
 
 impl ListenerState {
     pub(super) fn new(address: SocketAddr, socket: TcpListener) -> Rc<Self> {
         let socket = RefCell::new(Some(Rc::new(Listener::new(socket))));
-        Rc::new(Self { address, socket, id: Cell::new(None) })
+        Rc::new(Self { address, socket, id: Cell::new(None), is_http: Cell::new(false) })
     }
 
     /// Its place in the snapshot that is current.
@@ -39,14 +41,27 @@ impl ListenerState {
         self.id.get()
     }
 
-    /// Whether it accepts no more: its connections finish what they have in hand and close.
-    pub(super) fn is_closed(&self) -> bool {
+    /// As [`Self::id`], where requests are judged: none once a reload has made it a tcp listener.
+    pub(super) fn http_id(&self) -> Option<ListenerId> {
+        self.id.get().filter(|_| self.is_http.get())
+    }
+
+    /// Whether HTTP connections have a future. Where not, they finish what they have in hand and
+    /// close.
+    pub(super) fn serves_http(&self) -> bool {
+        self.is_http.get() && !self.is_closed()
+    }
+
+    /// Whether it accepts no more.
+    fn is_closed(&self) -> bool {
         self.socket.borrow().is_none()
     }
 
     /// Finds its place in a new snapshot and says whether it has one.
     pub(super) fn adopt(&self, snapshot: &Snapshot) -> bool {
         let at = snapshot.listeners.iter().position(|one| one.address == self.address);
+        let service = at.map(|at| snapshot.listeners[at].service);
+        self.is_http.set(matches!(service, Some(Service::Http)));
         self.id.set(at.and_then(ListenerId::new));
         self.id.get().is_some()
     }

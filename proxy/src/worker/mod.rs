@@ -6,6 +6,7 @@
 //!                              |  judge: parse, route, authorize, encode  ^
 //!                              |  forward: lease, send head, relay bodies |
 //!                              +-- fault ---------------------------------+
+//! listener -> connection -> tcp                 (listeners that do not speak HTTP)
 //! ```
 //!
 //! The control thread reaches a worker by its `mailbox` alone, and reads its counters.
@@ -28,6 +29,7 @@ mod receive;
 mod reply;
 mod respond;
 mod switched;
+mod tcp;
 mod token_cache_counters;
 mod transfer;
 

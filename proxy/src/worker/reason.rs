@@ -6,6 +6,7 @@ use super::token_cache_counters::TokenCacheCounters;
 use crate::auth;
 use crate::http1::{ChunkedError, RequestError, ResponseError};
 use crate::telemetry::counters::{CounterId, Family, Kind, OutOfCells, Registry};
+use crate::upstream::ConnectError;
 
 /// Why a request was not served as asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +86,16 @@ gate! {
     TokenExpired = "stream.token_expired";
     /// The token that opened the stream was revoked, or its key taken away.
     TokenRevoked = "stream.token_revoked";
+}
+
+impl From<ConnectError> for Gate {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::NoEndpoint => Self::NoEndpoint,
+            ConnectError::Refused => Self::ConnectRefused,
+            ConnectError::TimedOut => Self::ConnectTimeout,
+        }
+    }
 }
 
 impl From<RequestError> for Reason {
@@ -210,7 +221,7 @@ impl Fault {
 
 static REFUSALS: Family = Family {
     name: "ringgate_refusals",
-    help: "Requests not served as asked, by reason and by whose fault it is.",
+    help: "Requests, and connections of tcp listeners, not served as asked, by reason and by whose fault it is.",
     kind: Kind::Counter,
     labels: &["reason", "fault"],
 };

@@ -23,6 +23,7 @@ pub fn describe(config: &Config, bound: &[Bound]) -> Value {
             "configured": bound.listener.address,
             "address": bound.address,
             "led": bound.listener.led.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "tcp": bound.listener.tcp.map(|id| json!({ "upstream": config.upstreams[id.index()].name })),
         })
     });
     let limits = &config.limits;

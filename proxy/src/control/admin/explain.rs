@@ -14,11 +14,11 @@ use crate::auth::{
     explain_request,
 };
 use crate::http1::{FieldSlots, Progress, RequestError, RequestHead, parse_request};
-use crate::snapshot::Snapshot;
 use crate::snapshot::claims_policy::{AuthPolicy, Mode};
 use crate::snapshot::credentials::TokenLocation;
 use crate::snapshot::ids::ListenerId;
 use crate::snapshot::route_table::{Action, Miss, Route};
+use crate::snapshot::{Service, Snapshot, TcpService};
 use crate::worker::{
     Gate, Reason, check_head, explain_no_route, find_route, head_limits, outline, spare_preflight,
 };
@@ -54,6 +54,9 @@ fn listener(snapshot: &Snapshot, name: Option<&str>) -> Result<ListenerId, Strin
 
 /// As a worker does it, in the same order.
 fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest) -> Value {
+    if let Service::Tcp(service) = &snapshot.listeners[listener.index()].service {
+        return led_on(snapshot, service);
+    }
     let mut slots = FieldSlots::new();
     let limits = &snapshot.limits;
     let head = match parse_request(&described.head, &mut slots, head_limits(limits)) {
@@ -101,6 +104,21 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
         Some(policy) => tokens.iter().map(|one| token(snapshot, policy, one)).collect(),
     };
     body
+}
+
+/// What a tcp listener does with it, as with anything else.
+fn led_on(snapshot: &Snapshot, service: &TcpService) -> Value {
+    json!({
+        "generation": snapshot.generation.0,
+        "verdict": "no_token",
+        "reason": null,
+        "status": null,
+        "upstream": snapshot.upstream(service.upstream).name,
+        "set_headers": [],
+        "route": null,
+        "tokens": [],
+        "detail": "a tcp listener: what comes is led to the upstream unread, and no token is asked for",
+    })
 }
 
 fn clock() -> UnixTime {

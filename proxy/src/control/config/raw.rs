@@ -37,8 +37,9 @@ pub(super) struct Config {
     #[serde(default)]
     upstreams: BTreeMap<String, upstreams::Upstream>,
     /// Which requests go where, and what is asked of them. The most specific match wins, whatever
-    /// the order; a request that no route takes is answered 404.
-    #[schemars(length(min = 1))]
+    /// the order; a request that no route takes is answered 404. At least one, unless every
+    /// listener has `tcp`.
+    #[serde(default)]
     routes: Vec<routes::Route>,
     /// What is refused for its size or number.
     #[serde(default)]
@@ -54,7 +55,7 @@ pub(super) struct Config {
     /// What the gateway says about itself.
     #[serde(default)]
     log: Log,
-    /// One JSON line for each request.
+    /// One JSON line for each request, and for each connection of a listener with `tcp`.
     #[serde(default)]
     access_log: AccessLog,
     /// What eBPF programs do for the gateway.
@@ -124,6 +125,17 @@ pub(super) struct Listener {
     /// or `[2001:db8::/32]:443`. Of two that hold an address and a port the longer prefix counts.
     #[serde(default)]
     pub(super) addresses: Vec<String>,
+    /// Where each connection goes, byte for byte. Absent: it speaks HTTP, by `routes`.
+    pub(super) tcp: Option<Tcp>,
+}
+
+/// Where the connections of a listener go, whatever they carry. No token is asked for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tcp {
+    /// The upstream, by its name in `upstreams`. Each connection goes to one endpoint of it.
+    #[schemars(length(min = 1))]
+    pub(super) upstream: String,
 }
 
 /// What is refused for its size or number.
@@ -139,8 +151,9 @@ pub(super) struct Limits {
     pub(super) target_bytes: Size,
     /// A request body without its framing (413 when over), up to 1024GiB.
     pub(super) request_body_bytes: Size,
-    /// Client connections open at once, on all workers together (503 when over). Absent: 65536, or
-    /// as many as the process's limit on descriptors carries, at two for each.
+    /// Client connections open at once, on all workers together (503 when over; closed where the
+    /// listener has `tcp`). Absent: 65536, or as many as the process's limit on descriptors carries,
+    /// at two for each.
     #[schemars(range(min = 1, max = 10_000_000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) connections: Option<usize>,
@@ -181,7 +194,8 @@ pub(super) struct Timeouts {
     pub(super) response: Span,
     /// Without one byte of progress of a body, either way.
     pub(super) body_progress: Span,
-    /// A tunnel (WebSocket) without one byte either way (closed), up to 7 days.
+    /// A tunnel (WebSocket, or a connection of a listener with `tcp`) without one byte either way
+    /// (closed), up to 7 days.
     pub(super) tunnel_idle: Span,
     /// From SIGTERM until what is still open is cut, 0s to 1h.
     pub(super) drain: Span,
@@ -264,7 +278,7 @@ pub(super) enum LogLevel {
     Trace,
 }
 
-/// One JSON line for each request.
+/// One JSON line for each request, and for each connection of a listener with `tcp`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct AccessLog {

@@ -13,6 +13,7 @@ use crate::control::jwks::transport::Transport;
 use crate::snapshot::Forwarding;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::credentials::TokenLocation;
+use crate::snapshot::ids::UpstreamId;
 use crate::snapshot::key_set::{Algorithm, AlgorithmSet, KeySet};
 use crate::snapshot::limits::{Limits, Timeouts};
 use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer, TokenChecks};
@@ -88,13 +89,15 @@ pub struct ListenerConfig {
     pub address: SocketAddr,
     /// What else is led here.
     pub led: Vec<Led>,
+    /// Where its connections go as they are; none: it speaks HTTP.
+    pub tcp: Option<UpstreamId>,
 }
 
 impl ListenerConfig {
     /// One with nothing but its address.
     #[must_use]
     pub fn new(name: &str, address: SocketAddr) -> Self {
-        Self { name: name.into(), address, led: Vec::new() }
+        Self { name: name.into(), address, led: Vec::new(), tcp: None }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
-use super::AccessEntry;
+use super::{AccessEntry, RequestEntry, Subject};
 
 /// Bytes kept of a path; a longer one is cut and marked.
 const PATH_BYTES_MAX: usize = 2048;
@@ -26,20 +26,27 @@ pub fn append(line: &mut Vec<u8>, entry: &AccessEntry<'_>) {
     let _ = write!(line, "{}", entry.client);
     line.push(b'"');
     string(line, "listener", entry.listener, STRING_BYTES_MAX);
-    string(line, "method", entry.method, STRING_BYTES_MAX);
-    string(line, "host", entry.host, STRING_BYTES_MAX);
-    string(line, "path", entry.path, PATH_BYTES_MAX);
-    optional(line, "route", entry.route);
-    number(line, "status", u64::from(entry.status));
-    optional(line, "verdict", entry.verdict);
+    match &entry.subject {
+        Subject::Request(request) => append_request(line, request),
+        Subject::Connection(end) => string(line, "ended", end.label(), STRING_BYTES_MAX),
+    }
     optional(line, "reason", entry.reason);
-    optional(line, "provider", entry.provider);
-    optional(line, "kid", entry.kid);
     optional(line, "upstream", entry.upstream);
     optional(line, "endpoint", entry.endpoint);
     number(line, "received_bytes", entry.received_bytes);
     number(line, "sent_bytes", entry.sent_bytes);
     line.extend_from_slice(b"}\n");
+}
+
+fn append_request(line: &mut Vec<u8>, request: &RequestEntry<'_>) {
+    string(line, "method", request.method, STRING_BYTES_MAX);
+    string(line, "host", request.host, STRING_BYTES_MAX);
+    string(line, "path", request.path, PATH_BYTES_MAX);
+    optional(line, "route", request.route);
+    number(line, "status", u64::from(request.status));
+    optional(line, "verdict", request.verdict);
+    optional(line, "provider", request.provider);
+    optional(line, "kid", request.kid);
 }
 
 /// RFC 3339 in UTC with milliseconds, or `null` for a time that it cannot spell.

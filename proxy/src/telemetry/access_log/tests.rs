@@ -13,15 +13,17 @@ fn entry<'a>(path: &'a str, kid: Option<&'a str>) -> AccessEntry<'a> {
         duration: Duration::from_micros(1500),
         client: SocketAddr::from(([203, 0, 113, 9], 4711)),
         listener: "public",
-        method: "GET",
-        host: "api.example.com",
-        path,
-        route: Some("orders"),
-        status: 401,
-        verdict: Some("refuse"),
+        subject: Subject::Request(RequestEntry {
+            method: "GET",
+            host: "api.example.com",
+            path,
+            route: Some("orders"),
+            status: 401,
+            verdict: Some("refuse"),
+            provider: None,
+            kid,
+        }),
         reason: Some("auth.expired"),
-        provider: None,
-        kid,
         upstream: None,
         endpoint: None,
         received_bytes: 0,
@@ -62,6 +64,30 @@ fn a_line_says_what_the_entry_says() {
 }
 
 #[test]
+fn a_connection_says_how_it_ended_and_nothing_of_requests() {
+    let connection = AccessEntry {
+        subject: Subject::Connection(TcpEnd::Refused),
+        reason: Some("upstream.connect_refused"),
+        upstream: Some("database"),
+        ..entry("/", None)
+    };
+    assert_eq!(
+        parsed(&connection),
+        serde_json::json!({
+            "time": "2023-11-14T22:13:20.123Z",
+            "duration_us": 1500,
+            "client": "203.0.113.9:4711",
+            "listener": "public",
+            "ended": "refused",
+            "reason": "upstream.connect_refused",
+            "upstream": "database",
+            "received_bytes": 0,
+            "sent_bytes": 37,
+        })
+    );
+}
+
+#[test]
 fn terminal_commands_are_escaped() {
     let mut line = Vec::new();
     line::append(&mut line, &entry("\u{1b}\u{7f}\0é\u{9b}", None));
@@ -79,14 +105,17 @@ fn the_longest_line_fits_its_bound() {
     let controls = "\u{1}".repeat(10_000);
     let longest = AccessEntry {
         listener: &controls,
-        method: &controls,
-        host: &controls,
-        path: &controls,
-        route: Some(&controls),
-        verdict: Some(&controls),
+        subject: Subject::Request(RequestEntry {
+            method: &controls,
+            host: &controls,
+            path: &controls,
+            route: Some(&controls),
+            status: u16::MAX,
+            verdict: Some(&controls),
+            provider: Some(&controls),
+            kid: Some(&controls),
+        }),
         reason: Some(&controls),
-        provider: Some(&controls),
-        kid: Some(&controls),
         upstream: Some(&controls),
         endpoint: Some(&controls),
         received_bytes: u64::MAX,
@@ -104,7 +133,10 @@ fn the_longest_line_fits_its_bound() {
 proptest! {
     #[test]
     fn any_strings_give_one_valid_line(path in any::<String>(), host in ".*", kid in "\\PC*|[\\x00-\\x7f]*") {
-        let line = parsed(&AccessEntry { host: &host, ..entry(&path, Some(&kid)) });
+        let mut entry = entry(&path, Some(&kid));
+        let Subject::Request(request) = &mut entry.subject else { panic!("{entry:?}") };
+        request.host = &host;
+        let line = parsed(&entry);
         for (field, sent) in [("path", &path), ("host", &host), ("kid", &kid)] {
             let logged = line[field].as_str().unwrap();
             match logged.strip_suffix('…') {

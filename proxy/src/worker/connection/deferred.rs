@@ -65,7 +65,7 @@ impl Client {
     /// Judges by the snapshot that there is now. `Incomplete` where the listener is gone.
     fn judge_again(&self, buffer: &Buffer, attempt: Attempt<'_>) -> (Verdict, Rc<Live>) {
         let live = self.core.live();
-        let verdict = match self.state.listener.id() {
+        let verdict = match self.state.listener.http_id() {
             Some(listener) => self.read_head(&live, listener, buffer, attempt),
             None => Verdict::Incomplete,
         };

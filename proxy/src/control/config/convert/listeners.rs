@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::{JsonPath, Reader, kernel};
+use serde_json::Value;
+
+use super::{JsonPath, Reader, kernel, upstreams};
 use crate::control::config::raw;
 use crate::control::config::settings::Led;
 use crate::control::config::settings::{AccessLogTarget, AdminConfig, ListenerConfig};
@@ -15,6 +17,7 @@ pub(super) fn listeners(reader: &mut Reader<'_>) -> Vec<(JsonPath, ListenerConfi
     let mut listeners: Vec<(JsonPath, ListenerConfig)> = Vec::new();
     let mut names: HashMap<String, JsonPath> = HashMap::new();
     let mut led_paths: Vec<Vec<JsonPath>> = Vec::new();
+    let upstreams = reader.names(&upstreams::path());
     for (path, raw) in reader.elements::<raw::Listener>(&list) {
         reader.check_name(&path.join("name"), &raw.name);
         if let Some(other) = names.insert(raw.name.clone(), path.clone()) {
@@ -28,7 +31,11 @@ pub(super) fn listeners(reader: &mut Reader<'_>) -> Vec<(JsonPath, ListenerConfi
         let (places, led): (Vec<_>, Vec<_>) = led.into_iter().unzip();
         led_once(reader, &places, &led, &listeners);
         led_paths.push(places);
-        listeners.push((path, ListenerConfig { name: raw.name.into(), address, led }));
+        let tcp = raw.tcp.and_then(|tcp| {
+            let path = path.join("tcp").join("upstream");
+            upstreams::refer(reader, &upstreams, &tcp.upstream, &path)
+        });
+        listeners.push((path, ListenerConfig { name: raw.name.into(), address, led, tcp }));
     }
     for (index, places) in led_paths.iter().enumerate() {
         leads_past(reader, index, places, &listeners);
@@ -39,13 +46,22 @@ pub(super) fn listeners(reader: &mut Reader<'_>) -> Vec<(JsonPath, ListenerConfi
     listeners
 }
 
-/// Names of all listeners in the order of their ids, whatever the rest of their shape.
-pub(super) fn names(reader: &Reader<'_>) -> Vec<String> {
-    let listeners = reader.value.get("listeners").and_then(serde_json::Value::as_array);
-    let name = |listener: &serde_json::Value| {
-        listener.get("name").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+/// What routes need to know of all listeners, in the order of their ids.
+pub(super) struct Defined {
+    pub(super) names: Vec<String>,
+    /// Whether each has `tcp`, and so no routes.
+    pub(super) is_tcp: Vec<bool>,
+}
+
+/// All listeners, whatever the rest of their shape.
+pub(super) fn defined(reader: &Reader<'_>) -> Defined {
+    let listeners = reader.value.get("listeners").and_then(Value::as_array);
+    let define = |listener: &Value| {
+        let name = listener.get("name").and_then(Value::as_str).unwrap_or_default();
+        (name.to_owned(), listener.get("tcp").is_some())
     };
-    listeners.into_iter().flatten().map(name).collect()
+    let (names, is_tcp) = listeners.into_iter().flatten().map(define).unzip();
+    Defined { names, is_tcp }
 }
 
 pub(super) fn admin(

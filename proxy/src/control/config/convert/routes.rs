@@ -1,19 +1,21 @@
 //! `routes`: which requests, which action, and no two that tie.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use serde_json::json;
 
 use super::policy::{Issuers, policy};
 use super::resources::metadata_routes;
 use super::{JsonPath, Reader, listeners, providers, resources, upstreams};
 use crate::control::config::raw::routes::{Match, Redirect, Respond, Route};
 use crate::control::config::settings::{ProviderConfig, RouteConfig};
-use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
+use crate::snapshot::ids::{ListenerId, RouteId};
 use crate::snapshot::route_match::{HostPattern, Method, PathKind, PathPattern, RouteMatch};
 use crate::snapshot::route_table::{Action, FixedResponse, ties};
 
-/// The names that routes refer to, in the order of their ids.
+/// What routes refer to, in the order of the ids.
 struct Defined {
-    listeners: Vec<String>,
+    listeners: listeners::Defined,
     upstreams: Vec<String>,
 }
 
@@ -23,11 +25,12 @@ pub(super) fn routes(
     configs: &[ProviderConfig],
 ) -> (Vec<RouteConfig>, usize) {
     let defined = Defined {
-        listeners: listeners::names(reader),
+        listeners: listeners::defined(reader),
         upstreams: reader.names(&upstreams::path()),
     };
     let issuers = Issuers::new(reader, configs);
     let list = JsonPath::from(["routes"]);
+    some_where_needed(reader, &list, &defined.listeners);
     let mut routes: Vec<(JsonPath, RouteConfig)> = Vec::new();
     let mut names: HashMap<Box<str>, JsonPath> = HashMap::new();
     for (path, raw) in reader.elements::<Route>(&list) {
@@ -51,7 +54,22 @@ pub(super) fn routes(
     warn_of_unused(reader, "jwt.providers", &providers::path());
     warn_of_unused(reader, "jwt.resources", &resources::path());
     warn_of_unused(reader, "upstreams", &upstreams::path());
+    warn_of_http_settings(reader, &defined.upstreams, &routes);
     (routes.into_iter().map(|(_, route)| route).collect(), added)
+}
+
+/// Notes that there is no route, unless no listener asks for one.
+fn some_where_needed(reader: &mut Reader<'_>, list: &JsonPath, listeners: &listeners::Defined) {
+    if !listeners.is_tcp.is_empty() && listeners.is_tcp.iter().all(|is_tcp| *is_tcp) {
+        if reader.count(list) > 0 {
+            reader.warning(list, "every listener has tcp, so no request comes to a route");
+        }
+    } else if reader.value.is_object() && !reader.is_typed(list) {
+        let what = "lacks the key \"routes\", which has no default";
+        reader.problem(&JsonPath::default(), what);
+    } else if reader.value_at(list).is_some_and(|value| value == &json!([])) {
+        reader.problem(list, "is empty; allowed: 1 or more");
+    }
 }
 
 fn refuse_ties(reader: &mut Reader<'_>, routes: &[(JsonPath, RouteConfig)]) {
@@ -68,10 +86,10 @@ fn refuse_ties(reader: &mut Reader<'_>, routes: &[(JsonPath, RouteConfig)]) {
 
 fn warn_of_silent_listeners(
     reader: &mut Reader<'_>,
-    listeners: &[String],
+    listeners: &listeners::Defined,
     routes: &[(JsonPath, RouteConfig)],
 ) {
-    for index in 0..listeners.len() {
+    for (index, _) in listeners.is_tcp.iter().enumerate().filter(|(_, is_tcp)| !**is_tcp) {
         let other = |only: ListenerId| only.index() != index;
         if routes.iter().all(|(_, route)| route.selects.listener.is_some_and(other)) {
             let path = JsonPath::from(["listeners"]).join(index);
@@ -83,7 +101,33 @@ fn warn_of_silent_listeners(
 fn warn_of_unused(reader: &mut Reader<'_>, section: &'static str, path: &JsonPath) {
     for name in reader.names(path) {
         if !reader.is_used(section, &name) {
-            reader.warning(&path.join(name.as_str()), "no route uses it");
+            reader.warning(&path.join(name.as_str()), "nothing uses it");
+        }
+    }
+}
+
+/// Warns of what HTTP alone makes use of, on upstreams of tcp listeners alone.
+fn warn_of_http_settings(
+    reader: &mut Reader<'_>,
+    upstreams: &[String],
+    routes: &[(JsonPath, RouteConfig)],
+) {
+    let proxied: HashSet<usize> = routes
+        .iter()
+        .filter_map(|(_, route)| match &route.action {
+            Action::Proxy(id) => Some(id.index()),
+            Action::Respond(_) => None,
+        })
+        .collect();
+    for (index, name) in upstreams.iter().enumerate() {
+        if proxied.contains(&index) || !reader.is_used("upstreams", name) {
+            continue;
+        }
+        for key in ["host", "idle_connections", "idle_timeout"] {
+            let path = upstreams::path().join(name.as_str()).join(key);
+            if reader.is_typed(&path) {
+                reader.warning(&path, "means nothing to tcp listeners, and no route goes here");
+            }
         }
     }
 }
@@ -97,14 +141,13 @@ fn route(
 ) -> Option<RouteConfig> {
     let Route { name, selects, jwt, upstream, respond, redirect } = raw;
     let name = name.unwrap_or_else(|| path.to_string()).into();
-    let selects = selects_of(reader, defined, &path.join("match"), &selects);
+    let selects = selects_of(reader, &defined.listeners, &path.join("match"), &selects);
     let has_rules = jwt.is_some();
     let auth = jwt.and_then(|raw| policy(reader, issuers, &path.join("jwt"), raw));
     let action = match (upstream, respond, redirect) {
         (Some(name), None, None) => {
             let path = path.join("upstream");
-            let found = reader.refer(("upstreams", "upstream"), &defined.upstreams, &name, &path);
-            found.and_then(UpstreamId::new).map(Action::Proxy)
+            upstreams::refer(reader, &defined.upstreams, &name, &path).map(Action::Proxy)
         }
         (None, Some(respond), None) => answer(reader, &path.join("respond"), respond),
         (None, None, Some(redirect)) => elsewhere(reader, &path.join("redirect"), &redirect),
@@ -125,15 +168,12 @@ fn route(
 
 fn selects_of(
     reader: &mut Reader<'_>,
-    defined: &Defined,
+    listeners: &listeners::Defined,
     path: &JsonPath,
     raw: &Match,
 ) -> Option<RouteMatch> {
-    let listener = raw.listener.as_ref().map(|name| {
-        let path = path.join("listener");
-        let found = reader.refer(("listeners", "listener"), &defined.listeners, name, &path);
-        found.and_then(ListenerId::new)
-    });
+    let listener =
+        raw.listener.as_ref().map(|name| listener(reader, listeners, name, &path.join("listener")));
     let host = raw.host.as_ref().map_or(Some(HostPattern::Any), |text| {
         let parsed = HostPattern::parse(text);
         if let Err(why) = &parsed {
@@ -159,6 +199,21 @@ fn selects_of(
     // A name that is not defined must not turn into "any listener".
     let listener = listener.map_or(Some(None), |found| found.map(Some))?;
     Some(RouteMatch { listener, host: host?, path: pattern?, methods })
+}
+
+/// The listener of this name, if it has routes.
+fn listener(
+    reader: &mut Reader<'_>,
+    listeners: &listeners::Defined,
+    name: &str,
+    path: &JsonPath,
+) -> Option<ListenerId> {
+    let index = reader.refer(("listeners", "listener"), &listeners.names, name, path)?;
+    if listeners.is_tcp[index] {
+        let what = "has tcp, so no route is asked there; allowed: a listener that speaks HTTP";
+        reader.problem(path, format!("{name:?} {what}"));
+    }
+    ListenerId::new(index)
 }
 
 fn path_pattern(

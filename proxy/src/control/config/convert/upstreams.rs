@@ -18,6 +18,16 @@ pub(super) fn path() -> JsonPath {
     JsonPath::from(["upstreams"])
 }
 
+/// The upstream, among those defined, that something else names.
+pub(super) fn refer(
+    reader: &mut Reader<'_>,
+    defined: &[String],
+    name: &str,
+    place: &JsonPath,
+) -> Option<UpstreamId> {
+    reader.refer(("upstreams", "upstream"), defined, name, place).and_then(UpstreamId::new)
+}
+
 /// The upstreams by name; those whose shape is wrong are left out.
 pub(super) fn upstreams(reader: &mut Reader<'_>) -> Vec<UpstreamConfig> {
     if reader.names(&path()).len() > UpstreamId::MAX {

@@ -1,0 +1,137 @@
+//! A connection of a tcp listener: led to an endpoint, then bytes both ways until both sides are
+//! done. Nothing of it is read and no token is asked for.
+//!
+//! ```text
+//! accepted --------> connecting -------> tunnel --> closed, idle, failed (reset on), cut
+//!    \ too many         \ no endpoint
+//!     --> refused        --> refused (reset)
+//! ```
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use tokio::sync::futures::Notified;
+
+use super::core::{Core, Live};
+use super::parking::Since;
+use super::reason::{Gate, Reason};
+use crate::relay::{Tunnel, TunnelEnd, tunnel};
+use crate::snapshot::TcpService;
+use crate::snapshot::ids::ListenerId;
+use crate::telemetry::access_log::{AccessEntry, Subject};
+use crate::telemetry::labels::TcpEnd;
+use crate::upstream::{EndpointState, Lease};
+use crate::uring::Stream;
+
+/// A connection of a tcp listener. It keeps what it began with, whatever a reload says.
+pub(super) struct TcpConnection {
+    core: Rc<Core>,
+    live: Rc<Live>,
+    listener: ListenerId,
+    service: TcpService,
+    client: SocketAddr,
+    since: Since,
+    received: Cell<u64>,
+    sent: Cell<u64>,
+}
+
+impl TcpConnection {
+    /// One that is accepted now.
+    pub(super) fn new(
+        core: &Rc<Core>,
+        live: &Rc<Live>,
+        listener: ListenerId,
+        service: TcpService,
+        client: SocketAddr,
+    ) -> Self {
+        Self {
+            core: Rc::clone(core),
+            live: Rc::clone(live),
+            listener,
+            service,
+            client,
+            since: Since::now(),
+            received: Cell::new(0),
+            sent: Cell::new(0),
+        }
+    }
+
+    /// Counts and logs one over the limit, which is to be closed.
+    pub(super) fn turn_away(self) {
+        self.finish(TcpEnd::Refused, Some(Gate::TooManyConnections), None);
+    }
+
+    /// From the connection to an endpoint to the end of both.
+    pub(super) async fn serve(self, client: &Stream) {
+        // Before the first wait: it tells only those that ask already.
+        let drain_over = self.core.drain_over.notified();
+        let upstream = self.live.upstreams.get(self.service.upstream);
+        let limit = self.live.snapshot.timeouts.connect;
+        match upstream.lease_fresh(&self.core.wheel, limit).await {
+            Ok(lease) => {
+                lease.endpoint().succeeded();
+                let end = self.lead(client, &lease, drain_over).await;
+                self.finish(end, None, Some(lease.endpoint()));
+            }
+            Err(error) => {
+                client.abort();
+                self.finish(TcpEnd::Refused, Some(Gate::from(error)), None);
+            }
+        }
+    }
+
+    async fn lead(&self, client: &Stream, lease: &Lease, drain_over: Notified<'_>) -> TcpEnd {
+        let whole = Tunnel {
+            client,
+            upstream: lease.stream(),
+            pools: self.core.pools(&self.live),
+            idle: self.live.snapshot.timeouts.tunnel_idle,
+            to_client: &self.sent,
+            to_upstream: &self.received,
+            web_socket: None,
+        };
+        let cut = async {
+            drain_over.await;
+            "the gateway ends"
+        };
+        match tunnel(whole, cut).await {
+            TunnelEnd::Closed => TcpEnd::Closed,
+            TunnelEnd::Idle => TcpEnd::Idle,
+            TunnelEnd::Cut => TcpEnd::Cut,
+            TunnelEnd::Failed => {
+                // Neither side is to take what it has for the whole.
+                client.abort();
+                lease.stream().abort();
+                TcpEnd::Failed
+            }
+        }
+    }
+
+    /// Counts the connection and writes its line.
+    fn finish(&self, end: TcpEnd, refused: Option<Gate>, endpoint: Option<&Rc<EndpointState>>) {
+        let (core, snapshot) = (&self.core, &self.live.snapshot);
+        let cells = &self.service.counters;
+        core.count(cells.ended(end));
+        core.counters.add(cells.received, self.received.get());
+        core.counters.add(cells.sent, self.sent.get());
+        let reason = refused.map(Reason::Gate);
+        if let Some(reason) = reason {
+            core.count(core.cells.refusal(reason));
+        }
+        let mut log = core.access_log.borrow_mut();
+        let Some(log) = log.as_mut() else { return };
+        log.record(&AccessEntry {
+            time: self.since.time,
+            duration: self.since.started.elapsed(),
+            client: self.client,
+            listener: &snapshot.listeners[self.listener.index()].name,
+            subject: Subject::Connection(end),
+            reason: reason.map(Reason::code),
+            upstream: Some(&snapshot.upstream(self.service.upstream).name),
+            endpoint: endpoint.map(|endpoint| endpoint.label()),
+            received_bytes: self.received.get(),
+            sent_bytes: self.sent.get(),
+        });
+    }
+}
