@@ -64,6 +64,7 @@ impl Case {
                 encoding: ClaimEncoding::Text,
             }],
             checks: TokenChecks::default(),
+            key_tries_max: Provider::KEY_TRIES_DEFAULT,
             unknown_kid_wait: None,
             keys: Some(Arc::new(parse_set(set.as_bytes()).expect("a good set").keys)),
         };

@@ -92,6 +92,7 @@ pub(super) fn provider(issuer: &str, keys: Vec<VerificationKey>) -> Provider {
         forward_token: false,
         claim_headers: Vec::new(),
         checks: TokenChecks::default(),
+        key_tries_max: Provider::KEY_TRIES_DEFAULT,
         unknown_kid_wait: None,
         keys: Some(Arc::new(KeySet::new(keys))),
     }
