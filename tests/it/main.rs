@@ -20,6 +20,7 @@ mod kernel;
 mod keys;
 mod limits;
 mod operate;
+mod parking;
 mod proxying;
 mod refusals;
 mod reload;

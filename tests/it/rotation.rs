@@ -116,7 +116,13 @@ fn a_restart_does_not_need_the_issuer() {
     let config = Config::protecting_with_url(&upstream, &issuer)
         .set("jwt.cache_directory", kept.path().to_str().unwrap());
     let token = Token::new().sign(&key);
-    wait_for_status(&Gateway::start(&config), &token, 200);
+    let gateway = Gateway::start(&config);
+    wait_for_status(&gateway, &token, 200);
+    wait_until("the keys on disk", || {
+        let mut files = fs::read_dir(kept.path()).unwrap().map(|file| file.unwrap().path());
+        files.any(|path| path.extension().is_some_and(|it| it == "jwks")).then_some(())
+    });
+    drop(gateway);
     issuer.answer_with(503, b"");
     let gateway = Gateway::start(&config);
     assert_eq!(gateway.client().get_as("/", &token).status(), 200);

@@ -10,15 +10,20 @@ pub(super) fn extract<'b>(
     name: &str,
     scheme: &str,
 ) -> Result<Option<&'b [u8]>, Reason> {
-    let mut values = fields
-        .iter()
-        .filter(|field| field.name.eq_ignore_ascii_case(name))
-        .map(|field| field.value);
+    let mut values = fields.iter().filter(|field| is_named(field, name)).map(|field| field.value);
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(Reason::MultipleCredentials);
     }
     if scheme.is_empty() { bare(value).map(Some) } else { token(value, scheme.as_bytes()) }
+}
+
+/// Whether a field has this lower-case name.
+fn is_named(field: &Field<'_>, name: &str) -> bool {
+    let (typed, name) = (field.name.as_bytes(), name.as_bytes());
+    // Looked for on every request: `eq_ignore_ascii_case` would lower both sides.
+    typed.len() == name.len()
+        && typed.iter().zip(name).all(|(typed, lower)| typed.to_ascii_lowercase() == *lower)
 }
 
 /// A value that is a token and nothing else.
@@ -58,11 +63,15 @@ fn token<'b>(value: &'b [u8], wanted: &[u8]) -> Result<Option<&'b [u8]>, Reason>
 fn behind_scheme<'b>(value: &'b [u8], wanted: &[u8]) -> Option<&'b [u8]> {
     let (scheme, rest) = value.split_at_checked(wanted.len())?;
     let ends = rest.first().is_none_or(|byte| !is_tchar(*byte));
-    (ends && scheme.eq_ignore_ascii_case(wanted)).then_some(rest)
+    // Most clients write it as it is configured.
+    let same = scheme == wanted || scheme.eq_ignore_ascii_case(wanted);
+    (ends && same).then_some(rest)
 }
 
 fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    let mark =
+        matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~');
+    byte.is_ascii_alphanumeric() || mark
 }
 
 #[cfg(test)]

@@ -160,7 +160,14 @@ fn scope_contains(claims: Claims<'_>, word: &str) -> bool {
 }
 
 fn has_word(text: Text<'_>, word: &str) -> bool {
-    text.to_cow().split(' ').any(|one| !one.is_empty() && one == word)
+    let text = text.to_cow();
+    let text = text.as_bytes();
+    let mut start = 0;
+    memchr::memchr_iter(b' ', text).chain([text.len()]).any(|end| {
+        let one = &text[start..end];
+        start = end + 1;
+        !one.is_empty() && one == word.as_bytes()
+    })
 }
 
 #[cfg(test)]

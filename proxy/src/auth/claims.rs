@@ -228,11 +228,9 @@ impl<'c> Claims<'c> {
         Ok(validity)
     }
 
-    /// A NumericDate, rounded up to the second: `now` has whole seconds, so nothing compares
-    /// differently than with the exact value.
     fn date(self, name: &'static str, trace: &mut impl Trace) -> Result<Option<i64>, Reason> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        let date = number(value).and_then(|n| n.ceil_within(DATE_MAX));
+        let date = date(value);
         trace.check(
             name,
             || Detail::new(shown(Some(value)), "seconds since the epoch, up to the year 9999"),
@@ -280,6 +278,17 @@ impl Validity {
     /// The first second at which it may not be used any more, if there is one.
     pub(super) fn ends_at(self) -> Option<UnixTime> {
         self.expired_at.into_iter().chain(self.too_old_at).min().map(UnixTime)
+    }
+}
+
+/// A NumericDate, rounded up to the second: `now` has whole seconds, so nothing compares
+/// differently than with the exact value.
+fn date(value: Value<'_>) -> Option<i64> {
+    let Value::Number(text) = value else { return None };
+    // Almost every issuer writes whole seconds in digits alone.
+    match text.parse() {
+        Ok(whole) => Some(whole).filter(|date| (0..=DATE_MAX).contains(date)),
+        Err(_) => Decimal::parse(text)?.ceil_within(DATE_MAX),
     }
 }
 

@@ -89,18 +89,27 @@ fn write_scalar(scalar: Value<'_>, in_list: bool, block: &mut Vec<u8>) -> bool {
     match scalar {
         Value::Bool(value) => block.extend_from_slice(if value { b"true" } else { b"false" }),
         Value::Number(text) => block.extend_from_slice(text.as_bytes()),
-        Value::String(text) => {
-            for byte in text.to_cow().bytes() {
-                match byte {
-                    b',' | b'\\' if in_list => block.extend_from_slice(&[b'\\', byte]),
-                    b'%' | 0..=0x1f | 0x7f.. => percent_encode(byte, block),
-                    visible => block.push(visible),
-                }
-            }
-        }
+        Value::String(text) => write_text(text.to_cow().as_bytes(), in_list, block),
         Value::Null | Value::Array(_) | Value::Object(_) => return false,
     }
     true
+}
+
+fn write_text(mut text: &[u8], in_list: bool, block: &mut Vec<u8>) {
+    let is_plain = |byte: u8| match byte {
+        b',' | b'\\' => !in_list,
+        b'%' | 0..=0x1f | 0x7f.. => false,
+        _visible => true,
+    };
+    while let Some(at) = text.iter().position(|byte| !is_plain(*byte)) {
+        block.extend_from_slice(&text[..at]);
+        match text[at] {
+            mark @ (b',' | b'\\') => block.extend_from_slice(&[b'\\', mark]),
+            byte => percent_encode(byte, block),
+        }
+        text = &text[at + 1..];
+    }
+    block.extend_from_slice(text);
 }
 
 fn percent_encode(byte: u8, block: &mut Vec<u8>) {

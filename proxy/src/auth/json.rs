@@ -7,11 +7,13 @@
 
 mod decimal;
 mod reader;
+mod tag;
 mod text;
 mod write;
 
 pub use decimal::Decimal;
 pub use reader::JsonError;
+use tag::Tag;
 pub use text::Text;
 pub(super) use write::write_json;
 
@@ -39,18 +41,13 @@ pub(super) struct View<'d> {
 #[derive(Clone, Copy)]
 pub(super) struct Node {
     kind: Kind,
+    /// Of a string.
+    tag: Tag,
     /// The bytes of a scalar, without the quotes of a string.
     start: u32,
     end: u32,
     /// The index of the first node after this value.
     next: u32,
-}
-
-impl Node {
-    /// The length of what it is about, as it is written.
-    fn bytes(self) -> usize {
-        (self.end - self.start) as usize
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -178,27 +175,23 @@ impl<'d> View<'d> {
         }
     }
 
-    /// Whether the string at `index` is `name`. Rules look claims up on every request, so that the
-    /// usual string is compared as bytes, which ends at a different length.
-    fn is_named(self, index: usize, name: &str) -> bool {
-        let node = self.nodes[index];
-        if node.kind == (Kind::String { escaped: true }) {
-            return self.text_at(index) == *name;
+    /// Where the name is that `is_it` is true of, among those of the members in `start..end` that
+    /// have this tag.
+    fn find_name(
+        self,
+        (start, end): (usize, usize),
+        tag: Tag,
+        is_it: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let nodes = &self.nodes[..end];
+        let mut name = start;
+        while let Some(value) = nodes.get(name + 1) {
+            if nodes[name].tag.may_match(tag) && is_it(name) {
+                return Some(name);
+            }
+            name = value.next as usize;
         }
-        node.bytes() == name.len() && self.raw(node) == name.as_bytes()
-    }
-
-    /// Whether two strings are the same after unescaping.
-    fn is_same(self, one: usize, other: usize) -> bool {
-        let (a, b) = (self.nodes[one], self.nodes[other]);
-        if [a.kind, b.kind].contains(&Kind::String { escaped: true }) {
-            return self.text_at(one) == self.text_at(other);
-        }
-        a.bytes() == b.bytes() && self.raw(a) == self.raw(b)
-    }
-
-    fn raw(self, node: Node) -> &'d [u8] {
-        &self.text.as_bytes()[node.start as usize..node.end as usize]
+        None
     }
 
     fn after(self, index: usize) -> usize {
@@ -231,15 +224,10 @@ impl<'d> Object<'d> {
     #[must_use]
     pub fn get(self, name: &str) -> Option<Value<'d>> {
         let Self { document, index } = self;
-        let end = document.after(index);
-        let mut at = index + 1;
-        while at < end {
-            if document.is_named(at, name) {
-                return Some(document.value(at + 1));
-            }
-            at = document.after(at + 1);
-        }
-        None
+        let members = (index + 1, document.after(index));
+        let is_it = |at| document.text_at(at) == *name;
+        let name = document.find_name(members, Tag::of(name.as_bytes()), is_it)?;
+        Some(document.value(name + 1))
     }
 }
 

@@ -9,10 +9,6 @@ use crate::snapshot::ids::ProviderId;
 use crate::snapshot::key_set::{Algorithm, KeySet, VerificationKey};
 use crate::snapshot::provider::{Issuer, Provider};
 
-/// Keys tried for one token: without a kid, or with one that several keys have, each wrong key
-/// costs a verification.
-const TRIES_MAX: usize = 4;
-
 /// The provider of the route whose issuer is exactly the token's `iss`. The claim is not verified
 /// yet; from here on only keys of this provider count.
 pub(super) fn provider<'s>(
@@ -44,9 +40,10 @@ pub(super) fn provider<'s>(
 }
 
 /// The keys that may have signed: those of this name, or all where the token names none, that are
-/// for this algorithm. One to [`TRIES_MAX`] of them.
+/// for this algorithm. One to `tries_max` of them: each wrong one costs a verification.
 pub(super) fn candidates<'k, T: Trace>(
     keys: &'k KeySet,
+    tries_max: usize,
     kid: Option<&str>,
     algorithm: Algorithm,
     trace: &mut T,
@@ -63,13 +60,13 @@ pub(super) fn candidates<'k, T: Trace>(
             let kid = kid.map_or("without kid".into(), |kid| format!("with kid {kid:?}"));
             Detail::new(
                 format!("{} {kid}, {count} for {}", of_name.len(), algorithm.name()),
-                format!("1 to {TRIES_MAX}"),
+                format!("1 to {tries_max}"),
             )
         },
         match count {
-            1..=TRIES_MAX => Ok(fitting),
             0 if kid.is_some() && !of_name.is_empty() => Err(Reason::KeyAlgorithm),
             0 => Err(Reason::UnknownKey),
+            count if count <= tries_max => Ok(fitting),
             _ => Err(Reason::AmbiguousKey),
         },
     )

@@ -39,4 +39,4 @@ pub use verified_token::VerifiedToken;
 pub use crate::snapshot::unix_time::UnixTime;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

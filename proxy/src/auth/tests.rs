@@ -28,13 +28,13 @@ use crate::snapshot::ids::{Generation, ProviderId};
 use crate::snapshot::key_set::{Algorithm, KeySet, PublicKey, VerificationKey};
 use crate::snapshot::provider::{Audiences, Issuer, Provider, TokenChecks};
 
-pub(super) const NOW: i64 = 1_700_000_000;
+pub(crate) const NOW: i64 = 1_700_000_000;
 
 /// An Ed25519 key that is its seed.
-pub(super) struct Key(u8);
+pub(crate) struct Key(u8);
 
 impl Key {
-    pub(super) fn of_seed(seed: u8) -> Self {
+    pub(crate) fn of_seed(seed: u8) -> Self {
         Self(seed)
     }
 
@@ -55,21 +55,21 @@ impl Key {
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    pub(super) fn sign(&self, header: &Value, claims: &Value) -> String {
+    pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
         self.sign_text(header.to_string(), claims.to_string())
     }
 }
 
-pub(super) fn header() -> Value {
+pub(crate) fn header() -> Value {
     json!({ "alg": "EdDSA", "kid": "k1" })
 }
 
-pub(super) fn claims() -> Value {
+pub(crate) fn claims() -> Value {
     json!({ "iss": "https://issuer/", "aud": "orders", "sub": "alice", "exp": NOW + 600 })
 }
 
 /// `object` with these members set or, where null, removed.
-pub(super) fn with(mut object: Value, members: Value) -> Value {
+pub(crate) fn with(mut object: Value, members: Value) -> Value {
     let Value::Object(members) = members else { panic!("members are an object") };
     for (name, value) in members {
         match value {
@@ -92,13 +92,14 @@ pub(super) fn provider(issuer: &str, keys: Vec<VerificationKey>) -> Provider {
         forward_token: false,
         claim_headers: Vec::new(),
         checks: TokenChecks::default(),
+        key_tries_max: Provider::KEY_TRIES_DEFAULT,
         unknown_kid_wait: None,
         keys: Some(Arc::new(KeySet::new(keys))),
     }
 }
 
 /// A worker with one provider, `https://issuer/` with key `k1` of seed 1, and one strict route.
-pub(super) struct Gateway {
+pub(crate) struct Gateway {
     pub(super) providers: Vec<Provider>,
     pub(super) policy: AuthPolicy,
     pub(super) deny_list: DenyList,
@@ -108,7 +109,7 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_providers(vec![provider("https://issuer/", vec![Key(1).public(Some("k1"))])])
     }
 
@@ -137,7 +138,7 @@ impl Gateway {
         authorization
     }
 
-    pub(super) fn judge(&mut self, token: &str) -> Result<Rc<VerifiedToken>, Reason> {
+    pub(crate) fn judge(&mut self, token: &str) -> Result<Rc<VerifiedToken>, Reason> {
         let value = format!("Bearer {token}");
         let field = Field { name: "authorization", value: value.as_bytes() };
         let verdict = self.authorize(&[field]);

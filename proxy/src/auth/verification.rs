@@ -184,6 +184,7 @@ fn check_signature<'p>(
         },
         provider.keys.as_ref().ok_or(Reason::NoKeys),
     )?;
-    let candidates = key_lookup::candidates(keys, header.kid.as_deref(), header.algorithm, trace)?;
+    let (tries_max, kid) = (provider.key_tries_max, header.kid.as_deref());
+    let candidates = key_lookup::candidates(keys, tries_max, kid, header.algorithm, trace)?;
     signature::check(candidates, header.algorithm, compact.signed, signature, trace)
 }

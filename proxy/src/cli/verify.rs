@@ -122,6 +122,7 @@ impl Verify {
             forward_token: false,
             claim_headers: Vec::new(),
             checks: TokenChecks::default(),
+            key_tries_max: Provider::KEY_TRIES_DEFAULT,
             unknown_kid_wait: None,
             keys: Some(Arc::new(set.keys)),
         }

@@ -144,6 +144,7 @@ fn provider(raw: &ProviderConfig, inputs: &Inputs<'_>) -> Provider {
         forward_token: raw.forward_token,
         claim_headers: raw.claim_headers.clone(),
         checks: raw.checks.clone(),
+        key_tries_max: raw.key_tries_max,
         unknown_kid_wait: raw
             .sources
             .iter()

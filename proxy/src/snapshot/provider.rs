@@ -29,11 +29,19 @@ pub struct Provider {
     pub claim_headers: Vec<ClaimHeader>,
     /// Checks that are off unless asked for.
     pub checks: TokenChecks,
+    /// Keys tried for one token, where it names none or several have the name that it does.
+    pub key_tries_max: usize,
     /// How long a request waits while a key that its token names is looked for; none where there
     /// is nowhere to look.
     pub unknown_kid_wait: Option<Duration>,
     /// The keys, or none before the first load.
     pub keys: Option<Arc<KeySet>>,
+}
+
+impl Provider {
+    /// What `key_tries_max` is where the configuration does not say: an issuer in the middle of a
+    /// rotation has two or three keys of one kind.
+    pub const KEY_TRIES_DEFAULT: usize = 4;
 }
 
 /// Checks of a token that are off unless the configuration asks for them.

@@ -16,6 +16,8 @@ use super::core::{Core, unix_time};
 use super::reason::Gate;
 use crate::auth::{UnixTime, VerifiedToken};
 use crate::snapshot::Snapshot;
+use crate::snapshot::deny_list::DenyList;
+use crate::snapshot::key_set::KeySet;
 
 /// Why a stream ends with its token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,9 +61,15 @@ struct Leash {
 impl Leashes {
     /// Looks at all, if it has not in this second.
     pub(super) fn tick(&self, snapshot: &Snapshot, now: UnixTime) {
-        if self.looked_at.replace(Some(now)) != Some(now) {
+        if self.is_due(now) {
             self.look(snapshot, now);
         }
+    }
+
+    /// Whether it is another second than at the last look: an earlier one where the clock was set
+    /// back.
+    fn is_due(&self, now: UnixTime) -> bool {
+        self.looked_at.replace(Some(now)) != Some(now)
     }
 
     /// Pulls those whose token would not be believed any more.
@@ -78,23 +86,36 @@ impl Leashes {
 
 impl Leash {
     fn look(&self, snapshot: &Snapshot, now: UnixTime) {
-        if self.pulled.get().is_some() {
-            return;
-        }
         let provider = snapshot.providers.iter().find(|one| one.name == self.provider);
         // A provider that is gone, or whose keys are, says nothing about this one.
-        let keys = provider.and_then(|provider| provider.keys.as_ref());
-        let cause = if self.token.ends_at().is_some_and(|at| now >= at) {
-            Cause::Expired
-        } else if self.token.is_revoked(&snapshot.deny_list, now)
-            || keys.is_some_and(|keys| !self.token.is_signed_by_one_of(keys))
-        {
-            Cause::Revoked
-        } else {
-            return;
-        };
-        self.pulled.set(Some(cause));
-        self.notice.notify_one();
+        let keys = provider.and_then(|provider| provider.keys.as_deref());
+        self.pull_if(end(&self.token, keys, &snapshot.deny_list, now));
+    }
+
+    /// The first cause stays, whatever a clock that is set back says later.
+    fn pull_if(&self, cause: Option<Cause>) {
+        if self.pulled.get().is_none() && cause.is_some() {
+            self.pulled.set(cause);
+            self.notice.notify_one();
+        }
+    }
+}
+
+/// Why a token would not be believed any more at this time, if there is a reason.
+fn end(
+    token: &VerifiedToken,
+    keys: Option<&KeySet>,
+    deny_list: &DenyList,
+    now: UnixTime,
+) -> Option<Cause> {
+    if token.ends_at().is_some_and(|at| now >= at) {
+        Some(Cause::Expired)
+    } else if token.is_revoked(deny_list, now)
+        || keys.is_some_and(|keys| !token.is_signed_by_one_of(keys))
+    {
+        Some(Cause::Revoked)
+    } else {
+        None
     }
 }
 
@@ -139,5 +160,55 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.core.leashes.all.borrow_mut().remove(self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::auth::tests::{Gateway, Key, NOW, claims, header, with};
+
+    /// A token that expires 600 s after `NOW`.
+    fn token() -> Rc<VerifiedToken> {
+        let claims = with(claims(), json!({ "iat": NOW, "nbf": NOW }));
+        Gateway::new().judge(&Key::of_seed(1).sign(&header(), &claims)).unwrap()
+    }
+
+    fn at(seconds: i64) -> UnixTime {
+        UnixTime(NOW + seconds)
+    }
+
+    #[test]
+    fn c11_a_clock_that_jumps_ends_a_stream_by_what_it_says() {
+        let token = token();
+        let end = |seconds| end(&token, None, &DenyList::default(), at(seconds));
+        assert_eq!((end(0), end(599), end(600)), (None, None, Some(Cause::Expired)));
+        assert_eq!(end(100_000_000), Some(Cause::Expired), "jumped forward");
+        // Before the token was issued: it was good when the stream began, and has not ended.
+        assert_eq!(end(-100_000_000), None, "jumped back");
+    }
+
+    #[test]
+    fn c11_every_second_that_the_clock_shows_is_looked_at() {
+        let leashes = Leashes::default();
+        let due = [0, 0, 1, 100_000_000, -100_000_000, -100_000_000, -99_999_999, 0]
+            .map(|seconds| leashes.is_due(at(seconds)));
+        assert_eq!(due, [true, false, true, true, true, false, true, true]);
+    }
+
+    #[test]
+    fn c11_a_clock_that_is_set_back_takes_nothing_back() {
+        let leash = Leash {
+            token: token(),
+            provider: "p".into(),
+            pulled: Cell::new(None),
+            notice: Notify::new(),
+        };
+        for seconds in [0, 100_000_000, 0] {
+            leash.pull_if(end(&leash.token, None, &DenyList::default(), at(seconds)));
+        }
+        assert_eq!(leash.pulled.get(), Some(Cause::Expired));
     }
 }

@@ -29,6 +29,7 @@ pub fn provider(keys: Option<Arc<KeySet>>, algorithms: &[Algorithm]) -> Provider
         forward_token: false,
         claim_headers: Vec::new(),
         checks: TokenChecks::default(),
+        key_tries_max: Provider::KEY_TRIES_DEFAULT,
         unknown_kid_wait: None,
         keys,
     }

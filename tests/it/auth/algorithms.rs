@@ -134,6 +134,19 @@ fn k10_k11_an_unknown_kid_is_refused_and_a_missing_one_tries_the_keys() {
 }
 
 #[test]
+fn k10_more_keys_than_max_keyless_tries_are_not_tried() {
+    let (upstream, first, second) = (Upstream::saying("x"), Key::p256("a"), Key::p256("b"));
+    let config = Config::protecting(&upstream, &[&first, &second]);
+    let missing = Token::new().header("kid", json!(null)).sign(&second);
+    for (tries, status) in [(1, 401), (2, 200)] {
+        let config = config.clone().set("jwt.providers.tests.max_keyless_tries", tries);
+        let gateway = Gateway::start(&config);
+        assert_eq!(gateway.client().get_as("/", &missing).status(), status, "{tries}");
+        assert_eq!(gateway.client().get_as("/", &Token::new().sign(&second)).status(), 200);
+    }
+}
+
+#[test]
 fn k3_k5_k18_a_key_set_with_unusable_keys_serves_with_the_others() {
     let (upstream, key) = (Upstream::saying("x"), Key::p256("good"));
     let mut encryption = Key::rsa("enc").jwk();

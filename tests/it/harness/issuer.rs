@@ -80,6 +80,11 @@ impl Issuer {
         *self.shared.faults.lock().unwrap() = (self.fetches(), faults.to_vec());
     }
 
+    /// Answers nobody for as long as this is held; who asks waits.
+    pub fn hold(&self) -> impl Drop {
+        self.shared.answer.lock().unwrap()
+    }
+
     /// Where the document is.
     pub fn url(&self) -> String {
         format!("http://{}/jwks.json", self.address)

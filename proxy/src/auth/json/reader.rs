@@ -1,6 +1,6 @@
 //! From text to nodes: the grammar of RFC 8259, the limits, and the search for duplicates.
 
-use super::{Kind, MEMBERS_MAX, Node, View};
+use super::{Kind, MEMBERS_MAX, Node, Tag, View};
 
 /// Why a text is not an object that can be judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -90,11 +90,12 @@ impl Reader<'_, '_> {
     }
 
     /// Adds a node that ends with itself; a container's `next` is set when its end is known.
-    fn push(&mut self, kind: Kind, start: usize, end: usize) -> usize {
+    fn push(&mut self, kind: Kind, tag: Tag, start: usize, end: usize) -> usize {
         let index = self.nodes.len();
         // Positions are below the text's length, which fits, and a node takes at least one byte.
         self.nodes.push(Node {
             kind,
+            tag,
             start: start as u32,
             end: end as u32,
             next: index as u32 + 1,
@@ -126,12 +127,12 @@ impl Reader<'_, '_> {
         }
         let start = self.at;
         self.at += word.len();
-        self.push(kind, start, self.at);
+        self.push(kind, Tag::NONE, start, self.at);
         Ok(())
     }
 
     fn object(&mut self, levels: usize) -> Result<(), JsonError> {
-        let object = self.push(Kind::Object, self.at, self.at);
+        let object = self.push(Kind::Object, Tag::NONE, self.at, self.at);
         self.at += 1;
         self.skip_whitespace();
         if self.accept(b'}') {
@@ -159,7 +160,7 @@ impl Reader<'_, '_> {
     }
 
     fn array(&mut self, levels: usize) -> Result<(), JsonError> {
-        let array = self.push(Kind::Array, self.at, self.at);
+        let array = self.push(Kind::Array, Tag::NONE, self.at, self.at);
         self.at += 1;
         self.skip_whitespace();
         if self.accept(b']') {
@@ -179,40 +180,32 @@ impl Reader<'_, '_> {
 
     /// Whether the name at node `name` is that of an earlier member of `object`. Every pair is
     /// compared, which [`MEMBERS_MAX`] bounds: 256 members are 33,000 comparisons, almost all of
-    /// which end at the length.
+    /// which end at the tag.
     fn is_duplicate(&self, object: usize, name: usize) -> bool {
         let read = View { text: self.text, nodes: self.nodes };
-        let mut earlier = object + 1;
-        while earlier < name {
-            if read.is_same(earlier, name) {
-                return true;
-            }
-            earlier = read.after(earlier + 1);
-        }
-        false
+        let is_same = |earlier| read.text_at(earlier) == read.text_at(name);
+        read.find_name((object + 1, name), self.nodes[name].tag, is_same).is_some()
     }
 
     fn string(&mut self) -> Result<usize, JsonError> {
         self.expect(b'"')?;
         let start = self.at;
-        let mut escaped = false;
-        loop {
-            let rest = &self.text.as_bytes()[self.at..];
-            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20));
-            self.at += plain.unwrap_or(rest.len());
-            match self.peek() {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    escaped = true;
-                    self.at += 1;
-                    self.escape()?;
-                }
-                _ => return Err(self.syntax()),
-            }
+        self.skip_plain();
+        let escaped = self.peek() == Some(b'\\');
+        while self.accept(b'\\') {
+            self.escape()?;
+            self.skip_plain();
         }
         let end = self.at;
-        self.at += 1;
-        Ok(self.push(Kind::String { escaped }, start, end))
+        self.expect(b'"')?;
+        let raw = &self.text.as_bytes()[start..end];
+        let tag = if escaped { Tag::ESCAPED } else { Tag::of(raw) };
+        Ok(self.push(Kind::String { escaped }, tag, start, end))
+    }
+
+    /// Steps over what is neither a quote nor a backslash nor a control character.
+    fn skip_plain(&mut self) {
+        self.at += plain_bytes(&self.text.as_bytes()[self.at..]);
     }
 
     /// Steps over what follows a backslash.
@@ -267,7 +260,7 @@ impl Reader<'_, '_> {
             }
             self.digits()?;
         }
-        self.push(Kind::Number, start, self.at);
+        self.push(Kind::Number, Tag::NONE, start, self.at);
         Ok(())
     }
 
@@ -278,4 +271,24 @@ impl Reader<'_, '_> {
         }
         if self.at == start { Err(self.syntax()) } else { Ok(()) }
     }
+}
+
+/// How many bytes in front are neither a quote nor a backslash nor a control character. Eight are
+/// looked at together, by the exact test of "Bit Twiddling Hacks" for a byte that is zero or below
+/// 128: what it finds beyond the first such byte may be wrong, and is not looked at.
+pub(super) fn plain_bytes(text: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGH;
+    let is = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    let (words, rest) = text.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = below(word, b' ') | is(word, b'"') | is(word, b'\\');
+        if found != 0 {
+            return index * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let in_rest = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '));
+    words.len() * 8 + in_rest.unwrap_or(rest.len())
 }

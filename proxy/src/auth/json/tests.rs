@@ -179,7 +179,19 @@ fn json_value() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+/// A byte of a string, of which some end it or stand beside those that do.
+fn string_byte() -> impl Strategy<Value = u8> {
+    let edge = prop::sample::select(&[0_u8, 0x1f, b' ', b'!', b'"', b'#', b'[', b'\\', b']', 0xa2]);
+    prop_oneof![8 => any::<u8>().prop_map(|byte| byte | 0x40), 1 => edge, 1 => any::<u8>()]
+}
+
 proptest! {
+    #[test]
+    fn plain_bytes_end_at_the_first_other_byte(text in prop::collection::vec(string_byte(), 0..60)) {
+        let slow = text.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '));
+        prop_assert_eq!(reader::plain_bytes(&text), slow.unwrap_or(text.len()));
+    }
+
     #[test]
     fn reads_what_serde_json_writes(value in json_value()) {
         let value = serde_json::json!({ "value": value });

@@ -247,6 +247,12 @@ fn k10_a_token_without_kid_is_tried_with_a_few_keys() {
     assert_eq!(gateway.refuses(&token(Key(5))), Some(Reason::Signature));
     let mut gateway = Gateway::with_providers(vec![provider("https://issuer/", keys(5))]);
     assert_eq!(gateway.refuses(&token(Key(1))), Some(Reason::AmbiguousKey));
+    gateway.providers[0].key_tries_max = 5;
+    assert_eq!(gateway.refuses(&token(Key(5))), None);
+    gateway.providers[0].key_tries_max = 1;
+    assert_eq!(gateway.refuses(&token(Key(2))), Some(Reason::AmbiguousKey));
+    let named = Key(2).sign(&with(header(), json!({ "kid": "k2" })), &claims());
+    assert_eq!(gateway.refuses(&named), None);
     gateway.providers[0].checks.require_kid = true;
     assert_eq!(gateway.refuses(&token(Key(1))), Some(Reason::KeyIdMissing));
 }

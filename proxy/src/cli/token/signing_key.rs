@@ -301,6 +301,7 @@ mod tests {
             forward_token: false,
             claim_headers: Vec::new(),
             checks: TokenChecks::default(),
+            key_tries_max: Provider::KEY_TRIES_DEFAULT,
             unknown_kid_wait: None,
             keys: Some(parse_set(set.to_string().as_bytes()).unwrap().keys.into()),
         };

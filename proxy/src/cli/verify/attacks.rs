@@ -41,6 +41,7 @@ fn provider() -> Provider {
         forward_token: false,
         claim_headers: Vec::new(),
         checks: TokenChecks::default(),
+        key_tries_max: Provider::KEY_TRIES_DEFAULT,
         unknown_kid_wait: None,
         keys: Some(Arc::new(set.keys)),
     }

@@ -136,6 +136,8 @@ pub struct ProviderConfig {
     pub claim_headers: Vec<ClaimHeader>,
     /// Checks that are off unless asked for.
     pub checks: TokenChecks,
+    /// Keys tried for a token that names none, or a name of several.
+    pub key_tries_max: usize,
     /// Where its keys come from, the first that has some; never empty. Inline keys stand last.
     pub sources: Vec<JwksSource>,
     /// How long keys are used that could not be confirmed; none: for ever.

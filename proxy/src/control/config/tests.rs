@@ -137,6 +137,7 @@ fn s7_c4_c10_defaults_of_a_provider_and_its_route() {
     assert!(provider.require_exp && !provider.forward_token);
     assert_eq!(provider.token_bytes_max, 8192);
     assert_eq!(provider.checks, TokenChecks::default());
+    assert_eq!(provider.key_tries_max, 4);
     assert_eq!(provider.max_stale.map(|span| span.as_secs()), Some(24 * 3600));
     assert_eq!(provider.locations, Credentials::default().locations);
     let [JwksSource::Url { discover: false, refresh_interval: None, transport, .. }] =

@@ -7,6 +7,7 @@ pub mod discovery;
 pub mod fetch;
 pub(in crate::control) mod fingerprint;
 pub mod freshness;
+mod keeper;
 pub(in crate::control) mod last_good;
 mod lingering;
 pub mod location;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::fetch::{self, Validators};
 use super::fingerprint::Fingerprint;
+use super::keeper::{Keeper, KeptAs};
 use super::last_good::LastGood;
 use super::lingering::LingeringKeys;
 use super::location::Location;
@@ -174,9 +175,9 @@ impl Source {
     }
 
     /// Starts with the last good keys on disk; the first fetch is due all the same.
-    pub(super) fn restore(&mut self, last_good: Option<&LastGood>, now: Instant) {
-        let kept = last_good.zip(self.kept_as());
-        let Some((body, at)) = kept.and_then(|(disk, place)| disk.load(&place)) else { return };
+    pub(super) fn restore(&mut self, disk: &LastGood, now: Instant) {
+        let kept = self.kept_as().and_then(|text| disk.load(&text.place));
+        let Some((body, at)) = kept else { return };
         let Ok(ParsedSet { keys, ignored }) = parse_set(&body) else { return };
         // A clock that was set back makes no keys younger than now.
         let age = SystemTime::now().duration_since(at).unwrap_or_default();
@@ -188,29 +189,28 @@ impl Source {
         self.confirmed = Some((confirmed, at));
     }
 
-    /// Keeps a text that was good.
-    pub(super) fn keep(&self, last_good: Option<&LastGood>, body: &[u8]) {
-        let good = last_good.filter(|_| self.last_error.is_none()).zip(self.kept_as());
-        if let Some(Err(error)) = good.map(|(disk, place)| disk.keep(&place, body)) {
-            tracing::warn!(source = %self.location.redacted(), %error, "last good keys not kept");
+    /// Has a text kept on disk, if it was good.
+    pub(super) fn keep(&self, keeper: &Keeper, body: &[u8]) {
+        if let Some(text) = self.kept_as().filter(|_| self.last_error.is_none()) {
+            keeper.keep(text, body);
         }
     }
 
-    /// Notes on disk that the keys are good still.
-    pub(super) fn keep_confirmed(&self, last_good: Option<&LastGood>) {
-        let kept = last_good.zip(self.kept_as());
-        if let Some(Err(error)) = kept.map(|(disk, place)| disk.confirm(&place)) {
-            tracing::warn!(source = %self.location.redacted(), %error, "last good keys not kept");
+    /// Has it noted on disk that the keys are good still.
+    pub(super) fn keep_confirmed(&self, keeper: &Keeper) {
+        if let Some(text) = self.kept_as() {
+            keeper.confirm(text);
         }
     }
 
-    /// The name of its text on disk; none for what is on disk anyway.
-    fn kept_as(&self) -> Option<String> {
-        match &self.location {
-            Location::File(_) | Location::Secrets { .. } => None,
-            Location::Url(url) => Some(format!("url {url}")),
-            Location::Issuer(issuer) => Some(format!("issuer {issuer}")),
-        }
+    /// What its text is on disk; nothing for what is on disk anyway.
+    fn kept_as(&self) -> Option<KeptAs> {
+        let place = match &self.location {
+            Location::File(_) | Location::Secrets { .. } => return None,
+            Location::Url(url) => format!("url {url}"),
+            Location::Issuer(issuer) => format!("issuer {issuer}"),
+        };
+        Some(KeptAs { place, shown: self.location.redacted() })
     }
 
     pub(super) fn confirmed_at(&mut self, now: Instant) {

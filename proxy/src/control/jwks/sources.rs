@@ -18,6 +18,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::discovery;
 use super::fetch::{self, FetchError, Fetched, Validators};
+use super::keeper::Keeper;
 use super::last_good::LastGood;
 use super::location::Location;
 use super::member::{Member, Previous};
@@ -72,7 +73,7 @@ pub struct Sources {
     of_provider: HashMap<Box<str>, Member>,
     next_id: u64,
     look_every: Duration,
-    last_good: Option<LastGood>,
+    keeper: Option<Keeper>,
     events: Sender<Event>,
     random: SystemRandom,
 }
@@ -86,7 +87,7 @@ impl Sources {
             of_provider: HashMap::new(),
             next_id: 0,
             look_every: FILE_INTERVAL,
-            last_good: None,
+            keeper: None,
             events,
             random: SystemRandom::new(),
         }
@@ -94,7 +95,16 @@ impl Sources {
 
     /// Where the last good texts are kept from here on, if anywhere.
     pub fn keep_in(&mut self, directory: Option<PathBuf>) {
-        self.last_good = directory.map(|at| LastGood::new(at, "jwks", fetch::BODY_BYTES_MAX));
+        let disk = directory.map(|at| LastGood::new(at, "jwks", fetch::BODY_BYTES_MAX));
+        if self.keeper.as_ref().map(Keeper::disk) != disk.as_ref() {
+            self.keeper = disk.and_then(|disk| match Keeper::start(disk) {
+                Ok(keeper) => Some(keeper),
+                Err(error) => {
+                    tracing::warn!(%error, "no thread to keep last good keys; not kept");
+                    None
+                }
+            });
+        }
     }
 
     /// How often files are looked at from here on.
@@ -171,7 +181,9 @@ impl Sources {
             let mut source = known.map_or_else(
                 || {
                     let mut new = Source::new(SourceId(self.next_id), place, now);
-                    new.restore(self.last_good.as_ref(), now);
+                    if let Some(keeper) = &self.keeper {
+                        new.restore(keeper.disk(), now);
+                    }
                     new
                 },
                 |position| old.swap_remove(position),
@@ -259,12 +271,16 @@ impl Sources {
         let changed = match outcome {
             Ok(Fetched::Text { body, validators, life }) => {
                 let changed = source.take_text(&body, validators, life, now, draw);
-                source.keep(self.last_good.as_ref(), &body);
+                if let Some(keeper) = &self.keeper {
+                    source.keep(keeper, &body);
+                }
                 changed
             }
             Ok(Fetched::NotModified { life }) => {
                 source.confirmed(life, now, draw);
-                source.keep_confirmed(self.last_good.as_ref());
+                if let Some(keeper) = &self.keeper {
+                    source.keep_confirmed(keeper);
+                }
                 false
             }
             Err(error) => {

@@ -50,6 +50,7 @@ fn provider(keys: Option<KeySet>) -> Provider {
         forward_token: false,
         claim_headers: Vec::new(),
         checks: TokenChecks::default(),
+        key_tries_max: Provider::KEY_TRIES_DEFAULT,
         unknown_kid_wait: None,
         keys: keys.map(Arc::new),
     }

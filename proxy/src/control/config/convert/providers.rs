@@ -137,6 +137,7 @@ fn provider(
         locations: locations.unwrap_or_else(|| Credentials::default().locations),
         claim_headers,
         checks,
+        key_tries_max: raw.max_keyless_tries,
         sources: sources?,
         max_stale,
         key_grace: raw.key_grace.0,

@@ -14,6 +14,7 @@ use values::inline_schema;
 pub(in crate::control::config) use values::{AlgorithmName, Audiences, Claim, Scalar};
 
 use crate::control::config::quantity::{Size, Span};
+use crate::snapshot::provider as defaults;
 
 /// Whose tokens are believed.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -186,6 +187,11 @@ pub(in crate::control::config) struct Provider {
     /// Refuse tokens whose header names no key.
     #[serde(default)]
     pub(in crate::control::config) require_kid: bool,
+    /// Keys tried for a token whose header names none, or a name that several have; each costs a
+    /// verification. With more that would fit, such a token is refused.
+    #[serde(default = "default_max_keyless_tries")]
+    #[schemars(range(min = 1, max = 16))]
+    pub(in crate::control::config) max_keyless_tries: usize,
     /// Refuse tokens whose header brings its own key or says where to fetch one. Absent or false:
     /// such a key is ignored.
     #[serde(default)]
@@ -254,6 +260,10 @@ fn yes() -> bool {
 
 fn default_leeway() -> Span {
     Span(std::time::Duration::from_secs(60))
+}
+
+fn default_max_keyless_tries() -> usize {
+    defaults::Provider::KEY_TRIES_DEFAULT
 }
 
 fn default_key_grace() -> Span {
