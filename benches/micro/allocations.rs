@@ -192,6 +192,7 @@ fn start_worker(
         access_log,
         splice: None,
         ask_for_keys: Box::new(|_, _| {}),
+        report_offences: Box::new(|_| {}),
     };
     (worker::spawn(spec).expect("a ring"), address)
 }

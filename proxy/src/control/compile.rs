@@ -78,6 +78,7 @@ pub fn compile(
         generation: inputs.generation,
         verdicts: inputs.verdicts,
         deny_list: Arc::clone(inputs.deny_list),
+        peers: Arc::new(config.kernel.peers()),
         listeners,
         routes: RouteTable::new(routes),
         providers: config.providers.iter().map(|raw| provider(raw, inputs)).collect(),

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::bans::{self, Lift};
 use super::deny::book::{Change, Changed, Listing, TooMany};
 use super::jwks::fetch::{FetchError, Fetched};
 use super::jwks::refresh::Refreshed;
@@ -11,6 +12,7 @@ use super::jwks::sources::SourceId;
 use super::question::Reply;
 use super::resolve::HostPort;
 use crate::snapshot::ids::Generation;
+use crate::worker::Offence;
 
 /// Something happened on another thread of the control plane.
 #[derive(Debug)]
@@ -48,6 +50,23 @@ pub enum Event {
     AdminDenials {
         /// All of it.
         reply: Reply<Listing>,
+    },
+    /// A worker tells of forged tokens.
+    Offences {
+        /// A source has one entry at most.
+        offences: Vec<Offence>,
+    },
+    /// An operator asks who is banned.
+    AdminBans {
+        /// All of them.
+        reply: Reply<bans::Listing>,
+    },
+    /// An operator lifts bans.
+    AdminLift {
+        /// Which.
+        which: Lift,
+        /// How many were lifted.
+        reply: Reply<usize>,
     },
     /// A fetch over the network ended.
     Fetched {

@@ -9,6 +9,7 @@
 //!    +--- a worker's thread has ended --------------> WorkerDied
 //! ```
 
+mod bans;
 mod startup;
 
 pub use startup::Waited;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use super::admin;
 use super::assists::{Assists, Sockets};
+use super::bans::Bans;
 use super::config::{self, Config};
 use super::demand;
 use super::deny::Denials;
@@ -73,6 +75,7 @@ pub struct EventLoop {
     /// Of each worker, if it is pinned.
     cpus: Vec<Option<usize>>,
     assists: Assists,
+    bans: Bans,
     events: Receiver<Event>,
     /// Events that came while a reload waited for names.
     deferred: VecDeque<Event>,
@@ -132,6 +135,7 @@ impl EventLoop {
             bound: Vec::new(),
             cpus: Vec::new(),
             assists: Assists::default(),
+            bans: Bans::default(),
             events,
             deferred: VecDeque::new(),
             drain_deadline: None,
@@ -153,6 +157,7 @@ impl EventLoop {
         }
         let Started { bound, cpus, assists } = started;
         (self.bound, self.cpus, self.assists) = (bound, cpus, assists);
+        self.configure_bans();
         self.tell_config();
         self.tell();
     }
@@ -169,6 +174,7 @@ impl EventLoop {
             if changed {
                 self.republish();
             }
+            self.end_bans();
             self.answer_refetches();
             if let Some(ended) = self.look_at_workers(now) {
                 break ended;
@@ -200,7 +206,7 @@ impl EventLoop {
         } else {
             WATCH_INTERVAL
         };
-        let due = [self.sources.next_due(), self.resolver.next_due()];
+        let due = [self.sources.next_due(), self.resolver.next_due(), self.bans.next_due()];
         let next = due.into_iter().flatten().min();
         next.map_or(interval, |at| at.saturating_duration_since(now).min(interval))
     }
@@ -228,6 +234,9 @@ impl EventLoop {
             Event::AdminDeny { change, reply } => {
                 self.denials.change(change, reply, &mut self.publisher);
             }
+            Event::Offences { offences } => self.take_offences(offences),
+            Event::AdminBans { reply } => reply.send(self.bans.listing(Instant::now())),
+            Event::AdminLift { which, reply } => self.lift_bans(which, reply),
             Event::AdminDenials { reply } => reply.send(self.denials.listing()),
             Event::FileChanged { path } => {
                 self.sources.file_changed(&path, Instant::now());
@@ -327,7 +336,9 @@ impl EventLoop {
         let previous = demand::previous(self.publisher.config(), &new, &self.sources, now);
         self.want(&new, previous);
         self.take_inputs();
-        Ok(self.publisher.replace(new, opened)?)
+        let generation = self.publisher.replace(new, opened)?;
+        self.configure_bans();
+        Ok(generation)
     }
 
     /// Loads keys and names of the configuration that the publisher has.
@@ -434,6 +445,8 @@ impl EventLoop {
         running.unresolved = self.resolver.failures();
         running.deny_list = self.denials.status();
         running.assists = self.assists.reports();
+        running.frames = self.assists.frame_counters();
+        running.bans = self.bans.status();
         if running.cells.len() != self.publisher.cells().len() {
             running.cells = self.publisher.cells().to_vec();
         }

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod assists;
+pub mod bans;
 pub mod compile;
 pub mod config;
 pub mod demand;

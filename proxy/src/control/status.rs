@@ -9,9 +9,11 @@ use serde_json::Value;
 use super::assists::Report;
 use super::jwks::parse::IgnoredKey;
 use super::jwks::source::kids;
+use crate::kernel::FrameCounters;
 use crate::snapshot::Snapshot;
 use crate::snapshot::ids::Generation;
 use crate::snapshot::key_set::{KeySet, VerificationKey};
+use crate::snapshot::peers::BanMode;
 use crate::telemetry::counters::Cell;
 
 /// The shared record.
@@ -49,6 +51,10 @@ pub struct Running {
     pub deny_list: DenyListStatus,
     /// What the kernel helps with.
     pub assists: Vec<Report>,
+    /// Where the shield counts frames, if it is on.
+    pub frames: Option<FrameCounters>,
+    /// Bans for forged tokens, where there are any to be.
+    pub bans: Option<BanStatus>,
     /// Names that do not resolve, with the reason.
     pub unresolved: Vec<(String, String)>,
     /// The part of `/config` that only a reload changes.
@@ -70,6 +76,19 @@ impl Running {
     pub fn settled(&self) -> bool {
         self.oldest_running >= self.complete_since
     }
+}
+
+/// What there is to tell about bans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BanStatus {
+    /// Whether they refuse.
+    pub mode: BanMode,
+    /// Those that hold.
+    pub active: usize,
+    /// Begun in shadow mode since the start.
+    pub begun_in_shadow: u64,
+    /// Begun in force since the start.
+    pub begun_enforced: u64,
 }
 
 /// What there is to tell about the deny list.

@@ -15,7 +15,7 @@ use crate::kernel::Splice;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{AccessLog, AccessLogWriter, Target};
 use crate::telemetry::counters::CounterBlock;
-use crate::worker::{self, AskForKeys, WorkerCounters, WorkerHandle, WorkerSpec};
+use crate::worker::{self, AskForKeys, ReportOffences, WorkerCounters, WorkerHandle, WorkerSpec};
 
 /// Raises the soft limit on descriptors to the hard one.
 pub(super) fn raise_descriptor_limit() {
@@ -122,6 +122,7 @@ impl Crew {
                 access_log,
                 splice,
                 ask_for_keys: ask_for_keys(index, events.clone()),
+                report_offences: report_offences(events.clone()),
             };
             let handle =
                 worker::spawn(spec).map_err(|source| GatewayError::Worker { index, source })?;
@@ -138,6 +139,13 @@ fn ask_for_keys(worker: usize, events: Sender<Event>) -> AskForKeys {
     Box::new(move |provider, lacking| {
         // The control thread ends after its workers, or the process with it.
         let _ = events.send(Event::UnknownKey { provider: provider.into(), lacking, worker });
+    })
+}
+
+/// How a worker tells of forged tokens: some ten times a second, however many there are.
+fn report_offences(events: Sender<Event>) -> ReportOffences {
+    Box::new(move |offences| {
+        let _ = events.send(Event::Offences { offences });
     })
 }
 

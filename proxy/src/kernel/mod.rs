@@ -25,12 +25,13 @@ mod shield;
 mod splice;
 mod steering;
 
+pub use crate::snapshot::peers::BanMode;
 pub use lookup::{Lookup, Range};
 pub use off::{Assist, Off};
 pub use probe::Probe;
 pub use ringgate_ebpf_abi::shield::{Source, Verdict};
 pub use shield::{
-    Attached, Ban, BanMode, Counters, Protection, Shield, SynRate, XdpChoice, XdpMode,
+    Attached, Ban, Counters, FrameCounters, Protection, Shield, SynRate, XdpChoice, XdpMode,
 };
 pub use splice::{Flow, Splice};
 pub use steering::{LoadSlot, Policy, Steering};

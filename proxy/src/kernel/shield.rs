@@ -1,8 +1,10 @@
 //! The shield: what XDP drops on the way to the listeners, set and counted from here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aya::EbpfLoader;
@@ -13,12 +15,15 @@ use ipnet::IpNet;
 use ringgate_ebpf_abi::mapped;
 use ringgate_ebpf_abi::shield as abi;
 use ringgate_ebpf_abi::shield::{Source, Target, Verdict, rule};
+use rustix::net::netdevice::name_to_index;
+use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::load::Loaded;
 use super::off::chain;
 use super::prefixes::{Prefixes, joined};
 use super::{Assist, Off};
+use crate::snapshot::peers::BanMode;
 
 /// How the program sits on an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,15 +87,6 @@ pub struct SynRate {
     pub burst: NonZeroU32,
 }
 
-/// Whether a ban drops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BanMode {
-    /// It counts what it would drop.
-    Shadow,
-    /// It drops.
-    Enforced,
-}
-
 /// A ban that holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ban {
@@ -114,16 +110,47 @@ impl Counters {
     }
 }
 
+/// Where frames are counted, to be read from any thread.
+#[derive(Clone)]
+pub struct FrameCounters(Arc<PerCpuArray<MapData, u64>>);
+
+impl FrameCounters {
+    /// What was counted so far.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not tell.
+    pub fn read(&self) -> Result<Counters, Off> {
+        let mut counts = [0; Verdict::ALL.len()];
+        for (count, verdict) in counts.iter_mut().zip(Verdict::ALL) {
+            *count = self.0.get(&(verdict as u32), 0)?.iter().sum();
+        }
+        Ok(Counters(counts))
+    }
+}
+
+impl fmt::Debug for FrameCounters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FrameCounters")
+    }
+}
+
+/// How the program hangs on an interface, and which that was: another may get its name.
+struct Link {
+    index: Option<u32>,
+    _fd: FdLink,
+}
+
 /// The program and its maps. Dropped, it leaves all interfaces.
 pub struct Shield {
     program: Loaded,
-    links: BTreeMap<String, FdLink>,
+    links: BTreeMap<String, Link>,
     rules: Prefixes<u32>,
     targets: HashMap<MapData, Target, u8>,
     protected: BTreeSet<Target>,
     settings: Array<MapData, abi::Settings>,
     bans: HashMap<MapData, Source, abi::Ban>,
-    counters: PerCpuArray<MapData, u64>,
+    counters: FrameCounters,
 }
 
 impl Shield {
@@ -138,7 +165,7 @@ impl Shield {
         let targets = program.map("TARGETS")?;
         let settings = program.map("SETTINGS")?;
         let bans = program.map("BANS")?;
-        let counters = program.map("COUNTERS")?;
+        let counters = FrameCounters(Arc::new(program.map("COUNTERS")?));
         program.program::<Xdp>("shield")?.load()?;
         let (links, protected) = (BTreeMap::new(), BTreeSet::new());
         Ok(Self { program, links, rules, targets, protected, settings, bans, counters })
@@ -182,14 +209,20 @@ impl Shield {
             Err(ProgramError::UnknownInterface { name }) => return Err(Off::NoInterface(name)),
             Err(error) => return Err(refused(chain(&error))),
         };
-        let link = FdLink::try_from(program.take_link(id)?).map_err(|e| refused(chain(&e)))?;
-        self.links.insert(interface.to_owned(), link);
+        let fd = FdLink::try_from(program.take_link(id)?).map_err(|e| refused(chain(&e)))?;
+        self.links.insert(interface.to_owned(), Link { index: index_of(interface), _fd: fd });
         Ok(())
     }
 
     /// Takes the program off an interface; false if it was not there.
     pub fn detach(&mut self, interface: &str) -> bool {
         self.links.remove(interface).is_some()
+    }
+
+    /// Whether the program is on the interface that has this name now.
+    #[must_use]
+    pub fn is_on(&self, interface: &str) -> bool {
+        self.links.get(interface).is_some_and(|link| link.index == index_of(interface))
     }
 
     /// Where the program is.
@@ -275,11 +308,13 @@ impl Shield {
     ///
     /// The kernel does not tell.
     pub fn counters(&self) -> Result<Counters, Off> {
-        let mut counts = [0; Verdict::ALL.len()];
-        for (count, verdict) in counts.iter_mut().zip(Verdict::ALL) {
-            *count = self.counters.get(&(verdict as u32), 0)?.iter().sum();
-        }
-        Ok(Counters(counts))
+        self.counters.read()
+    }
+
+    /// The same, to be read without the shield.
+    #[must_use]
+    pub fn frame_counters(&self) -> FrameCounters {
+        self.counters.clone()
     }
 
     /// The loaded program, to be run on frames by hand.
@@ -290,6 +325,12 @@ impl Shield {
     pub fn program(&mut self) -> Result<&Xdp, Off> {
         Ok(self.program.program::<Xdp>("shield")?)
     }
+}
+
+/// The kernel's number of an interface; none where there is none of this name.
+fn index_of(interface: &str) -> Option<u32> {
+    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None).ok()?;
+    name_to_index(&socket, interface).ok()
 }
 
 /// Loopback is never banned: what comes from there is the operator's own.

@@ -11,6 +11,7 @@ pub mod deny_list;
 pub mod ids;
 pub mod key_set;
 pub mod limits;
+pub mod peers;
 pub mod provider;
 pub mod route_match;
 pub mod route_table;
@@ -24,6 +25,7 @@ use crate::telemetry::labels::{ListenerCounters, ProviderCounters, TcpCounters};
 use deny_list::DenyList;
 use ids::{Generation, ProviderId, UpstreamId};
 use limits::{Limits, Timeouts};
+use peers::PeerRules;
 use provider::Provider;
 use route_table::RouteTable;
 use upstream_set::Upstream;
@@ -44,6 +46,8 @@ pub struct Snapshot {
     pub providers: Vec<Provider>,
     /// Which good tokens are refused.
     pub deny_list: Arc<DenyList>,
+    /// Who may connect.
+    pub peers: Arc<PeerRules>,
     /// The cells of each provider; indexed by [`ProviderId`].
     pub provider_counters: Vec<ProviderCounters>,
     /// Indexed by [`UpstreamId`].

@@ -25,6 +25,8 @@ families! {
         "Client connections open now.";
     CONNECTIONS_REFUSED = Counter "ringgate_connections_refused" ["listener"]
         "Client connections closed, with a 503 where it speaks HTTP, because the worker held as many as it may.";
+    CONNECTIONS_BARRED = Counter "ringgate_connections_barred" ["listener", "by"]
+        "Client connections whose source the shield's deny list or a ban names: closed at once, or only counted by a ban in shadow mode.";
     LISTENER_REQUESTS = Counter "ringgate_listener_requests" ["listener"]
         "Request heads received, good or bad.";
     RESPONSES = Counter "ringgate_responses" ["route", "class"]
@@ -78,6 +80,12 @@ pub struct ListenerCounters {
     pub connections_open: CounterId,
     /// [`CONNECTIONS_REFUSED`].
     pub connections_refused: CounterId,
+    /// [`CONNECTIONS_BARRED`], closed.
+    pub barred_by_deny: CounterId,
+    /// [`CONNECTIONS_BARRED`], closed.
+    pub barred_by_ban: CounterId,
+    /// [`CONNECTIONS_BARRED`], served all the same.
+    pub barred_in_shadow: CounterId,
     /// [`LISTENER_REQUESTS`].
     pub requests: CounterId,
 }
@@ -92,6 +100,9 @@ impl ListenerCounters {
             connections: registry.cell(&CONNECTIONS, &[listener])?,
             connections_open: registry.cell(&CONNECTIONS_OPEN, &[listener])?,
             connections_refused: registry.cell(&CONNECTIONS_REFUSED, &[listener])?,
+            barred_by_deny: registry.cell(&CONNECTIONS_BARRED, &[listener, "deny"])?,
+            barred_by_ban: registry.cell(&CONNECTIONS_BARRED, &[listener, "ban"])?,
+            barred_in_shadow: registry.cell(&CONNECTIONS_BARRED, &[listener, "shadow_ban"])?,
             requests: registry.cell(&LISTENER_REQUESTS, &[listener])?,
         })
     }

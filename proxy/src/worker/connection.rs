@@ -32,6 +32,7 @@ use crate::http1::{BodyLength, RequestError, head_end};
 use crate::relay::Source;
 use crate::snapshot::Service;
 use crate::snapshot::ids::ListenerId;
+use crate::snapshot::peers::Admission;
 use crate::snapshot::route_table::Action;
 use crate::telemetry::counters::CounterId;
 use crate::uring::{Buffer, Recv, Stream};
@@ -59,13 +60,21 @@ pub(super) struct ConnectionState {
     /// By the last token that was presented on it.
     pub(super) standing: Cell<Standing>,
     idle: Cell<bool>,
+    /// Its peer may not connect any more.
+    barred: Cell<bool>,
 }
 
 impl ConnectionState {
-    /// Whether it has no future once nothing is in hand: the worker drains, or its listener is gone
-    /// or speaks HTTP no more.
+    /// Whether it has no future once nothing is in hand: the worker drains, its listener is gone or
+    /// speaks HTTP no more, or its peer is denied or banned.
     pub(super) fn is_finishing(&self, core: &Core) -> bool {
-        core.is_draining() || !self.listener.serves_http()
+        core.is_draining() || !self.listener.serves_http() || self.barred.get()
+    }
+
+    /// Ends it when nothing is in hand.
+    pub(super) fn bar(&self) {
+        self.barred.set(true);
+        self.wake_if_idle();
     }
 
     /// Lets it look whether it may stay, if it waits for a request.
@@ -87,6 +96,16 @@ pub(super) fn start(
     let Some(id) = listener.id() else { return };
     let of = &live.snapshot.listeners[id.index()];
     core.count(of.counters.connections);
+    let admission = core.admit(&live, peer.ip());
+    match admission {
+        Admission::Admitted => {}
+        Admission::Shadowed => core.count(of.counters.barred_in_shadow),
+        Admission::Denied => core.count(of.counters.barred_by_deny),
+        Admission::Banned => core.count(of.counters.barred_by_ban),
+    }
+    if admission.is_refusal() {
+        return;
+    }
     let state = Rc::new(ConnectionState {
         stream,
         peer,
@@ -94,6 +113,7 @@ pub(super) fn start(
         served: Cell::new(0),
         standing: Cell::new(Standing::Clean),
         idle: Cell::new(false),
+        barred: Cell::new(false),
     });
     if core.connections.borrow().len() >= live.snapshot.limits.connections_per_worker {
         core.count(of.counters.connections_refused);

@@ -1,6 +1,7 @@
 //! The state of one worker and its housekeeping: time, new snapshots, draining.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,13 +14,15 @@ use super::connection::ConnectionState;
 use super::leash::Leashes;
 use super::listener::{ListenerState, accept_loop};
 use super::mailbox::{Command, Mailbox};
+use super::offences::Offences;
 use super::pacing::Pacing;
 use super::parking::{Parking, Wait};
 use super::{WorkerCounters, WorkerSpec};
 use crate::auth::{TokenCache, UnixTime};
 use crate::kernel::Splice;
 use crate::relay::Pools;
-use crate::snapshot::Snapshot;
+use crate::snapshot::peers::{Admission, BanList, source_of};
+use crate::snapshot::{Listener, Snapshot};
 use crate::telemetry::access_log::AccessLogWriter;
 use crate::telemetry::counters::{CounterBlock, CounterId};
 use crate::upstream::Upstreams;
@@ -39,6 +42,8 @@ const BODY_BUFFERS_KEPT: usize = 32;
 
 /// Ticks between two rounds of housekeeping: sweeping pools, flushing the access log.
 const TICKS_PER_ROUND: u32 = 25;
+/// Ticks between two reports of bad signatures: 100 ms.
+const TICKS_PER_REPORT: u32 = 5;
 
 /// What one snapshot is to this worker: the snapshot and the live state that belongs to it.
 #[derive(Debug)]
@@ -64,6 +69,8 @@ pub(super) struct Core {
     pub(super) parking: Parking,
     pub(super) pacing: Rc<Pacing>,
     pub(super) leashes: Leashes,
+    offences: Offences,
+    bans: RefCell<Arc<BanList>>,
     /// Connections over the limit that are being told so.
     pub(super) turning_away: Cell<usize>,
     listeners: RefCell<Vec<Rc<ListenerState>>>,
@@ -97,6 +104,8 @@ impl Core {
             parking: Parking::new(spec.ask_for_keys),
             pacing,
             leashes: Leashes::default(),
+            offences: Offences::new(spec.report_offences),
+            bans: RefCell::default(),
             turning_away: Cell::new(0),
             listeners: RefCell::default(),
             accepting: Cell::new(0),
@@ -121,6 +130,10 @@ impl Core {
                         self.adopt(snapshot);
                         let snapshot = Arc::clone(&self.live().snapshot);
                         self.listen(&snapshot, opened);
+                    }
+                    Command::Ban(bans) => {
+                        *self.bans.borrow_mut() = bans;
+                        self.bar_connections();
                     }
                     Command::KeysChecked { provider, lookup } => {
                         self.parking.answer(&provider, lookup);
@@ -165,6 +178,30 @@ impl Core {
         }
     }
 
+    /// Whether a peer may connect, or stay.
+    pub(super) fn admit(&self, live: &Live, peer: IpAddr) -> Admission {
+        live.snapshot.peers.admit(peer, &self.bans.borrow(), Instant::now())
+    }
+
+    /// Takes note of a signature that no key has made.
+    pub(super) fn note_offence(&self, live: &Live, peer: IpAddr, listener: &Listener, route: &str) {
+        if live.snapshot.peers.is_watched(peer) {
+            let noted = self.offences.note(source_of(peer), &listener.name, route);
+            let cells = &self.cells;
+            self.count(if noted { cells.offences_noted } else { cells.offences_overflow });
+        }
+    }
+
+    /// Lets open connections end whose peer may not connect any more.
+    fn bar_connections(&self) {
+        let live = self.live();
+        for (_, connection) in self.connections.borrow().iter() {
+            if self.admit(&live, connection.peer.ip()).is_refusal() {
+                connection.bar();
+            }
+        }
+    }
+
     /// Counts one.
     pub(super) fn count(&self, cell: CounterId) {
         self.counters.increment(cell);
@@ -185,6 +222,9 @@ impl Core {
         let live = Rc::new(live);
         *self.live.borrow_mut() = Rc::clone(&live);
         self.leashes.look(&live.snapshot, unix_time(SystemTime::now()));
+        if old.snapshot.peers != live.snapshot.peers {
+            self.bar_connections();
+        }
     }
 
     /// Makes the listeners those of `snapshot`: opens the new ones, closes those that are gone, and
@@ -271,6 +311,9 @@ impl Core {
                 self.leashes.tick(&self.live().snapshot, unix_time(SystemTime::now()));
             }
             ticks += 1;
+            if ticks % TICKS_PER_REPORT == 0 {
+                self.offences.tell();
+            }
             if ticks == TICKS_PER_ROUND {
                 ticks = 0;
                 self.live().upstreams.sweep(Instant::now());

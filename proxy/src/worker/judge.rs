@@ -318,6 +318,13 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
 
     /// Counts what a bad token says, and remembers on the connection that there was one.
     fn blame(&self, refusal: &Refusal) {
+        if refusal.reason == auth::Reason::Signature
+            && let Some(route) = self.record.route
+        {
+            let (live, peer) = (self.live, self.connection.peer.ip());
+            let route = &live.snapshot.routes.route(route).name;
+            self.core.note_offence(live, peer, self.listener.1, route);
+        }
         if refusal.reason.class() == auth::Class::InvalidToken {
             self.connection.standing.set(Standing::Suspect);
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::parking::KeyLookup;
 use crate::snapshot::Snapshot;
+use crate::snapshot::peers::BanList;
 use crate::uring::{Bell, StartError, event};
 
 /// What a worker can be told.
@@ -19,6 +20,8 @@ pub(super) enum Command {
         /// Sockets for the listeners that are new in it.
         opened: Vec<(SocketAddr, TcpListener)>,
     },
+    /// Refuse these sources from now on, and no others.
+    Ban(Arc<BanList>),
     /// The worker's question after the keys of a provider has been answered.
     KeysChecked {
         /// Its name.

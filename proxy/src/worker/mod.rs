@@ -22,6 +22,7 @@ mod judge;
 mod leash;
 mod listener;
 mod mailbox;
+mod offences;
 mod pacing;
 mod parking;
 mod reason;
@@ -35,6 +36,7 @@ mod transfer;
 
 pub use bind::bind;
 pub use judge::{check_head, explain_no_route, find_route, head_limits, spare_preflight};
+pub use offences::{Offence, ReportOffences};
 pub use parking::{AskForKeys, KeyLookup};
 pub use reason::{Gate, Reason, WorkerCounters};
 pub use reply::{Outline, outline};
@@ -47,6 +49,7 @@ use std::time::Duration;
 use crate::kernel::Splice;
 use crate::snapshot::Snapshot;
 use crate::snapshot::ids::Generation;
+use crate::snapshot::peers::BanList;
 use crate::telemetry::access_log::AccessLogWriter;
 use crate::telemetry::counters::CounterBlock;
 use crate::uring::{StartError, block_on};
@@ -72,6 +75,8 @@ pub struct WorkerSpec {
     pub splice: Option<Splice>,
     /// How it asks for a key that a token names and nobody has.
     pub ask_for_keys: AskForKeys,
+    /// How it tells of bad signatures.
+    pub report_offences: ReportOffences,
 }
 
 /// The control side of a running worker.
@@ -133,6 +138,12 @@ impl WorkerHandle {
     /// are gone from it stop accepting; no connection is dropped.
     pub fn publish(&self, snapshot: Arc<Snapshot>, opened: Vec<(SocketAddr, TcpListener)>) {
         self.sender.send(Command::Publish { snapshot, opened });
+    }
+
+    /// Hands over which sources are banned. Open connections of those that are refused finish what
+    /// they have in hand and close.
+    pub fn ban(&self, bans: Arc<BanList>) {
+        self.sender.send(Command::Ban(bans));
     }
 
     /// Answers the worker's question after the keys of a provider. What came of it has been

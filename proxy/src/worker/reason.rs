@@ -256,6 +256,13 @@ static TOKENS: Family = Family {
     labels: &["verdict"],
 };
 
+static OFFENCES: Family = Family {
+    name: "ringgate_invalid_signatures",
+    help: "Requests whose token had a signature that no key has made, from sources that can be banned; overflow: from too many sources at once to be counted towards a ban.",
+    kind: Kind::Counter,
+    labels: &["outcome"],
+};
+
 /// The cells of a worker that no listener, route or upstream owns.
 #[derive(Debug, Clone)]
 pub struct WorkerCounters {
@@ -271,6 +278,8 @@ pub struct WorkerCounters {
     pub(super) tokens_good: CounterId,
     pub(super) tokens_tolerated: CounterId,
     pub(super) tokens_refused: CounterId,
+    pub(super) offences_noted: CounterId,
+    pub(super) offences_overflow: CounterId,
     pub(super) pacing: PacingCounters,
     pub(super) token_cache: TokenCacheCounters,
     /// For requests that took no route.
@@ -300,6 +309,8 @@ impl WorkerCounters {
             tokens_good: registry.cell(&TOKENS, &["good"])?,
             tokens_tolerated: registry.cell(&TOKENS, &["tolerated"])?,
             tokens_refused: registry.cell(&TOKENS, &["refused"])?,
+            offences_noted: registry.cell(&OFFENCES, &["reported"])?,
+            offences_overflow: registry.cell(&OFFENCES, &["overflow"])?,
             pacing: PacingCounters::register(registry)?,
             token_cache: TokenCacheCounters::register(registry)?,
             no_route: crate::telemetry::labels::RouteCounters::register(

@@ -1,6 +1,6 @@
 //! A client that sends raw bytes and reads responses strictly.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 
 use super::message::{self, Message, WireError};
@@ -13,6 +13,11 @@ impl Client {
     /// Connects.
     pub fn connect(address: SocketAddr) -> Self {
         Self(Wire::connect(address))
+    }
+
+    /// Over a connection that is there.
+    pub fn over(stream: TcpStream) -> Self {
+        Self(Wire::tcp(stream))
     }
 
     /// Sends bytes; the gateway must take them.

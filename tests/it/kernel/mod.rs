@@ -3,7 +3,11 @@
 //!
 //! Without the rights each test says `SKIPPED` and does nothing.
 
+mod bans;
+mod denied;
+mod flood;
 mod frames;
+mod guarded;
 mod lookup;
 mod namespace;
 mod rights;

@@ -108,7 +108,7 @@ fn auto_falls_back_to_generic_with_the_reason_and_a_mode_by_name_does_not() {
 }
 
 /// Whether an XDP program sits on the interface.
-fn is_shielded(namespace: &Namespace, interface: &str) -> bool {
+pub fn is_shielded(namespace: &Namespace, interface: &str) -> bool {
     namespace.ip(&format!("link show dev {interface}")).contains("prog/xdp")
 }
 

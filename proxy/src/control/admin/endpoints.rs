@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::answer::Answer;
 use super::request::{Head, Method};
-use super::{Sources, deny, explain, guard, keys, metrics, view};
+use super::{Sources, deny, explain, guard, keys, metrics, shield, view};
 use crate::http1::BodyLength;
 
 /// A whole request.
@@ -54,6 +54,8 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(Method::Get, "/deny", deny::list),
     Endpoint::new(Method::Post, "/deny", deny::add).taking(deny::BODY_BYTES_MAX),
     Endpoint::new(Method::Delete, "/deny", deny::remove).taking(deny::BODY_BYTES_MAX),
+    Endpoint::new(Method::Get, "/shield", shield::show),
+    Endpoint::new(Method::Delete, "/shield", shield::lift),
     Endpoint::new(Method::Post, "/explain", explain::answer).taking(explain::BODY_BYTES_MAX),
 ];
 

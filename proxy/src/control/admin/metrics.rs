@@ -14,6 +14,7 @@ use super::answer::Answer;
 use super::process::ProcessFigures;
 use crate::control::jwks::parse::IgnoreReason;
 use crate::control::status::{DenyListStatus, ProviderStatus, Running};
+use crate::kernel::{BanMode, Verdict};
 use crate::telemetry::counters::{Kind, sum};
 use crate::telemetry::histogram::{Distribution, distribution};
 
@@ -157,12 +158,34 @@ impl Scrape {
         reloads.add([("result", "applied")], Value::Count(running.reloads.applied));
         reloads.add([("result", "refused")], Value::Count(running.reloads.refused));
         self.add_deny_list(&running.deny_list);
+        self.add_shield(running);
         let help = "Upstream names that do not resolve now.";
         let unresolved = Value::Count(running.unresolved.len() as u64);
         self.one("ringgate_unresolved_names", help, MetricType::Gauge, unresolved);
         let help = "Whether SIGTERM has come.";
         let draining = Value::Level(i64::from(running.draining));
         self.one("ringgate_draining", help, MetricType::Gauge, draining);
+    }
+
+    fn add_shield(&mut self, running: &Running) {
+        if let Some(counters) = running.frames.as_ref().and_then(|frames| frames.read().ok()) {
+            let help = "Frames on the shield's interfaces, by what became of them.";
+            let frames = self.family("ringgate_shield_frames", help, MetricType::Counter);
+            for verdict in Verdict::ALL {
+                frames.add([("verdict", verdict.name())], Value::Count(counters.of(verdict)));
+            }
+        }
+        let Some(bans) = &running.bans else { return };
+        let help = "Sources that are banned now for forged tokens.";
+        let active = self.family("ringgate_bans", help, MetricType::Gauge);
+        for mode in [BanMode::Shadow, BanMode::Enforced] {
+            let count = if mode == bans.mode { bans.active } else { 0 };
+            active.add([("mode", mode.name())], Value::Count(count as u64));
+        }
+        let help = "Bans for forged tokens that began.";
+        let begun = self.family("ringgate_bans_begun", help, MetricType::Counter);
+        begun.add([("mode", BanMode::Shadow.name())], Value::Count(bans.begun_in_shadow));
+        begun.add([("mode", BanMode::Enforced.name())], Value::Count(bans.begun_enforced));
     }
 
     fn add_deny_list(&mut self, list: &DenyListStatus) {

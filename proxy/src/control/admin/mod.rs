@@ -19,6 +19,7 @@ mod keys;
 mod metrics;
 mod process;
 mod request;
+mod shield;
 mod view;
 
 use std::io::{self, Read, Write};

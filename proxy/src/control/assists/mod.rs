@@ -10,13 +10,13 @@ mod splice;
 mod steering;
 
 pub use report::{Report, State};
+pub use shield::Shielding;
 
 use super::config::Config;
 use super::publish::Opened;
 use super::reload::Bound;
-use crate::kernel::{Off, Splice};
+use crate::kernel::{FrameCounters, Off, Splice};
 use lookup::Lookups;
-use shield::Shielding;
 use splice::Splicing;
 use steering::Steerings;
 
@@ -69,14 +69,28 @@ impl Assists {
         self.splice.take()
     }
 
-    /// Follows a reload.
+    /// Follows a reload, and tells what is another way now.
     ///
     /// # Errors
     /// What is asked for by name cannot be had; everything is as before then.
     pub fn follow(&mut self, config: &Config, sockets: Sockets<'_>) -> Result<(), Impossible> {
+        let before = self.reports();
         self.steering.follow(config, sockets)?;
         self.lookup.follow(config, sockets)?;
-        self.shield.follow(config, sockets)
+        self.shield.follow(config, sockets)?;
+        self.reports().iter().filter(|report| !before.contains(report)).for_each(Report::log);
+        Ok(())
+    }
+
+    /// Where bans are put in force.
+    pub fn shield(&mut self) -> &mut Shielding {
+        &mut self.shield
+    }
+
+    /// Where the shield counts, if it is on.
+    #[must_use]
+    pub fn frame_counters(&self) -> Option<FrameCounters> {
+        self.shield.counters()
     }
 
     /// How each is.

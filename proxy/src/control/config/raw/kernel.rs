@@ -47,7 +47,7 @@ pub(in crate::control::config) enum Splice {
 }
 
 /// What is dropped before a connection is made.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::control::config) struct Shield {
     /// Network interfaces that an XDP program is put on, such as `eth0`. Without one, or where it
@@ -57,10 +57,9 @@ pub(in crate::control::config) struct Shield {
     pub(in crate::control::config) mode: ShieldMode,
     /// Addresses and prefixes, such as `203.0.113.0/24`, that nothing is accepted from.
     pub(in crate::control::config) deny: Vec<String>,
-    /// Addresses and prefixes that are never denied, limited or banned. The longest prefix that holds
-    /// an address counts.
+    /// Addresses and prefixes that are never denied, limited or banned, also where they are in `deny`.
     pub(in crate::control::config) allow: Vec<String>,
-    /// Proxies in front of the gateway, which send the requests of many: never banned.
+    /// Proxies in front of the gateway, which send the requests of many: never banned for them.
     pub(in crate::control::config) trusted_proxies: Vec<String>,
     /// New connections (SYN) that one IPv4 address or IPv6 /64 may begin each second; more are dropped.
     /// Absent: any number. Needs an interface.
@@ -69,20 +68,6 @@ pub(in crate::control::config) struct Shield {
     pub(in crate::control::config) syn_rate_per_source: Option<u32>,
     /// What becomes of sources that send forged tokens.
     pub(in crate::control::config) ban: Ban,
-}
-
-impl Default for Shield {
-    fn default() -> Self {
-        Self {
-            interfaces: Vec::new(),
-            mode: ShieldMode::default(),
-            deny: Vec::new(),
-            allow: Vec::new(),
-            trusted_proxies: Vec::new(),
-            syn_rate_per_source: None,
-            ban: Ban::default(),
-        }
-    }
 }
 
 /// How the program sits on an interface.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::kernel::{Policy, SynRate, XdpChoice};
+use crate::snapshot::peers::PeerRules;
 
 /// What eBPF programs are to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,23 @@ pub struct KernelConfig {
     pub splice: bool,
     /// What is dropped, if anything.
     pub shield: Option<ShieldConfig>,
+}
+
+impl KernelConfig {
+    /// Who may connect.
+    #[must_use]
+    pub fn peers(&self) -> PeerRules {
+        self.shield.as_ref().map_or_else(PeerRules::default, |shield| {
+            let ShieldConfig { allow, deny, trusted, ban, .. } = shield;
+            PeerRules::new(allow, deny, trusted, ban.is_some())
+        })
+    }
+
+    /// When sources are banned; none: never.
+    #[must_use]
+    pub fn ban(&self) -> Option<BanConfig> {
+        self.shield.as_ref().and_then(|shield| shield.ban)
+    }
 }
 
 /// Which worker gets a new connection.
