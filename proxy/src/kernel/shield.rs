@@ -15,6 +15,7 @@ use ringgate_ebpf_abi::shield as abi;
 use ringgate_ebpf_abi::shield::{Source, Target, Verdict, rule};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::lines::{self, Lines};
 use super::load::Loaded;
 use super::off::chain;
 use super::prefixes::{Prefixes, joined};
@@ -112,6 +113,12 @@ impl Counters {
     pub const fn of(&self, verdict: Verdict) -> u64 {
         self.0[verdict as usize]
     }
+
+    /// How many frames were dropped.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        Verdict::ALL.into_iter().filter(|verdict| verdict.is_drop()).map(|one| self.of(one)).sum()
+    }
 }
 
 /// The program and its maps. Dropped, it leaves all interfaces.
@@ -124,16 +131,22 @@ pub struct Shield {
     settings: Array<MapData, abi::Settings>,
     bans: HashMap<MapData, Source, abi::Ban>,
     counters: PerCpuArray<MapData, u64>,
+    lines: Option<Lines>,
 }
 
 impl Shield {
-    /// Loads the program, which protects nothing yet.
+    /// Loads the program, which protects nothing yet. Where the log takes debug lines it speaks of
+    /// what it drops, see [`log_drops`](Self::log_drops).
     ///
     /// # Errors
     ///
     /// The kernel or the rights do not allow it.
     pub fn load() -> Result<Self, Off> {
-        let mut program = Loaded::new(Assist::Shield, &mut EbpfLoader::new())?;
+        let wanted = lines::are_wanted();
+        let mut loader = EbpfLoader::new();
+        loader.override_global("LINES_WANTED", if wanted { &1_u8 } else { &0 }, true);
+        let mut program = Loaded::new(Assist::Shield, &mut loader)?;
+        let lines = wanted.then(|| program.lines()).transpose()?;
         let rules = Prefixes::new(program.map("RULES_V4")?, program.map("RULES_V6")?);
         let targets = program.map("TARGETS")?;
         let settings = program.map("SETTINGS")?;
@@ -141,7 +154,7 @@ impl Shield {
         let counters = program.map("COUNTERS")?;
         program.program::<Xdp>("shield")?.load()?;
         let (links, protected) = (BTreeMap::new(), BTreeSet::new());
-        Ok(Self { program, links, rules, targets, protected, settings, bans, counters })
+        Ok(Self { program, links, rules, targets, protected, settings, bans, counters, lines })
     }
 
     /// Puts the program on an interface.
@@ -280,6 +293,21 @@ impl Shield {
             *count = self.counters.get(&(verdict as u32), 0)?.iter().sum();
         }
         Ok(Counters(counts))
+    }
+
+    /// Writes to the log, at debug, what the program said of dropped segments since the last call:
+    /// of ten a second at most, and of how many it said nothing. Unread lines wait in the kernel,
+    /// some hundred of them.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not tell its counters.
+    pub fn log_drops(&mut self) -> Result<(), Off> {
+        if self.lines.is_some() {
+            let dropped = self.counters()?.dropped();
+            self.lines.iter_mut().for_each(|lines| lines.pass_on(dropped));
+        }
+        Ok(())
     }
 
     /// The loaded program, to be run on frames by hand.

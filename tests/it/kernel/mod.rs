@@ -4,6 +4,7 @@
 //! Without the rights each test says `SKIPPED` and does nothing.
 
 mod frames;
+mod lines;
 mod lookup;
 mod namespace;
 mod rights;
