@@ -190,6 +190,7 @@ fn start_worker(
         counters: Arc::new(CounterBlock::new()),
         cells,
         access_log,
+        splice: None,
         ask_for_keys: Box::new(|_, _| {}),
     };
     (worker::spawn(spec).expect("a ring"), address)

@@ -20,11 +20,12 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::control::admin;
+use crate::control::assists::{Assists, Impossible, Sockets};
 use crate::control::config::{self, Config, ConfigErrors, LogFormat};
 use crate::control::descriptors;
 use crate::control::event::Event;
 use crate::control::event_loop::{
-    Ended, EventLoop, Parts, log_listening, log_warnings, notify_service_manager,
+    Ended, EventLoop, Parts, Started, log_listening, log_warnings, notify_service_manager,
 };
 use crate::control::jwks::sources::Sources;
 use crate::control::publish::Publisher;
@@ -37,7 +38,7 @@ use crate::telemetry::counters::{OutOfCells, Registry};
 use crate::telemetry::logging::{self, Format, LogSetupError};
 use crate::uring::StartError;
 use crate::worker::WorkerCounters;
-use start::Crew;
+use start::{Crew, Equipment};
 
 /// How long the access log's last lines may take at the end.
 const ACCESS_LOG_PATIENCE: Duration = Duration::from_secs(2);
@@ -87,6 +88,9 @@ pub enum GatewayError {
     /// A listener cannot listen.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The kernel does not do what is asked of it by name.
+    #[error(transparent)]
+    Assist(#[from] Impossible),
     /// Admin cannot listen or not serve.
     #[error("admin: cannot listen on {address}: {source}")]
     Admin {
@@ -154,12 +158,22 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
         return Ok(());
     }
     let (bound, sockets) = open_listeners(&listeners, &[], crew.len())?;
+    let sockets_of = Sockets { bound: &bound, opened: &sockets, cpus: crew.cpus() };
+    let mut assists = Assists::start(control.publisher().config(), sockets_of)?;
     let admin_listener = admin.as_ref().map(|admin| bind_admin(admin.address)).transpose()?;
     let snapshot = control.publisher().next_snapshot()?;
-    let (workers, blocks) = crew.start(&snapshot, sockets, &cells, writers, &events)?;
+    let splices = assists.take_splices();
+    let equipment = sockets.into_iter().zip(writers).zip(splices);
+    let equipment = equipment.map(|((listeners, access_log), splice)| Equipment {
+        listeners,
+        access_log,
+        splice,
+    });
+    let cpus = crew.cpus().to_vec();
+    let (workers, blocks) = crew.start(&snapshot, equipment, &cells, &events)?;
     control.publisher().attach(workers);
     bound.iter().for_each(log_listening);
-    control.started(bound.clone());
+    control.started(Started { bound: bound.clone(), cpus, assists });
 
     let admin_bound = admin_listener.as_ref().map(|(_, address)| *address);
     if let Some((listener, address)) = admin_listener {

@@ -19,6 +19,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::admin;
+use super::assists::{Assists, Sockets};
 use super::config::{self, Config};
 use super::demand;
 use super::deny::Denials;
@@ -69,6 +70,9 @@ pub struct EventLoop {
     status: Status,
     access_log: Option<AccessLog>,
     bound: Vec<Bound>,
+    /// Of each worker, if it is pinned.
+    cpus: Vec<Option<usize>>,
+    assists: Assists,
     events: Receiver<Event>,
     /// Events that came while a reload waited for names.
     deferred: VecDeque<Event>,
@@ -97,6 +101,16 @@ pub struct Parts {
     pub events: Receiver<Event>,
 }
 
+/// What a start has made of the configuration.
+pub struct Started {
+    /// The listeners.
+    pub bound: Vec<Bound>,
+    /// The CPU of each worker, if it is pinned.
+    pub cpus: Vec<Option<usize>>,
+    /// What the kernel helps with.
+    pub assists: Assists,
+}
+
 impl EventLoop {
     /// Loads the keys that are at hand, starts the fetches of the others, and waits a bounded
     /// time for the names of upstreams.
@@ -116,6 +130,8 @@ impl EventLoop {
             status,
             access_log,
             bound: Vec::new(),
+            cpus: Vec::new(),
+            assists: Assists::default(),
             events,
             deferred: VecDeque::new(),
             drain_deadline: None,
@@ -130,9 +146,13 @@ impl EventLoop {
         &mut self.publisher
     }
 
-    /// Takes what was bound at start and publishes the first status.
-    pub fn started(&mut self, bound: Vec<Bound>) {
-        self.bound = bound;
+    /// Takes what was made at start and publishes the first status.
+    pub fn started(&mut self, started: Started) {
+        for report in started.assists.reports() {
+            report.log();
+        }
+        let Started { bound, cpus, assists } = started;
+        (self.bound, self.cpus, self.assists) = (bound, cpus, assists);
         self.tell_config();
         self.tell();
     }
@@ -288,6 +308,8 @@ impl EventLoop {
         let workers = self.publisher.workers().len();
         let (bound, opened) = open_listeners(&new.listeners, &self.bound, workers)?;
         self.publisher.try_out(&new)?;
+        let sockets = Sockets { bound: &bound, opened: &opened, cpus: &self.cpus };
+        self.assists.follow(&new, sockets)?;
         log_warnings(&new);
         descriptors::fit(&mut new.limits, descriptors::available());
         for old in &self.bound {
@@ -411,6 +433,7 @@ impl EventLoop {
         }
         running.unresolved = self.resolver.failures();
         running.deny_list = self.denials.status();
+        running.assists = self.assists.reports();
         if running.cells.len() != self.publisher.cells().len() {
             running.cells = self.publisher.cells().to_vec();
         }

@@ -1,6 +1,7 @@
 //! The control plane: configuration, keys, publication, administration.
 
 pub mod admin;
+pub mod assists;
 pub mod compile;
 pub mod config;
 pub mod demand;

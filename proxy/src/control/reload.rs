@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
+use super::assists::Impossible;
 use super::config::{Config, ConfigErrors, ListenerConfig};
 use super::publish::Opened;
 use crate::telemetry::counters::OutOfCells;
@@ -23,6 +24,9 @@ pub enum ReloadError {
     /// A new listener has no socket.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The kernel does not do what is asked of it by name.
+    #[error(transparent)]
+    Assist(#[from] Impossible),
     /// Too many names.
     #[error(transparent)]
     Cells(#[from] OutOfCells),
@@ -107,6 +111,7 @@ pub fn check_changeable(old: &Config, new: &Config) -> Result<(), ReloadError> {
         ("admin", old.admin != new.admin),
         ("access_log", old.access_log != new.access_log),
         ("log", old.log != new.log),
+        ("kernel.splice", old.kernel.splice != new.kernel.splice),
     ];
     let settings: Vec<_> =
         fixed.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect();
@@ -118,7 +123,7 @@ mod tests {
     use super::*;
 
     fn listener(name: &str, address: &str) -> ListenerConfig {
-        ListenerConfig { name: name.into(), address: address.parse().unwrap() }
+        ListenerConfig::new(name, address.parse().unwrap())
     }
 
     fn config(text: &str) -> Config {

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use serde_json::Value;
 
+use super::assists::Report;
 use super::jwks::parse::IgnoredKey;
 use super::jwks::source::kids;
 use crate::snapshot::Snapshot;
@@ -46,6 +47,8 @@ pub struct Running {
     pub providers: Vec<ProviderStatus>,
     /// The deny list.
     pub deny_list: DenyListStatus,
+    /// What the kernel helps with.
+    pub assists: Vec<Report>,
     /// Names that do not resolve, with the reason.
     pub unresolved: Vec<(String, String)>,
     /// The part of `/config` that only a reload changes.

@@ -29,8 +29,7 @@ mod tests {
     fn names_and_bound_addresses_are_told() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ready");
-        let listener =
-            ListenerConfig { name: "public".into(), address: "127.0.0.1:0".parse().unwrap() };
+        let listener = ListenerConfig::new("public", "127.0.0.1:0".parse().unwrap());
         let bound = [Bound { listener, address: "127.0.0.1:41233".parse().unwrap() }];
         write(&path, &bound, Some("[::1]:5123".parse().unwrap())).unwrap();
         let text = fs::read_to_string(&path).unwrap();

@@ -11,6 +11,7 @@ use crate::control::config::{AccessLogTarget, Startup, Workers};
 use crate::control::event::Event;
 use crate::control::event_loop::{EventLoop, Waited};
 use crate::control::publish::Opened;
+use crate::kernel::Splice;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::{AccessLog, AccessLogWriter, Target};
 use crate::telemetry::counters::CounterBlock;
@@ -65,6 +66,13 @@ pub(super) fn keys_are_there(
     Ok(true)
 }
 
+/// What one worker works with and no other.
+pub(super) struct Equipment {
+    pub(super) listeners: Opened,
+    pub(super) access_log: Option<AccessLogWriter>,
+    pub(super) splice: Option<Splice>,
+}
+
 /// How many workers, and the CPU of each.
 pub(super) struct Crew {
     cpus: Vec<Option<usize>>,
@@ -85,19 +93,23 @@ impl Crew {
         self.cpus.len()
     }
 
+    /// The CPU of each, if it is pinned.
+    pub(super) fn cpus(&self) -> &[Option<usize>] {
+        &self.cpus
+    }
+
     /// Starts every worker; the first that fails ends the start, and the process with it.
     pub(super) fn start(
         self,
         snapshot: &Arc<Snapshot>,
-        sockets: Vec<Opened>,
+        equipment: impl Iterator<Item = Equipment>,
         cells: &WorkerCounters,
-        writers: Vec<Option<AccessLogWriter>>,
         events: &Sender<Event>,
     ) -> Result<(Vec<WorkerHandle>, Vec<Arc<CounterBlock>>), GatewayError> {
         let mut handles = Vec::with_capacity(self.len());
         let mut blocks = Vec::with_capacity(self.len());
-        let each = self.cpus.into_iter().zip(sockets).zip(writers).enumerate();
-        for (index, ((cpu, listeners), access_log)) in each {
+        for (index, (cpu, equipment)) in self.cpus.into_iter().zip(equipment).enumerate() {
+            let Equipment { listeners, access_log, splice } = equipment;
             let counters = Arc::new(CounterBlock::new());
             blocks.push(Arc::clone(&counters));
             let spec = WorkerSpec {
@@ -108,6 +120,7 @@ impl Crew {
                 counters,
                 cells: cells.clone(),
                 access_log,
+                splice,
                 ask_for_keys: ask_for_keys(index, events.clone()),
             };
             let handle =

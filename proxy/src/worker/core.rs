@@ -16,6 +16,7 @@ use super::pacing::Pacing;
 use super::parking::{Parking, Wait};
 use super::{WorkerCounters, WorkerSpec};
 use crate::auth::{TokenCache, UnixTime};
+use crate::kernel::Splice;
 use crate::relay::Pools;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLogWriter;
@@ -55,6 +56,8 @@ pub(super) struct Core {
     pub(super) counters: Arc<CounterBlock>,
     pub(super) cells: WorkerCounters,
     pub(super) access_log: RefCell<Option<AccessLogWriter>>,
+    /// What tunnels are spliced with, if they are.
+    pub(super) splice: RefCell<Option<Splice>>,
     pub(super) drafts: Drafts,
     pub(super) connections: RefCell<Slab<Rc<ConnectionState>>>,
     pub(super) parking: Parking,
@@ -86,6 +89,7 @@ impl Core {
             cells: spec.cells,
             drafts: Drafts::new(spec.access_log.is_some()),
             access_log: RefCell::new(spec.access_log),
+            splice: RefCell::new(spec.splice),
             connections: RefCell::default(),
             parking: Parking::new(spec.ask_for_keys),
             pacing,

@@ -42,6 +42,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::kernel::Splice;
 use crate::snapshot::Snapshot;
 use crate::snapshot::ids::Generation;
 use crate::telemetry::access_log::AccessLogWriter;
@@ -65,6 +66,8 @@ pub struct WorkerSpec {
     pub cells: WorkerCounters,
     /// Where its access log lines go, if anywhere.
     pub access_log: Option<AccessLogWriter>,
+    /// What it splices tunnels with, if it does.
+    pub splice: Option<Splice>,
     /// How it asks for a key that a token names and nobody has.
     pub ask_for_keys: AskForKeys,
 }

@@ -22,6 +22,7 @@ pub fn describe(config: &Config, bound: &[Bound]) -> Value {
             "name": bound.listener.name,
             "configured": bound.listener.address,
             "address": bound.address,
+            "led": bound.listener.led.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
     });
     let limits = &config.limits;

@@ -135,6 +135,12 @@ impl Scrape {
     }
 
     fn add_control(&mut self, running: &Running) {
+        let help = "Whether the kernel helps with this; /config says why not.";
+        let family = self.family("ringgate_kernel_assist", help, MetricType::Gauge);
+        for report in &running.assists {
+            let value = Value::Level(i64::from(report.is_on()));
+            family.add([("assist", report.assist.name())], value);
+        }
         self.family("ringgate_build_info", "Which build this is; always 1.", MetricType::Gauge)
             .add([("version", env!("CARGO_PKG_VERSION"))], Value::Level(1));
         let help = "The snapshot published last, by number.";

@@ -36,6 +36,8 @@ pub(super) fn config(running: &Running, now: Instant) -> Value {
     });
     body["draining"] = json!(running.draining);
     body["providers"] = running.providers.iter().map(|one| provider(one, now)).collect();
+    let assists = running.assists.iter();
+    body["kernel"] = assists.map(|one| (one.assist.name().to_owned(), one.describe())).collect();
     body["unresolved_names"] = running
         .unresolved
         .iter()

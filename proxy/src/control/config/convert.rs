@@ -7,6 +7,7 @@
 mod claims;
 mod credentials;
 mod deny_list;
+mod kernel;
 mod key_sources;
 mod limits;
 mod listeners;
@@ -45,6 +46,7 @@ pub(super) fn convert(
     reader.key_files = key_files;
     let listeners = listeners::listeners(&mut reader);
     let admin = listeners::admin(&mut reader, &listeners);
+    let kernel = kernel::kernel(&mut reader);
     let providers = providers::providers(&mut reader);
     let cache_directory = key_sources::cache_directory(&mut reader);
     let deny_list = deny_list::deny_list(&mut reader);
@@ -85,6 +87,7 @@ pub(super) fn convert(
         admin,
         log,
         access_log,
+        kernel,
         warnings,
     })
 }

@@ -25,9 +25,9 @@ pub use error::{ConfigErrors, Problem, Problems};
 pub use locate::Position;
 pub use schema::{schema, schema_text};
 pub use settings::{
-    AccessLogTarget, AdminConfig, Config, Connections, DenyListConfig, EndpointConfig, JwksSource,
-    LimitsConfig, ListenerConfig, LogConfig, LogFormat, ProviderConfig, RouteConfig, Startup,
-    UpstreamConfig, Workers,
+    AccessLogTarget, AdminConfig, BanConfig, Config, Connections, DenyListConfig, EndpointConfig,
+    JwksSource, KernelConfig, Led, LimitsConfig, ListenerConfig, LogConfig, LogFormat,
+    ProviderConfig, RouteConfig, ShieldConfig, Startup, SteeringConfig, UpstreamConfig, Workers,
 };
 
 /// Reads the configuration in a file.

@@ -4,6 +4,7 @@
 //! shows, so they speak to the person who writes the file.
 
 pub(super) mod jwt;
+pub(super) mod kernel;
 pub(super) mod routes;
 pub(super) mod upstreams;
 
@@ -56,6 +57,9 @@ pub(super) struct Config {
     /// One JSON line for each request.
     #[serde(default)]
     access_log: AccessLog,
+    /// What eBPF programs do for the gateway.
+    #[serde(default)]
+    kernel: kernel::Kernel,
 }
 
 /// `auto`, or how many.
@@ -115,6 +119,11 @@ pub(super) struct Listener {
     /// one, for one listener of an IP address.
     #[schemars(extend("format" = "socket-address"))]
     pub(super) address: String,
+    /// More addresses and ports, which are not bound but led here in the kernel, whoever of this host
+    /// may listen there: prefixes with a port or a range of ports, such as `198.51.100.0/24:8000-8099`
+    /// or `[2001:db8::/32]:443`. Of two that hold an address and a port the longer prefix counts.
+    #[serde(default)]
+    pub(super) addresses: Vec<String>,
 }
 
 /// What is refused for its size or number.

@@ -1,5 +1,7 @@
 //! A configuration that is valid: what the raw file says, as types that cannot hold a bad value.
 
+mod kernel;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer, TokenChecks};
 use crate::snapshot::route_match::RouteMatch;
 use crate::snapshot::route_table::Action;
 use crate::snapshot::upstream_set::{Balance, Ejection, Endpoint, HostHeader};
+pub use kernel::{BanConfig, KernelConfig, Led, ShieldConfig, SteeringConfig};
 
 /// A whole configuration. Ids in it are positions in its own lists, and fit.
 #[derive(Debug, Clone)]
@@ -50,6 +53,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Where the line for each request goes.
     pub access_log: AccessLogTarget,
+    /// What eBPF programs do for the gateway.
+    pub kernel: KernelConfig,
     /// What is allowed and likely not meant: things defined and not used.
     pub warnings: Problems,
 }
@@ -81,6 +86,16 @@ pub struct ListenerConfig {
     pub name: Box<str>,
     /// No other listener has it, also where its port is 0: it tells them apart.
     pub address: SocketAddr,
+    /// What else is led here.
+    pub led: Vec<Led>,
+}
+
+impl ListenerConfig {
+    /// One with nothing but its address.
+    #[must_use]
+    pub fn new(name: &str, address: SocketAddr) -> Self {
+        Self { name: name.into(), address, led: Vec::new() }
+    }
 }
 
 /// The administration listener.

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::{JsonPath, Reader};
+use super::{JsonPath, Reader, kernel};
 use crate::control::config::raw;
+use crate::control::config::settings::Led;
 use crate::control::config::settings::{AccessLogTarget, AdminConfig, ListenerConfig};
 use crate::snapshot::ids::ListenerId;
 
@@ -13,6 +14,7 @@ pub(super) fn listeners(reader: &mut Reader<'_>) -> Vec<(JsonPath, ListenerConfi
     let list = JsonPath::from(["listeners"]);
     let mut listeners: Vec<(JsonPath, ListenerConfig)> = Vec::new();
     let mut names: HashMap<String, JsonPath> = HashMap::new();
+    let mut led_paths: Vec<Vec<JsonPath>> = Vec::new();
     for (path, raw) in reader.elements::<raw::Listener>(&list) {
         reader.check_name(&path.join("name"), &raw.name);
         if let Some(other) = names.insert(raw.name.clone(), path.clone()) {
@@ -22,7 +24,14 @@ pub(super) fn listeners(reader: &mut Reader<'_>) -> Vec<(JsonPath, ListenerConfi
         let Some(address) = address(reader, &raw.address, &path.join("address")) else { continue };
         used_once(reader, address, &path.join("address"), &listeners);
         told_apart(reader, address, &path.join("address"), &listeners);
-        listeners.push((path, ListenerConfig { name: raw.name.into(), address }));
+        let led = kernel::led(reader, &raw.addresses, &path.join("addresses"));
+        let (places, led): (Vec<_>, Vec<_>) = led.into_iter().unzip();
+        led_once(reader, &places, &led, &listeners);
+        led_paths.push(places);
+        listeners.push((path, ListenerConfig { name: raw.name.into(), address, led }));
+    }
+    for (index, places) in led_paths.iter().enumerate() {
+        leads_past(reader, index, places, &listeners);
     }
     if listeners.len() > ListenerId::MAX {
         reader.problem(&list, format!("more listeners than {}", ListenerId::MAX));
@@ -55,6 +64,14 @@ pub(super) fn admin(
     let path = path.join("address");
     let address = address(reader, &raw.address, &path)?;
     used_once(reader, address, &path, listeners);
+    for (at, listener) in listeners {
+        if let Some(led) =
+            listener.led.iter().find(|led| led.contains(address.ip(), address.port()))
+        {
+            let what = format!("{address} is led to {at} by {led}; allowed: an address of its own");
+            reader.problem(&path, what);
+        }
+    }
     Some(AdminConfig { address, hosts: raw.hosts.into_iter().map(Box::from).collect() })
 }
 
@@ -122,5 +139,46 @@ fn used_once(
             taken.address
         );
         reader.problem(path, what);
+    }
+}
+
+/// Notes prefixes with ports that are led elsewhere as well, and neither is the narrower.
+fn led_once(
+    reader: &mut Reader<'_>,
+    places: &[JsonPath],
+    led: &[Led],
+    others: &[(JsonPath, ListenerConfig)],
+) {
+    for (index, (path, one)) in places.iter().zip(led).enumerate() {
+        let here = led[..index].iter().zip(places).map(|(other, at)| (at, other));
+        let there =
+            others.iter().flat_map(|(at, listener)| listener.led.iter().map(move |l| (at, l)));
+        if let Some((at, other)) = here.chain(there).find(|(_, other)| one.collides(other)) {
+            let what = format!("{one} collides with {other} of {at}; allowed: ports of its own");
+            reader.problem(path, what);
+        }
+    }
+}
+
+/// Notes prefixes with ports that hold the address of another listener, which would never see a
+/// connection: the kernel leads before it looks who listens.
+fn leads_past(
+    reader: &mut Reader<'_>,
+    index: usize,
+    places: &[JsonPath],
+    listeners: &[(JsonPath, ListenerConfig)],
+) {
+    for (path, led) in places.iter().zip(&listeners[index].1.led) {
+        let others = listeners.iter().enumerate().filter(|(other, _)| *other != index);
+        let mut others = others.map(|(_, other)| other);
+        let taken =
+            others.find(|(_, other)| led.contains(other.address.ip(), other.address.port()));
+        if let Some((at, other)) = taken {
+            let what = format!(
+                "{led} holds {} of {at}; allowed: prefixes and ports without it",
+                other.address
+            );
+            reader.problem(path, what);
+        }
     }
 }
