@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -127,4 +128,23 @@ fn a_log_without_debug_lines_hears_nothing() {
         assert_eq!(later, [""; 0]);
     });
     assert_eq!(lines, [""; 0]);
+}
+
+/// The verifier takes out what is not wanted, and so sees the lines only here.
+#[test]
+fn lines_take_no_other_rights_than_the_shield() {
+    if !possible(TEST, Assist::Shield) {
+        return;
+    }
+    let output = Command::new("setpriv")
+        .args(["--bounding-set=-all,+bpf,+net_admin,+perfmon", "--inh-caps=-all"])
+        .arg(std::env::current_exe().unwrap())
+        .arg("kernel::lines::a_dropped_segment")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(stdout.contains("test result: ok. 1 passed"), "{stdout}{stderr}");
+    assert!(!stderr.contains("SKIPPED"), "{stderr}");
 }
