@@ -6,6 +6,7 @@
 )]
 #![allow(clippy::print_stderr, reason = "failure messages and skipped tests")]
 
+mod assists;
 mod auth;
 mod cli;
 mod client_faults;

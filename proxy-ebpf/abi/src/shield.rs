@@ -92,6 +92,15 @@ pub struct Settings {
 const _: () = assert!(size_of::<Settings>() == 16);
 const _: () = assert!(offset_of!(Settings, syn_burst_ns) == 8);
 
+/// How often the program speaks of a dropped segment, where it is asked to; the others are counted
+/// only.
+pub mod line {
+    /// Between two lines in the long run.
+    pub const INTERVAL_NS: u64 = 100_000_000;
+    /// Lines at once, after a while of silence.
+    pub const BURST: u64 = 10;
+}
+
 /// What became of a frame; the index of its counter.
 #[repr(u32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,16 +6,20 @@
 #![no_std]
 #![no_main]
 
+use core::net::IpAddr;
+
+use aya_ebpf::Global;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_xdp_get_buff_len};
 use aya_ebpf::macros::{map, xdp};
 use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
 use aya_ebpf::programs::XdpContext;
+use aya_log_ebpf::debug;
 use ringgate_ebpf_abi::mapped;
 use ringgate_ebpf_abi::shield::{
     BANS_MAX, Ban, RULES_MAX, SOURCES_MAX, Settings, Source, TARGETS_MAX, Target, VERDICTS,
-    Verdict, rule,
+    Verdict, line, rule,
 };
 use ringgate_packet::{Address, Frame, Opaque, Parsed, Rate, Segment, Shape, admit, parse};
 use ringgate_programs as _;
@@ -42,6 +46,14 @@ static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
 /// By verdict.
 #[map]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(VERDICTS, 0);
+
+/// Whether to say who is dropped and why; set by the loader, so that the verifier takes out what is
+/// not wanted.
+#[unsafe(no_mangle)]
+static LINES_WANTED: Global<u8> = Global::new(0);
+/// When the bucket of lines is full again.
+#[map]
+static LINES: Array<u64> = Array::with_max_entries(1, 0);
 
 /// The linear part of a packet.
 struct Packet {
@@ -80,7 +92,13 @@ pub fn shield(context: XdpContext) -> u32 {
 #[inline(always)]
 fn judge(packet: &Packet) -> Verdict {
     match parse(packet) {
-        Parsed::Segment(segment) => judge_segment(&segment),
+        Parsed::Segment(segment) => {
+            let verdict = judge_segment(&segment);
+            if verdict.is_drop() && LINES_WANTED.load() != 0 && may_speak() {
+                speak(packet, &segment, verdict);
+            }
+            verdict
+        }
         Parsed::Opaque(Opaque::NotTcp) => Verdict::PassedNotTcp,
         Parsed::Opaque(Opaque::Options) => Verdict::PassedOptions,
         Parsed::Opaque(Opaque::Fragment) => Verdict::PassedFragment,
@@ -128,6 +146,36 @@ fn is_for_a_listener(segment: &Segment) -> bool {
     let port = segment.destination_port;
     TARGETS.get_ptr(Target { address, port }).is_some()
         || TARGETS.get_ptr(Target { address: any, port }).is_some()
+}
+
+/// Takes a token for a line. It is the same bucket for all CPUs, which a flood finds empty and so
+/// only reads.
+#[inline(always)]
+fn may_speak() -> bool {
+    let rate = Rate { interval_ns: line::INTERVAL_NS, burst_ns: line::BURST * line::INTERVAL_NS };
+    let Some(full_at) = LINES.get_ptr_mut(0) else { return false };
+    // SAFETY: the value of an array map, valid for the whole run; two CPUs that race write a line
+    // too many.
+    let known = unsafe { *full_at };
+    let Some(next) = admit(known, now_ns(), rate) else { return false };
+    // SAFETY: as above.
+    unsafe { *full_at = next };
+    true
+}
+
+#[inline(always)]
+fn speak(packet: &Packet, segment: &Segment, verdict: Verdict) {
+    let (source, listener) = (ip(segment.source), ip(segment.destination));
+    let port = u16::from_be_bytes(segment.destination_port);
+    debug!(&packet.context, "{:i} for {:i} port {}: {}", source, listener, port, verdict.name());
+}
+
+#[inline(always)]
+fn ip(address: Address) -> IpAddr {
+    match address {
+        Address::V4(octets) => IpAddr::V4(octets.into()),
+        Address::V6(octets) => IpAddr::V6(octets.into()),
+    }
 }
 
 /// The mode of the ban that holds now.

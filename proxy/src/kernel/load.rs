@@ -6,6 +6,7 @@ use aya::maps::{Array, Map, MapError};
 use aya::programs::Program;
 use aya::{Ebpf, EbpfLoader, Pod, include_bytes_aligned};
 
+use super::lines::Lines;
 use super::shared_array::SharedArray;
 use super::{Assist, Off};
 
@@ -51,6 +52,11 @@ impl Loaded {
             Map::Array(data) => SharedArray::map(data.fd().as_fd(), count),
             _ => Err(self.without(name)),
         }
+    }
+
+    /// Takes out the lines that the program writes, before it is loaded.
+    pub(super) fn lines(&mut self) -> Result<Lines, Off> {
+        Lines::of(&mut self.ebpf).ok_or_else(|| self.without("AYA_LOGS"))
     }
 
     /// The program, as the type that fits it.

@@ -19,6 +19,7 @@ use rustix::net::netdevice::name_to_index;
 use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::lines::{self, Lines};
 use super::load::Loaded;
 use super::off::chain;
 use super::prefixes::{Prefixes, joined};
@@ -108,6 +109,12 @@ impl Counters {
     pub const fn of(&self, verdict: Verdict) -> u64 {
         self.0[verdict as usize]
     }
+
+    /// How many frames were dropped.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        Verdict::ALL.into_iter().filter(|verdict| verdict.is_drop()).map(|one| self.of(one)).sum()
+    }
 }
 
 /// Where frames are counted, to be read from any thread.
@@ -151,16 +158,22 @@ pub struct Shield {
     settings: Array<MapData, abi::Settings>,
     bans: HashMap<MapData, Source, abi::Ban>,
     counters: FrameCounters,
+    lines: Option<Lines>,
 }
 
 impl Shield {
-    /// Loads the program, which protects nothing yet.
+    /// Loads the program, which protects nothing yet. Where the log takes debug lines it speaks of
+    /// what it drops, see [`log_drops`](Self::log_drops).
     ///
     /// # Errors
     ///
     /// The kernel or the rights do not allow it.
     pub fn load() -> Result<Self, Off> {
-        let mut program = Loaded::new(Assist::Shield, &mut EbpfLoader::new())?;
+        let wanted = lines::are_wanted();
+        let mut loader = EbpfLoader::new();
+        loader.override_global("LINES_WANTED", if wanted { &1_u8 } else { &0 }, true);
+        let mut program = Loaded::new(Assist::Shield, &mut loader)?;
+        let lines = wanted.then(|| program.lines()).transpose()?;
         let rules = Prefixes::new(program.map("RULES_V4")?, program.map("RULES_V6")?);
         let targets = program.map("TARGETS")?;
         let settings = program.map("SETTINGS")?;
@@ -168,7 +181,7 @@ impl Shield {
         let counters = FrameCounters(Arc::new(program.map("COUNTERS")?));
         program.program::<Xdp>("shield")?.load()?;
         let (links, protected) = (BTreeMap::new(), BTreeSet::new());
-        Ok(Self { program, links, rules, targets, protected, settings, bans, counters })
+        Ok(Self { program, links, rules, targets, protected, settings, bans, counters, lines })
     }
 
     /// Puts the program on an interface.
@@ -315,6 +328,21 @@ impl Shield {
     #[must_use]
     pub fn frame_counters(&self) -> FrameCounters {
         self.counters.clone()
+    }
+
+    /// Writes to the log, at debug, what the program said of dropped segments since the last call:
+    /// of ten a second at most, and of how many it said nothing. Unread lines wait in the kernel,
+    /// some hundred of them.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not tell its counters.
+    pub fn log_drops(&mut self) -> Result<(), Off> {
+        if self.lines.is_some() {
+            let dropped = self.counters()?.dropped();
+            self.lines.iter_mut().for_each(|lines| lines.pass_on(dropped));
+        }
+        Ok(())
     }
 
     /// The loaded program, to be run on frames by hand.

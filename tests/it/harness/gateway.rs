@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{CapabilitySet, capabilities};
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -18,6 +19,19 @@ use super::metrics::Metrics;
 
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_ringgate");
+
+/// In the environment of the tests, takes every gateway's capabilities away.
+pub const WITHOUT_CAPABILITIES: &str = "RINGGATE_TEST_WITHOUT_CAPABILITIES";
+
+/// What launches a gateway without any capability: nothing, where there is none to take away.
+pub fn without_capabilities() -> &'static [&'static str] {
+    let own = capabilities(None).unwrap().effective;
+    if own.contains(CapabilitySet::SETPCAP) {
+        &["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+    } else {
+        &[]
+    }
+}
 
 /// A running gateway. Dropping it kills it; what it wrote is shown when the test failed.
 pub struct Gateway {
@@ -40,13 +54,24 @@ impl Gateway {
         Self::start_in(directory, config)
     }
 
+    /// As [`Self::start`], by a program that gives it other rights or another place.
+    pub fn start_by(launcher: &[&str], config: &Config) -> Self {
+        Self::launch(TempDir::new().unwrap(), launcher, config)
+    }
+
     /// As [`Self::start`], where files that the configuration names already are.
     pub fn start_in(directory: TempDir, config: &Config) -> Self {
+        let bare = std::env::var_os(WITHOUT_CAPABILITIES).is_some();
+        Self::launch(directory, if bare { without_capabilities() } else { &[] }, config)
+    }
+
+    fn launch(directory: TempDir, launcher: &[&str], config: &Config) -> Self {
         let path = directory.path();
         fs::write(path.join("gateway.json"), config.to_string()).unwrap();
         let ready = path.join("ready.json");
-        let mut child = Command::new(BINARY)
-            .arg("run")
+        let command: Vec<&str> = launcher.iter().copied().chain([BINARY, "run"]).collect();
+        let mut child = Command::new(command[0])
+            .args(&command[1..])
             .arg(path.join("gateway.json"))
             .arg("--ready-file")
             .arg(&ready)
@@ -123,6 +148,11 @@ impl Gateway {
         wait_until(&format!("{name} {labels:?} to be as expected"), || {
             condition(self.metrics().sum(name, labels)).then_some(())
         });
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Open descriptors of the process.

@@ -39,6 +39,7 @@ impl Write for &Socket {
 pub struct Wire {
     socket: Socket,
     buffer: Vec<u8>,
+    record: Option<Vec<u8>>,
 }
 
 impl Wire {
@@ -54,14 +55,14 @@ impl Wire {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { socket: Socket::Tcp(stream), buffer: Vec::new() }
+        Self { socket: Socket::Tcp(stream), buffer: Vec::new(), record: None }
     }
 
     /// Takes over a Unix connection.
     pub fn unix(stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self { socket: Socket::Unix(stream), buffer: Vec::new() }
+        Self { socket: Socket::Unix(stream), buffer: Vec::new(), record: None }
     }
 
     /// The local address, for a TCP connection.
@@ -130,13 +131,32 @@ impl Wire {
         }
     }
 
+    /// Keeps from now on what is read, up to each mark.
+    pub fn record(&mut self) {
+        self.record = Some(Vec::new());
+    }
+
+    /// What was read since the last time, byte for byte.
+    pub fn recorded(&mut self) -> Vec<u8> {
+        self.record.as_mut().map(std::mem::take).expect("a wire that keeps a record")
+    }
+
+    /// The first bytes of the buffer.
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        let rest = self.buffer.split_off(count);
+        let taken = std::mem::replace(&mut self.buffer, rest);
+        if let Some(record) = &mut self.record {
+            record.extend_from_slice(&taken);
+        }
+        taken
+    }
+
     /// Everything up to and with `mark`.
     pub fn read_through(&mut self, mark: &[u8]) -> Result<Vec<u8>, WireError> {
         let mut from = 0;
         loop {
             if let Some(at) = memchr::memmem::find(&self.buffer[from..], mark) {
-                let rest = self.buffer.split_off(from + at + mark.len());
-                return Ok(std::mem::replace(&mut self.buffer, rest));
+                return Ok(self.take(from + at + mark.len()));
             }
             from = self.buffer.len().saturating_sub(mark.len() - 1);
             if self.fill()? == 0 {
@@ -152,14 +172,21 @@ impl Wire {
                 return Err(WireError::ended(&self.buffer));
             }
         }
-        let rest = self.buffer.split_off(count);
-        Ok(std::mem::replace(&mut self.buffer, rest))
+        Ok(self.take(count))
+    }
+
+    /// What has come, one byte at least.
+    pub fn read_some(&mut self) -> Result<Vec<u8>, WireError> {
+        if self.buffer.is_empty() && self.fill()? == 0 {
+            return Err(WireError::Ended);
+        }
+        Ok(self.take(self.buffer.len()))
     }
 
     /// Everything until the peer ends the stream.
     pub fn read_to_end(&mut self) -> Result<Vec<u8>, WireError> {
         while self.fill()? > 0 {}
-        Ok(std::mem::take(&mut self.buffer))
+        Ok(self.take(self.buffer.len()))
     }
 
     /// Waits until the peer has ended or reset the stream; what it still sends is thrown away.

@@ -108,7 +108,8 @@ fn cut(mut frame: Vec<u8>, length: usize) -> Vec<u8> {
 
 /// Each kind once; where a family or a tag makes a difference, once for each.
 pub fn corpus() -> Vec<Case> {
-    [plain(), tagged(), left_to_the_stack_v4(), left_to_the_stack_v6(), malformed(), sources()]
+    let left_to_the_stack = [left_to_the_stack_v4(), left_to_the_stack_v6()];
+    [plain(), tagged(), left_to_the_stack.concat(), malformed(), big(), sources()]
         .into_iter()
         .flatten()
         .map(|(name, frame, verdict)| Case { name, frame, verdict })
@@ -135,6 +136,7 @@ fn plain() -> Vec<Row> {
         ("v6 fin", from_v6(STRANGER_V6, FIN | ACK), Passed),
         ("v4 reset", from_v4(STRANGER_V4, RST), Passed),
         ("v4 with ethernet padding", [from_v4(STRANGER_V4, SYN), vec![0; 6]].concat(), Passed),
+        ("a runt that is all padding", [vec![2; 12], vec![0; 48]].concat(), PassedNotTcp),
         ("v4 for another address", ethernet(&[], V4, &elsewhere_v4), PassedNotOurs),
         ("v6 for another address", ethernet(&[], V6, &elsewhere_v6), PassedNotOurs),
         ("syn and fin for another port", ethernet(&[], V4, &other_port), PassedNotOurs),
@@ -232,6 +234,8 @@ fn malformed() -> Vec<Row> {
     let syn = || from_v4(STRANGER_V4, SYN);
     let options = [&with(tcp(PORT, SYN), 12, &[6 << 4])[..], &[1; 4]].concat();
     let options = packet_v4(STRANGER_V4, LISTENER_V4, 6, &options);
+    let tagged_syn =
+        ethernet(&[VLAN], V4, &packet_v4(STRANGER_V4, LISTENER_V4, 6, &tcp(PORT, SYN)));
     vec![
         ("tcp options", ethernet(&[], V4, &options), Passed),
         ("tcp header of four words", with(syn(), 46, &[4 << 4]), DroppedLength),
@@ -240,6 +244,8 @@ fn malformed() -> Vec<Row> {
         ("v4 total beyond the frame", with(syn(), 16, &[0, 41]), DroppedLength),
         ("cut off in the tcp header", cut(syn(), 53), DroppedLength),
         ("cut off after the ports", cut(syn(), 38), DroppedLength),
+        ("cut off in the tcp header after v6", cut(from_v6(STRANGER_V6, SYN), 73), DroppedLength),
+        ("cut off in the tcp header in a vlan", cut(tagged_syn, 57), DroppedLength),
         (
             "v6 payload below the tcp header",
             with(from_v6(STRANGER_V6, SYN), 18, &[0, 19]),
@@ -255,6 +261,37 @@ fn malformed() -> Vec<Row> {
         ("syn and reset", from_v4(STRANGER_V4, SYN | RST), DroppedFlags),
         ("from port 0", with(syn(), 34, &[0, 0]), DroppedPort),
         ("from port 0 in v6", with(from_v6(STRANGER_V6, ACK), 54, &[0, 0]), DroppedPort),
+    ]
+}
+
+/// More than a page, which the kernel hands to the program in pieces, and more than a length field
+/// can say, as the kernel joins segments.
+fn big() -> Vec<Row> {
+    use Verdict::{DroppedDenied, DroppedLength, Passed, PassedUnreadable};
+    const JUMBO_BYTES: usize = 8960;
+    const JOINED_BYTES: usize = 65_536;
+    let segment = |flags, bytes| [tcp(PORT, flags), vec![0xda; bytes - 20]].concat();
+    let jumbo =
+        |source| ethernet(&[], V4, &packet_v4(source, LISTENER_V4, 6, &segment(ACK, JUMBO_BYTES)));
+    let jumbo_v6 = packet_v6(STRANGER_V6, LISTENER_V6, 6, &segment(ACK, JUMBO_BYTES));
+    // Its length field says nothing.
+    let joined = |bytes| {
+        with(from_v4(STRANGER_V4, ACK), 16, &[0, 0])
+            .into_iter()
+            .chain(vec![0xda; bytes - 20])
+            .collect()
+    };
+    vec![
+        ("jumbo v4", jumbo(STRANGER_V4), Passed),
+        ("jumbo v6", ethernet(&[], V6, &jumbo_v6), Passed),
+        ("jumbo v4 of a denied source", jumbo(DENIED_V4), DroppedDenied),
+        (
+            "jumbo v4 without its last byte",
+            cut(jumbo(STRANGER_V4), 14 + 20 + JUMBO_BYTES - 1),
+            DroppedLength,
+        ),
+        ("joined by the kernel", joined(JOINED_BYTES), Passed),
+        ("one byte too few to be joined by the kernel", joined(JOINED_BYTES - 1), PassedUnreadable),
     ]
 }
 
@@ -284,6 +321,11 @@ pub fn syn_from(source: IpAddr) -> Vec<u8> {
         IpAddr::V4(source) => from_v4(source.octets(), SYN),
         IpAddr::V6(source) => from_v6(source.octets(), SYN),
     }
+}
+
+/// A segment that no stack sends.
+pub fn malformed_from(source: [u8; 16]) -> Vec<u8> {
+    from_v6(source, SYN | FIN)
 }
 
 /// Where the listeners of the corpus are: one address of each family, and all of each on two ports.

@@ -8,8 +8,9 @@ mod denied;
 mod flood;
 mod frames;
 mod guarded;
+mod lines;
 mod lookup;
-mod namespace;
+pub mod namespace;
 mod rights;
 mod shield;
 mod splice;
@@ -21,7 +22,7 @@ use ringgate::kernel::{Assist, Off, Probe};
 use crate::harness::tool;
 
 /// Whether this process may load the programs. What else is in the way is a failure.
-fn possible(test: &str, assist: Assist) -> bool {
+pub fn possible(test: &str, assist: Assist) -> bool {
     match Probe::of_this_process().obstacle(assist) {
         None => true,
         Some(Off::Capability(missing)) => {
