@@ -191,6 +191,7 @@ fn start_worker(
         cells,
         access_log,
         ask_for_keys: Box::new(|_, _| {}),
+        splice: None,
     };
     (worker::spawn(spec).expect("a ring"), address)
 }

@@ -109,6 +109,7 @@ impl Crew {
                 cells: cells.clone(),
                 access_log,
                 ask_for_keys: ask_for_keys(index, events.clone()),
+                splice: None,
             };
             let handle =
                 worker::spawn(spec).map_err(|source| GatewayError::Worker { index, source })?;

@@ -16,7 +16,7 @@ use super::pacing::Pacing;
 use super::parking::{Parking, Wait};
 use super::{WorkerCounters, WorkerSpec};
 use crate::auth::{TokenCache, UnixTime};
-use crate::relay::Pools;
+use crate::relay::{Pipes, Pools, Splicer, Ways};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLogWriter;
 use crate::telemetry::counters::{CounterBlock, CounterId};
@@ -51,6 +51,8 @@ pub(super) struct Core {
     live: RefCell<Rc<Live>>,
     pub(super) wheel: Rc<Wheel>,
     pub(super) bodies: Rc<BufferPool>,
+    pipes: Rc<Pipes>,
+    splicer: Option<Splicer>,
     pub(super) tokens: RefCell<TokenCache>,
     pub(super) counters: Arc<CounterBlock>,
     pub(super) cells: WorkerCounters,
@@ -82,6 +84,8 @@ impl Core {
             live: RefCell::new(Rc::new(live)),
             wheel: Wheel::new(),
             bodies: BufferPool::bounded(BODY_BUFFER_BYTES, BODY_BUFFERS_KEPT, BODY_BUFFERS_MAX),
+            pipes: Pipes::new(),
+            splicer: spec.splice.map(Splicer::new),
             counters: spec.counters,
             cells: spec.cells,
             drafts: Drafts::new(spec.access_log.is_some()),
@@ -140,6 +144,11 @@ impl Core {
     /// The buffers that bodies travel in.
     pub(super) fn pools<'a>(&'a self, live: &'a Live) -> Pools<'a> {
         Pools { small: &live.heads, large: &self.bodies }
+    }
+
+    /// What moves the bytes of tunnels.
+    pub(super) fn ways<'a>(&'a self, live: &'a Live) -> Ways<'a> {
+        Ways { pools: self.pools(live), pipes: Some(&self.pipes), splicer: self.splicer.as_ref() }
     }
 
     /// Counts the end of a request's wait for a key.

@@ -42,6 +42,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::kernel::Splice;
 use crate::snapshot::Snapshot;
 use crate::snapshot::ids::Generation;
 use crate::telemetry::access_log::AccessLogWriter;
@@ -67,6 +68,8 @@ pub struct WorkerSpec {
     pub access_log: Option<AccessLogWriter>,
     /// How it asks for a key that a token names and nobody has.
     pub ask_for_keys: AskForKeys,
+    /// What lets the kernel move the bytes of its tunnels, if it is to.
+    pub splice: Option<Splice>,
 }
 
 /// The control side of a running worker.
