@@ -28,4 +28,5 @@ mod rotation_soak;
 mod routing;
 mod third_party;
 mod timeouts;
+mod tunnel;
 mod upstream_faults;

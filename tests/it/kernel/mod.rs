@@ -17,7 +17,7 @@ use ringgate::kernel::{Assist, Off, Probe};
 use crate::harness::tool;
 
 /// Whether this process may load the programs. What else is in the way is a failure.
-fn possible(test: &str, assist: Assist) -> bool {
+pub(crate) fn possible(test: &str, assist: Assist) -> bool {
     match Probe::of_this_process().obstacle(assist) {
         None => true,
         Some(Off::Capability(missing)) => {
