@@ -31,4 +31,5 @@ mod routing;
 mod tcp;
 mod third_party;
 mod timeouts;
+mod tunnel;
 mod upstream_faults;

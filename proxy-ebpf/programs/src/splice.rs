@@ -5,7 +5,8 @@
 #![no_std]
 #![no_main]
 
-use aya_ebpf::bindings::{BPF_F_MMAPABLE, sk_action::SK_PASS};
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::bindings::sk_action::{SK_DROP, SK_PASS};
 use aya_ebpf::helpers::generated::bpf_get_socket_cookie;
 use aya_ebpf::macros::{map, stream_verdict};
 use aya_ebpf::maps::{Array, HashMap, SockMap};
@@ -28,9 +29,15 @@ static PLACES: HashMap<u64, u32> = HashMap::with_max_entries(FLOWS_MAX, 0);
 #[map]
 static FLOWS: Array<Flow> = Array::with_max_entries(FLOWS_MAX, BPF_F_MMAPABLE);
 
-/// Always passes: what is not redirected goes to the socket it came for, for the gateway to read.
+/// What is not redirected passes to the socket it came for, for the gateway to read.
 #[stream_verdict]
 pub fn splice(context: SkBuffContext) -> u32 {
+    // The end of a stream comes as a segment without bytes, and TCP has seen it by now. In a queue,
+    // the other socket's or, behind bytes on their way out, this one's own, it would be taken for a
+    // send of nothing, and the socket for broken.
+    if context.len() == 0 {
+        return SK_DROP;
+    }
     // SAFETY: the context that the kernel passed to this run.
     let cookie = unsafe { bpf_get_socket_cookie(context.skb.skb.cast()) };
     // SAFETY: the value is one word, which is replaced as a whole.

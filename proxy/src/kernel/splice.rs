@@ -7,10 +7,13 @@
 //! * There is no back-pressure, hence the credit: when it is used up the flow is
 //!   [returned](Flow::is_returned), once and for all, and the rest is left to be read from the
 //!   source. Bytes that were forwarded may still be on their way into the sink then: nothing is
-//!   written to it before they are there ([`Flow::is_handed_over`]).
+//!   written to it before they are there ([`Flow::handed_over`]).
 //! * The end of the source is not passed on, nor is a reset: that is the caller's, after the same
 //!   wait.
 //! * Only established sockets are taken.
+//! * What the program lets pass to the source waits there behind what another flow has on its way
+//!   out by the same socket: where two flows make a tunnel and a reader sleeps, the other direction
+//!   of it waits too, once it was returned.
 
 use std::io;
 use std::mem::offset_of;
@@ -75,6 +78,8 @@ impl Splice {
         sink: &impl AsRawFd,
         credit: u64,
     ) -> Result<Flow, Off> {
+        // What is no TCP socket is refused here: it could be inserted, but not woken.
+        Flow::settle(source).map_err(|error| Off::Call { call: "TCP_INFO", error })?;
         let cookie = socket_cookie(source)
             .map_err(|errno| Off::Call { call: "SO_COOKIE", error: errno.into() })?;
         let queued_before = queued(sink).map_err(|error| Off::Call { call: "TCP_INFO", error })?;
@@ -87,7 +92,7 @@ impl Splice {
         match self.insert(source, sink, &flow) {
             Ok(()) => Ok(flow),
             Err(off) => {
-                self.part(flow);
+                self.part(&flow);
                 Err(off)
             }
         }
@@ -108,8 +113,7 @@ impl Splice {
 
     /// Ends a flow: both sockets are the caller's again, for this direction. An entry of a socket
     /// that was closed is gone already.
-    #[expect(clippy::needless_pass_by_value, reason = "the flow is over, its place is another's")]
-    pub fn part(&mut self, flow: Flow) {
+    pub fn part(&mut self, flow: &Flow) {
         let _ = self.sources.clear_index(&flow.place);
         let _ = self.sinks.clear_index(&flow.place);
         let _ = self.places.remove(&flow.cookie);
@@ -140,15 +144,25 @@ impl Flow {
         self.field(offset_of!(abi::Flow, state)).load(Ordering::Acquire) == abi::Flow::RETURNED
     }
 
-    /// Whether all that was forwarded is in the sink's own send queue. Until then a write to the
-    /// sink, or its shutdown, would overtake it.
+    /// How much of what was forwarded is in the sink's own send queue, or has left it. Until this
+    /// is all, a write to the sink, or its shutdown, would overtake the rest.
     ///
     /// # Errors
     ///
     /// The sink is no TCP socket.
-    pub fn is_handed_over(&self, sink: &impl AsRawFd) -> io::Result<bool> {
-        let forwarded = self.forwarded();
-        Ok(queued(sink)?.saturating_sub(self.queued_before) >= forwarded)
+    pub fn handed_over(&self, sink: &impl AsRawFd) -> io::Result<u64> {
+        Ok(queued(sink)?.saturating_sub(self.queued_before))
+    }
+
+    /// Waits until the kernel has done with what arrived at the source: where a poll has shown its
+    /// end, or the flow is returned, [`forwarded`](Self::forwarded) is final then. A poll takes no
+    /// lock and may show the end while the program still runs for the bytes before it.
+    ///
+    /// # Errors
+    ///
+    /// The source is no TCP socket.
+    pub fn settle(source: &impl AsRawFd) -> io::Result<()> {
+        acknowledged(source).map(drop)
     }
 
     /// Lets [`forwarded`](Self::forwarded) go as far as this.

@@ -3,12 +3,16 @@
 mod body;
 mod copy;
 mod frames;
+mod pipes;
+mod splicer;
 mod tunnel;
 
 pub use body::{Sink, Source, Step};
 pub use copy::{CopyError, Flow, copy, passing_trailers, trailer_section};
 pub use frames::{Frames, close_frame};
-pub use tunnel::{Tunnel, TunnelEnd, WebSocket, tunnel};
+pub use pipes::Pipes;
+pub use splicer::Splicer;
+pub use tunnel::{Tunnel, TunnelEnd, Ways, WebSocket, tunnel};
 
 use std::rc::Rc;
 

@@ -1,29 +1,80 @@
 //! A tunnel: bytes both ways between two connections until both sides are done, or until it is cut.
 //!
 //! Half-closing is passed on: the end of one direction shuts down the other side's sending and
-//! leaves the other direction open. An idle tunnel holds no buffer.
+//! leaves the other direction open. So is a reset. An idle tunnel holds no buffer and no pipe.
 //!
 //! ```text
 //!          both ends                        cut, WebSocket: each direction goes on up to the end of
 //! open ------------> Closed          open -----------> its frame, then a close frame, then what
-//!   \--- failed, idle: shut down                       still comes is thrown away --> Cut
-//!    \-- cut: shut down --> Cut                        (all that within CLOSE_GRACE)
+//!   \--- failed: reset                                 still comes is thrown away --> Cut
+//!    \-- idle: shut down                               (all that within CLOSE_GRACE)
+//!     \- cut: shut down --> Cut
 //! ```
+//!
+//! Bytes of a direction are moved in one of three ways, of those that [`Ways`] allows:
+//!
+//! ```text
+//!        all that was received is read
+//! copy ---------------------------------> kernel
+//!  ^ |                                      | credit used up, or the end of the stream:
+//!  | +-- large reads in a row --> pipe      | when all is handed over
+//!  |                               |        v
+//!  +------- it comes in drops -----+      copy, up to the end
+//! ```
+//!
+//! * **Copy**: receive and send, with a buffer from the pools while there is something to move.
+//! * **Pipe**: `splice(2)`, for what keeps coming. The worker still runs for each part, but does not
+//!   touch the bytes.
+//! * **Kernel**: the worker does not run at all while bytes come and go. It gives credit, looks
+//!   after idleness and sees ends and resets. A flow that uses up its credit, because much comes at
+//!   once or its reader sleeps, is back in the worker's hands for good, and is copied: `splice(2)`
+//!   cannot read what an eBPF program has let pass. A socket that the kernel does not take (a Unix
+//!   socket, one that is half-closed already, no room for one more flow) is moved from as if there
+//!   were no splicing.
+//!
+//! A WebSocket that may be cut, because it ends with its token, is copied: a close frame may stand
+//! between two frames only, and these are seen in user space alone. Its peers learn by status 1008
+//! that it was the token; cut without a word, they would take it for a fault of the network and
+//! come again with the same token. One that nothing cuts is a tunnel like others.
 
-use std::cell::Cell;
+mod direction;
+mod kernel;
+mod pipe;
+
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
+use std::rc::{Rc, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use ring::rand::{SecureRandom, SystemRandom};
-
-use super::Pools;
-use super::frames::{Frames, close_frame};
-use crate::uring::{Buffer, Stream};
+use super::frames::Frames;
+use super::splicer::Watched;
+use super::{Pipes, Pools, Splicer};
+use crate::uring::Stream;
+use direction::Direction;
 
 /// How long a WebSocket that is cut may take to come to the end of its frames and to say goodbye.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
+
+/// What a worker has to move a tunnel's bytes with.
+#[derive(Debug, Clone, Copy)]
+pub struct Ways<'a> {
+    /// Buffers to copy with: always there.
+    pub pools: Pools<'a>,
+    /// Pipes for `splice(2)`.
+    pub pipes: Option<&'a Rc<Pipes>>,
+    /// The kernel's own way, by eBPF.
+    pub splicer: Option<&'a Splicer>,
+}
+
+impl<'a> Ways<'a> {
+    /// Only by copying.
+    #[must_use]
+    pub fn copy(pools: Pools<'a>) -> Self {
+        Self { pools, pipes: None, splicer: None }
+    }
+}
 
 /// The two connections and what bounds them.
 pub struct Tunnel<'t> {
@@ -31,15 +82,15 @@ pub struct Tunnel<'t> {
     pub client: &'t Stream,
     /// The upstream's.
     pub upstream: &'t Stream,
-    /// Where buffers come from.
-    pub pools: Pools<'t>,
+    /// What moves the bytes.
+    pub ways: Ways<'t>,
     /// The longest time without one byte either way.
     pub idle: Duration,
     /// Bytes to the client.
     pub to_client: &'t Cell<u64>,
     /// Bytes to the upstream.
     pub to_upstream: &'t Cell<u64>,
-    /// Where the frames are by now, if it is a WebSocket.
+    /// Where the frames are by now, if it is a WebSocket that may be cut.
     pub web_socket: Option<WebSocket>,
 }
 
@@ -65,22 +116,24 @@ pub enum TunnelEnd {
     Cut,
 }
 
-/// Copies both ways until both sides are done, one fails, nothing moves for the idle time, or `cut`
-/// is over; that says why, for the close frames of a WebSocket.
+/// Moves bytes both ways until both sides are done, one fails, nothing moves for the idle time, or
+/// `cut` is over; that says why, for the close frames of a WebSocket.
 pub async fn tunnel(tunnel: Tunnel<'_>, cut: impl Future<Output = &'static str>) -> TunnelEnd {
-    let Tunnel { client, upstream, pools, idle, to_client, to_upstream, web_socket } = tunnel;
-    let moved = &Moved { last: Cell::new(Instant::now()), sending: Cell::new(0) };
-    let closing = &Cell::new(None);
+    let Tunnel { client, upstream, mut ways, idle, to_client, to_upstream, web_socket } = tunnel;
+    if web_socket.is_some() {
+        ways = Ways::copy(ways.pools);
+    }
+    let state = &State::new();
     let is_web_socket = web_socket.is_some();
     let (down, up) = web_socket.map(|frames| (frames.to_client, frames.to_upstream)).unzip();
-    let way =
-        |from, to, bytes, masked| Way { from, to, bytes, masked, pools, idle, moved, closing };
-    let mut upward = pin!(way(client, upstream, to_upstream, true).run(up));
-    let mut downward = pin!(way(upstream, client, to_client, false).run(down));
-    let mut quiet = pin!(quiet_for(idle, moved));
+    let direction =
+        |from, to, bytes, masked| Direction { from, to, bytes, masked, ways, idle, state };
+    let mut upward = pin!(direction(client, upstream, to_upstream, true).run(up));
+    let mut downward = pin!(direction(upstream, client, to_client, false).run(down));
+    let mut quiet = pin!(quiet_for(idle, state));
     let mut over = pin!(async {
         let reason = cut.await;
-        closing.set(Some(reason));
+        state.closing.set(Some(reason));
         if is_web_socket {
             // Whoever waits looks at `closing` again.
             client.cancel();
@@ -109,14 +162,15 @@ pub async fn tunnel(tunnel: Tunnel<'_>, cut: impl Future<Output = &'static str>)
             } else {
                 quiet.as_mut().poll(context).is_ready().then_some(TunnelEnd::Idle)
             };
-            if ended.is_some() {
-                // Whatever a direction does or does next, ends at once.
-                client.shutdown();
-                upstream.shutdown();
-            }
+            // Whatever a direction does or does next, ends at once.
+            match ended {
+                Some(TunnelEnd::Failed) => [client, upstream].map(Stream::reset),
+                Some(_) => [client, upstream].map(Stream::shutdown),
+                None => [(), ()],
+            };
         }
         match (upward_end, downward_end) {
-            (Some(_), Some(_)) if closing.get().is_some() => Poll::Ready(TunnelEnd::Cut),
+            (Some(_), Some(_)) if state.closing.get().is_some() => Poll::Ready(TunnelEnd::Cut),
             (Some(_), Some(_)) => Poll::Ready(ended.unwrap_or(TunnelEnd::Closed)),
             _ => Poll::Pending,
         }
@@ -124,129 +178,56 @@ pub async fn tunnel(tunnel: Tunnel<'_>, cut: impl Future<Output = &'static str>)
     .await
 }
 
-/// When something last moved.
-struct Moved {
-    last: Cell<Instant>,
+/// What both directions know of each other.
+struct State {
+    /// When something last moved.
+    moved: Cell<Instant>,
     /// Sends in flight: each has a deadline of its own and may be making progress unseen.
     sending: Cell<u8>,
+    /// Receives in flight.
+    receiving: Cell<u8>,
+    /// Whether a direction has come to the end of its stream and passed it on.
+    is_half_closed: Cell<bool>,
+    /// The kernel's flows.
+    flows: RefCell<Vec<Weak<Watched>>>,
+    /// Why the tunnel is cut, once it is.
+    closing: Cell<Option<&'static str>>,
+}
+
+impl State {
+    fn new() -> Self {
+        Self {
+            moved: Cell::new(Instant::now()),
+            sending: Cell::new(0),
+            receiving: Cell::new(0),
+            is_half_closed: Cell::new(false),
+            flows: RefCell::default(),
+            closing: Cell::new(None),
+        }
+    }
+
+    fn has_moved(&self) {
+        self.moved.set(Instant::now());
+    }
+
+    /// When something last moved, as far as can be told.
+    fn last_moved(&self) -> Instant {
+        let flows = self.flows.borrow();
+        let kernel = flows.iter().filter_map(Weak::upgrade).filter(|flow| flow.has_moved()).count();
+        if kernel > 0 || self.sending.get() > 0 {
+            self.has_moved();
+        }
+        self.moved.get()
+    }
 }
 
 /// Ends once nothing has moved for `idle`.
-async fn quiet_for(idle: Duration, moved: &Moved) {
+async fn quiet_for(idle: Duration, state: &State) {
     loop {
-        if moved.sending.get() > 0 {
-            moved.last.set(Instant::now());
-        }
-        let Some(left) =
-            idle.checked_sub(moved.last.get().elapsed()).filter(|left| !left.is_zero())
-        else {
+        let quiet = state.last_moved().elapsed();
+        let Some(left) = idle.checked_sub(quiet).filter(|left| !left.is_zero()) else {
             return;
         };
         tokio::time::sleep(left).await;
     }
-}
-
-/// One direction.
-struct Way<'t> {
-    from: &'t Stream,
-    to: &'t Stream,
-    bytes: &'t Cell<u64>,
-    /// Whether frames in this direction are masked.
-    masked: bool,
-    pools: Pools<'t>,
-    idle: Duration,
-    moved: &'t Moved,
-    /// Why the tunnel is cut, once it is.
-    closing: &'t Cell<Option<&'static str>>,
-}
-
-impl Way<'_> {
-    /// Until the end of the stream, which it passes on, or, cut, until the end of a frame.
-    async fn run(self, mut frames: Option<Frames>) -> TunnelEnd {
-        let mut full = false;
-        loop {
-            if let (Some(frames), Some(reason)) = (&frames, self.closing.get())
-                && frames.is_at_boundary()
-            {
-                return self.say_goodbye((!frames.is_closed()).then_some(reason)).await;
-            }
-            if !full && let Err(error) = self.from.readable().await {
-                if self.from.is_bystander(&error) {
-                    continue;
-                }
-                return TunnelEnd::Failed;
-            }
-            let buffer = self.pools.take(full);
-            let room = buffer.receivable();
-            let (result, mut buffer) = self.from.recv(buffer).await;
-            match result {
-                Ok(0) => {
-                    self.to.shutdown_write();
-                    return TunnelEnd::Closed;
-                }
-                Ok(received) => full = received == room,
-                Err(error) if self.from.is_bystander(&error) => continue,
-                Err(_) => return TunnelEnd::Failed,
-            }
-            if let Some(frames) = &mut frames {
-                self.follow(frames, &mut buffer);
-            }
-            let passed = buffer.len();
-            if passed == 0 {
-                continue;
-            }
-            if self.send(buffer).await.is_err() {
-                return TunnelEnd::Failed;
-            }
-            self.bytes.set(self.bytes.get() + passed as u64);
-        }
-    }
-
-    /// Cut, what comes behind the end of the frame stays here.
-    fn follow(&self, frames: &mut Frames, buffer: &mut Buffer) {
-        if self.closing.get().is_some() {
-            let passed = frames.advance_to_boundary(buffer.filled());
-            buffer.truncate(passed);
-        } else {
-            frames.advance(buffer.filled());
-        }
-    }
-
-    async fn send(&self, buffer: Buffer) -> std::io::Result<()> {
-        self.moved.sending.set(self.moved.sending.get() + 1);
-        let (sent, _) = self.to.send_all(buffer, self.idle).await;
-        self.moved.sending.set(self.moved.sending.get() - 1);
-        self.moved.last.set(Instant::now());
-        sent
-    }
-
-    /// Sends a close frame, unless one has passed, and the end of the stream; then reads on and
-    /// throws away, so that what was sent to this side is not lost in a reset.
-    async fn say_goodbye(&self, reason: Option<&str>) -> TunnelEnd {
-        if let Some(reason) = reason {
-            let mut buffer = self.pools.take(false);
-            let fits = buffer.append(&close_frame(reason, self.masked.then(new_mask)));
-            debug_assert!(fits, "a head buffer holds more");
-            // A side that does not read it is gone all the same.
-            let _ = self.send(buffer).await;
-        }
-        self.to.shutdown_write();
-        loop {
-            let buffer = self.pools.take(false);
-            match self.from.recv(buffer).await.0 {
-                Ok(0) => return TunnelEnd::Closed,
-                Ok(_) => {}
-                Err(error) if self.from.is_bystander(&error) => {}
-                Err(_) => return TunnelEnd::Closed,
-            }
-        }
-    }
-}
-
-/// RFC 6455 section 5.3 asks for one that cannot be foretold. Without random numbers it can, which
-/// matters nothing here: the payload is no client's choice.
-fn new_mask() -> [u8; 4] {
-    let mut mask = [0; 4];
-    let _ = SystemRandom::new().fill(&mut mask);
-    mask
 }

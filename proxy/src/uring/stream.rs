@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use rustix::net::Shutdown;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, Shutdown};
 
 use super::wheel::{Deadline, Wheel};
 use super::{Buffer, Recv, Send, SharedFd, cancel_all, poll};
@@ -124,6 +126,47 @@ impl Stream {
         Ok(poll::is_failure(events))
     }
 
+    /// Whether the connection has failed, or can carry nothing any more either way.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.has(PollFlags::ERR | PollFlags::HUP)
+    }
+
+    /// Whether the connection has failed: it was reset, say.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.has(PollFlags::ERR)
+    }
+
+    fn has(&self, events: PollFlags) -> bool {
+        let mut poll = [PollFd::new(&*self.fd.0, PollFlags::empty())];
+        let at_once = Timespec::default();
+        let found = rustix::event::poll(&mut poll, Some(&at_once));
+        found.is_ok() && poll[0].revents().intersects(events)
+    }
+
+    /// Whether all that was received so far is read, and more may come. (FIONREAD does not tell for
+    /// a socket that is in a sockmap: it leaves out the socket's own queue.)
+    ///
+    /// # Errors
+    /// As a receive has them; a failure of the connection is told once.
+    pub fn is_drained(&self) -> io::Result<bool> {
+        match rustix::net::recv(&*self.fd.0, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok(_) => Ok(false),
+            Err(Errno::AGAIN) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Lets system calls on the socket never wait. Operations are as before: they wait in the
+    /// ring, not in a call.
+    ///
+    /// # Errors
+    /// As the kernel has them.
+    pub fn set_nonblocking(&self) -> io::Result<()> {
+        Ok(rustix::io::ioctl_fionbio(&*self.fd.0, true)?)
+    }
+
     /// Lets the deadline of what receives or waits pass after `limit` from now.
     pub fn arm(&self, limit: Duration) {
         self.receiving.arm(limit);
@@ -174,6 +217,15 @@ impl Stream {
     /// Makes the close that follows a reset: the peer is not to take what it has for the whole.
     pub fn abort(&self) {
         let _ = rustix::net::sockopt::set_socket_linger(&*self.fd.0, Some(Duration::ZERO));
+    }
+
+    /// Ends both directions as a failure: the peer gets a reset, what is in flight ends, and
+    /// whatever is tried later fails at once. Bytes already sent may be lost.
+    pub fn reset(&self) {
+        if rustix::net::connect_unspec(&*self.fd.0).is_err() {
+            // No TCP socket.
+            self.shutdown();
+        }
     }
 
     /// Says that nothing more will be sent. The peer may be gone already; that is no error here.

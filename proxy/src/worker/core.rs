@@ -19,8 +19,7 @@ use super::pacing::Pacing;
 use super::parking::{Parking, Wait};
 use super::{WorkerCounters, WorkerSpec};
 use crate::auth::{TokenCache, UnixTime};
-use crate::kernel::Splice;
-use crate::relay::Pools;
+use crate::relay::{Pipes, Pools, Splicer, Ways};
 use crate::snapshot::peers::{Admission, BanList, source_of};
 use crate::snapshot::{Listener, Snapshot};
 use crate::telemetry::access_log::AccessLogWriter;
@@ -58,12 +57,12 @@ pub(super) struct Core {
     live: RefCell<Rc<Live>>,
     pub(super) wheel: Rc<Wheel>,
     pub(super) bodies: Rc<BufferPool>,
+    pipes: Rc<Pipes>,
+    splicer: Option<Splicer>,
     pub(super) tokens: RefCell<TokenCache>,
     pub(super) counters: Arc<CounterBlock>,
     pub(super) cells: WorkerCounters,
     pub(super) access_log: RefCell<Option<AccessLogWriter>>,
-    /// What tunnels are spliced with, if they are.
-    pub(super) splice: RefCell<Option<Splice>>,
     pub(super) drafts: Drafts,
     pub(super) connections: RefCell<Slab<Rc<ConnectionState>>>,
     pub(super) parking: Parking,
@@ -95,11 +94,12 @@ impl Core {
             live: RefCell::new(Rc::new(live)),
             wheel: Wheel::new(),
             bodies: BufferPool::bounded(BODY_BUFFER_BYTES, BODY_BUFFERS_KEPT, BODY_BUFFERS_MAX),
+            pipes: Pipes::new(),
+            splicer: spec.splice.map(Splicer::new),
             counters: spec.counters,
             cells: spec.cells,
             drafts: Drafts::new(spec.access_log.is_some()),
             access_log: RefCell::new(spec.access_log),
-            splice: RefCell::new(spec.splice),
             connections: RefCell::default(),
             parking: Parking::new(spec.ask_for_keys),
             pacing,
@@ -161,6 +161,11 @@ impl Core {
     /// The buffers that bodies travel in.
     pub(super) fn pools<'a>(&'a self, live: &'a Live) -> Pools<'a> {
         Pools { small: &live.heads, large: &self.bodies }
+    }
+
+    /// What moves the bytes of tunnels.
+    pub(super) fn ways<'a>(&'a self, live: &'a Live) -> Ways<'a> {
+        Ways { pools: self.pools(live), pipes: Some(&self.pipes), splicer: self.splicer.as_ref() }
     }
 
     /// Counts the end of a request's wait for a key.

@@ -68,10 +68,12 @@ impl Exchange<'_> {
         record: &mut Record,
     ) {
         let leash = self.leash(record, EndWithToken::Tunnels);
+        // Without one nothing cuts it, and its frames are of no interest.
+        let web_socket = web_socket.filter(|_| leash.is_some());
         let whole = Tunnel {
             client: &self.connection.stream,
             upstream,
-            pools: self.core.pools(self.live),
+            ways: self.core.ways(self.live),
             idle: self.live.snapshot.timeouts.tunnel_idle,
             to_client: &record.sent,
             to_upstream: &record.received,

@@ -85,7 +85,7 @@ impl TcpConnection {
         let whole = Tunnel {
             client,
             upstream: lease.stream(),
-            pools: self.core.pools(&self.live),
+            ways: self.core.ways(&self.live),
             idle: self.live.snapshot.timeouts.tunnel_idle,
             to_client: &self.sent,
             to_upstream: &self.received,
