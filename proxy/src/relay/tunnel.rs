@@ -32,10 +32,10 @@
 //!   socket, one that is half-closed already, no room for one more flow) is moved from as if there
 //!   were no splicing.
 //!
-//! A WebSocket that may be cut, because it ends with its token, is copied: a close frame may stand
-//! between two frames only, and these are seen in user space alone. Its peers learn by status 1008
-//! that it was the token; cut without a word, they would take it for a fault of the network and
-//! come again with the same token. One that nothing cuts is a tunnel like others.
+//! A WebSocket that may be cut, because it ends with its token, is copied where its frames are
+//! followed: a close frame may stand between two frames only, and these are seen in user space
+//! alone. Its peers learn by status 1008 that it was the token. Where tunnels are to be spliced its
+//! frames are not followed, and it is cut without a word, like other tunnels.
 
 mod direction;
 mod kernel;

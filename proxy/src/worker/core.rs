@@ -336,6 +336,8 @@ impl Core {
         self.counters.set(self.cells.head_buffers, live.heads.in_use() as u64);
         self.counters.set(self.cells.parked, self.parking.parked() as u64);
         self.counters.set(self.cells.parkings_full, self.parking.turned_away());
+        let spliced = self.splicer.as_ref().map_or(0, Splicer::joined);
+        self.counters.set(self.cells.spliced, spliced);
         self.counters.set(self.cells.body_buffers, self.bodies.in_use() as u64);
         self.cells.token_cache.publish(&self.counters, self.tokens.borrow().figures());
     }

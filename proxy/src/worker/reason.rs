@@ -249,6 +249,12 @@ static PARKINGS: Family = Family {
     kind: Kind::Counter,
     labels: &["outcome"],
 };
+static SPLICED: Family = Family {
+    name: "ringgate_spliced_flows",
+    help: "Directions of tunnels whose bytes the kernel has moved by itself.",
+    kind: Kind::Counter,
+    labels: &[],
+};
 static TOKENS: Family = Family {
     name: "ringgate_tokens",
     help: "Tokens judged: good, tolerated by a permissive route, or refused.",
@@ -275,6 +281,7 @@ pub struct WorkerCounters {
     pub(super) parkings_missing: CounterId,
     pub(super) parkings_timeout: CounterId,
     pub(super) parkings_full: CounterId,
+    pub(super) spliced: CounterId,
     pub(super) tokens_good: CounterId,
     pub(super) tokens_tolerated: CounterId,
     pub(super) tokens_refused: CounterId,
@@ -306,6 +313,7 @@ impl WorkerCounters {
             parkings_missing: registry.cell(&PARKINGS, &["missing"])?,
             parkings_timeout: registry.cell(&PARKINGS, &["timeout"])?,
             parkings_full: registry.cell(&PARKINGS, &["full"])?,
+            spliced: registry.cell(&SPLICED, &[])?,
             tokens_good: registry.cell(&TOKENS, &["good"])?,
             tokens_tolerated: registry.cell(&TOKENS, &["tolerated"])?,
             tokens_refused: registry.cell(&TOKENS, &["refused"])?,

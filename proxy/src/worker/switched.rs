@@ -68,12 +68,14 @@ impl Exchange<'_> {
         record: &mut Record,
     ) {
         let leash = self.leash(record, EndWithToken::Tunnels);
-        // Without one nothing cuts it, and its frames are of no interest.
-        let web_socket = web_socket.filter(|_| leash.is_some());
+        let ways = self.core.ways(self.live);
+        // Without a leash nothing cuts it, and its frames are of no interest. Whoever wants splicing
+        // does without a last frame.
+        let web_socket = web_socket.filter(|_| leash.is_some() && ways.splicer.is_none());
         let whole = Tunnel {
             client: &self.connection.stream,
             upstream,
-            ways: self.core.ways(self.live),
+            ways,
             idle: self.live.snapshot.timeouts.tunnel_idle,
             to_client: &record.sent,
             to_upstream: &record.received,

@@ -7,6 +7,8 @@ use crate::harness::deadline::told;
 use crate::harness::message::read_response_head;
 use crate::harness::token::{ISSUER, jwks, now};
 use crate::harness::{Client, Config, Gateway, Key, Token, Upstream};
+use crate::kernel::possible;
+use ringgate::kernel::Assist;
 use serde_json::json;
 
 const SWITCHING: &str =
@@ -79,6 +81,33 @@ fn a_web_socket_is_closed_with_1008_when_its_token_expires() {
     gateway.wait_for_line(&["\"reason\":\"stream.token_expired\"", "\"status\":101"]);
     let reason = "reason=\"stream.token_expired\"";
     gateway.wait_for_metric("ringgate_refusals_total", &[reason], |n| n == 1.0);
+}
+
+#[test]
+fn a_spliced_web_socket_ends_with_its_token_without_a_close_frame() {
+    if !possible("auth::streams", Assist::Splice) {
+        return;
+    }
+    let (ended, end) = channel();
+    let upstream = Upstream::scripted(move |_, mut peer| {
+        peer.request();
+        peer.send([SWITCHING.as_bytes(), HELLO].concat());
+        assert_eq!(peer.read_exactly(MASKED_HELLO.len()).unwrap(), MASKED_HELLO);
+        ended.send(peer.read_to_end().unwrap()).unwrap();
+    });
+    let key = Key::ed25519("k");
+    let config = Config::protecting(&upstream, &[&key]).set("kernel.splice", "on");
+    let gateway = Gateway::start(&config);
+    let mut client = switched(&gateway, &Token::new().claim("jti", "t").sign(&key), "websocket");
+    assert_eq!(client.read_exactly(HELLO.len()).unwrap(), HELLO);
+    gateway.wait_for_metric("ringgate_spliced_flows_total", &[], |flows| flows == 2.0);
+    client.send(MASKED_HELLO);
+    // Once it is through, its bytes are in the kernel's account.
+    gateway.wait_for_metric("ringgate_connections_open", &[], |open| open == 1.0);
+    revoke(&gateway, "t");
+    assert_eq!(client.read_to_end().unwrap(), b"");
+    assert_eq!(told(&end), b"");
+    gateway.wait_for_line(&["\"reason\":\"stream.token_revoked\"", "\"received_bytes\":11"]);
 }
 
 #[test]
