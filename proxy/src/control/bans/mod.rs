@@ -19,6 +19,9 @@ use crate::snapshot::peers::{BanList, BanMode, PeerRules, Source, prefix_of};
 use crate::worker::{Offence, WorkerHandle};
 use book::{Ban, Book, Evidence};
 
+// The program's map has room for every ban.
+const _: () = assert!(book::SOURCES_MAX <= ringgate_ebpf_abi::shield::BANS_MAX as usize);
+
 /// Where bans are put in force.
 pub struct Enforcers<'a> {
     /// The kernel's program, where it is on.
