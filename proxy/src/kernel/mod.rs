@@ -25,7 +25,7 @@ mod shield;
 mod splice;
 mod steering;
 
-pub use lookup::{Lookup, Range};
+pub use lookup::{Lookup, Range, Ranges};
 pub use off::{Assist, Off};
 pub use probe::Probe;
 pub use ringgate_ebpf_abi::shield::{Source, Verdict};
@@ -33,4 +33,4 @@ pub use shield::{
     Attached, Ban, BanMode, Counters, Protection, Shield, SynRate, XdpChoice, XdpMode,
 };
 pub use splice::{Flow, Splice};
-pub use steering::{LoadSlot, Policy, Steering};
+pub use steering::{Group, LoadSlot, Policy, Steering};
