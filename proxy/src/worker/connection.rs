@@ -92,7 +92,7 @@ pub(super) fn start(
         standing: Cell::new(Standing::Clean),
         idle: Cell::new(false),
     });
-    if core.connections.borrow().len() >= live.snapshot.limits.connections_per_worker {
+    if core.connection_count() >= live.snapshot.limits.connections_per_worker {
         core.count(of.counters.connections_refused);
         if core.turning_away.get() >= TURNED_AWAY_MAX {
             return;
@@ -121,14 +121,14 @@ struct Registered {
 impl Registered {
     fn new(core: &Rc<Core>, state: &Rc<ConnectionState>, cell: CounterId) -> Self {
         core.count(cell);
-        let key = core.connections.borrow_mut().insert(Rc::clone(state));
+        let key = core.add_connection(Rc::clone(state));
         Self { core: Rc::clone(core), key, cell }
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.core.connections.borrow_mut().remove(self.key);
+        self.core.remove_connection(self.key);
         self.core.counters.decrement(self.cell);
     }
 }

@@ -16,7 +16,7 @@ use super::pacing::Pacing;
 use super::parking::{Parking, Wait};
 use super::{WorkerCounters, WorkerSpec};
 use crate::auth::{TokenCache, UnixTime};
-use crate::kernel::Splice;
+use crate::kernel::{LoadSlot, Splice};
 use crate::relay::Pools;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLogWriter;
@@ -59,7 +59,9 @@ pub(super) struct Core {
     /// What tunnels are spliced with, if they are.
     pub(super) splice: RefCell<Option<Splice>>,
     pub(super) drafts: Drafts,
-    pub(super) connections: RefCell<Slab<Rc<ConnectionState>>>,
+    connections: RefCell<Slab<Rc<ConnectionState>>>,
+    /// Where steering reads how busy this worker is, if it does.
+    load: RefCell<Option<LoadSlot>>,
     pub(super) parking: Parking,
     pub(super) pacing: Rc<Pacing>,
     pub(super) leashes: Leashes,
@@ -91,6 +93,7 @@ impl Core {
             access_log: RefCell::new(spec.access_log),
             splice: RefCell::new(spec.splice),
             connections: RefCell::default(),
+            load: RefCell::default(),
             parking: Parking::new(spec.ask_for_keys),
             pacing,
             leashes: Leashes::default(),
@@ -118,6 +121,7 @@ impl Core {
                         let snapshot = Arc::clone(&self.live().snapshot);
                         self.listen(&snapshot, opened);
                     }
+                    Command::ShowLoad(slot) => self.show_load(slot),
                     Command::KeysChecked { provider, lookup } => {
                         self.parking.answer(&provider, lookup);
                     }
@@ -139,6 +143,24 @@ impl Core {
     /// Whether the worker finishes: connections close after the response in hand.
     pub(super) fn is_draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// How many connections there are.
+    pub(super) fn connection_count(&self) -> usize {
+        self.connections.borrow().len()
+    }
+
+    /// Takes a connection on the list, until it is removed by the key.
+    pub(super) fn add_connection(&self, connection: Rc<ConnectionState>) -> usize {
+        let key = self.connections.borrow_mut().insert(connection);
+        self.tell_load();
+        key
+    }
+
+    /// Takes a connection off the list.
+    pub(super) fn remove_connection(&self, key: usize) {
+        self.connections.borrow_mut().remove(key);
+        self.tell_load();
     }
 
     /// The buffers that bodies travel in.
@@ -166,6 +188,19 @@ impl Core {
         self.counters.increment(cell);
     }
 
+    fn show_load(&self, slot: LoadSlot) {
+        *self.load.borrow_mut() = Some(slot);
+        self.tell_load();
+    }
+
+    /// Lets steering see how many connections there are, and whether more are wanted.
+    fn tell_load(&self) {
+        if let Some(slot) = &*self.load.borrow() {
+            slot.set_connections(u32::try_from(self.connection_count()).unwrap_or(u32::MAX));
+            slot.set_draining(self.is_draining());
+        }
+    }
+
     fn adopt(&self, snapshot: Arc<Snapshot>) {
         let old = self.live();
         let same_heads = old.snapshot.limits.head_bytes == snapshot.limits.head_bytes;
@@ -187,7 +222,7 @@ impl Core {
     fn listen(
         self: &Rc<Self>,
         snapshot: &Snapshot,
-        opened: Vec<(std::net::SocketAddr, std::net::TcpListener)>,
+        opened: Vec<(std::net::SocketAddr, Arc<std::net::TcpListener>)>,
     ) {
         let mut listeners = self.listeners.borrow_mut();
         let mut any_closed = false;
@@ -222,6 +257,7 @@ impl Core {
     /// Stops accepting, waits for the connections to finish and cuts them after `within`.
     async fn drain(&self, within: Duration) {
         self.draining.set(true);
+        self.tell_load();
         for listener in self.listeners.borrow_mut().drain(..) {
             listener.close();
         }
@@ -259,6 +295,9 @@ impl Core {
             while clock + TICK <= Instant::now() {
                 clock += TICK;
                 self.wheel.advance();
+            }
+            if let Some(slot) = &*self.load.borrow() {
+                slot.tell_alive();
             }
             if !self.leashes.is_empty() {
                 self.leashes.tick(&self.live().snapshot, unix_time(SystemTime::now()));
