@@ -40,13 +40,23 @@ impl Gateway {
         Self::start_in(directory, config)
     }
 
+    /// As [`Self::start`], by a program that gives it other rights or another place.
+    pub fn start_by(launcher: &[&str], config: &Config) -> Self {
+        Self::launch(TempDir::new().unwrap(), launcher, config)
+    }
+
     /// As [`Self::start`], where files that the configuration names already are.
     pub fn start_in(directory: TempDir, config: &Config) -> Self {
+        Self::launch(directory, &[], config)
+    }
+
+    fn launch(directory: TempDir, launcher: &[&str], config: &Config) -> Self {
         let path = directory.path();
         fs::write(path.join("gateway.json"), config.to_string()).unwrap();
         let ready = path.join("ready.json");
-        let mut child = Command::new(BINARY)
-            .arg("run")
+        let command: Vec<&str> = launcher.iter().copied().chain([BINARY, "run"]).collect();
+        let mut child = Command::new(command[0])
+            .args(&command[1..])
             .arg(path.join("gateway.json"))
             .arg("--ready-file")
             .arg(&ready)
@@ -123,6 +133,11 @@ impl Gateway {
         wait_until(&format!("{name} {labels:?} to be as expected"), || {
             condition(self.metrics().sum(name, labels)).then_some(())
         });
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Open descriptors of the process.

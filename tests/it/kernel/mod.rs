@@ -4,13 +4,18 @@
 //! Without the rights each test says `SKIPPED` and does nothing.
 
 mod frames;
+mod had;
+mod led;
 mod lookup;
 mod namespace;
 mod rights;
 mod shield;
 mod splice;
+mod steered;
 mod steering;
+mod stopped;
 mod verdicts;
+mod workers;
 
 use ringgate::kernel::{Assist, Off, Probe};
 
