@@ -186,7 +186,7 @@ fn start_worker(
         index,
         cpu: None,
         snapshot,
-        listeners: vec![(configured, socket)],
+        listeners: vec![(configured, socket.into())],
         counters: Arc::new(CounterBlock::new()),
         cells,
         access_log,

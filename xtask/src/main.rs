@@ -51,6 +51,8 @@ enum Task {
     Idle,
     /// Measure what a flood of bad tokens does to good requests on the same core
     Flood(bench::flood::Options),
+    /// Measure how connections spread over the workers with each policy of steering (root)
+    Steering(bench::steering::Options),
 }
 
 fn set_up() -> anyhow::Result<()> {
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Idle => bench::idle::run(),
         Task::Flood(options) => bench::flood::run(&options),
+        Task::Steering(options) => bench::steering::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,12 +5,18 @@
 
 use core::num::NonZeroU32;
 
-use aya_ebpf::bindings::{BPF_F_MMAPABLE, sk_action::SK_PASS};
-use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_get_smp_processor_id};
+use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, sk_action::SK_PASS};
+use aya_ebpf::helpers::generated::{
+    bpf_get_prandom_u32, bpf_get_smp_processor_id, bpf_get_socket_cookie, bpf_ktime_get_coarse_ns,
+    bpf_sk_select_reuseport,
+};
 use aya_ebpf::macros::{map, sk_reuseport};
-use aya_ebpf::maps::{Array, ReusePortSockArray};
+use aya_ebpf::maps::{Array, HashMap, SockHash};
 use aya_ebpf::programs::SkReuseportContext;
-use ringgate_ebpf_abi::steer::{CPUS_MAX, FIRST_WORKER, Load, WORKERS_MAX, policy};
+use ringgate_ebpf_abi::steer::{
+    CPUS_MAX, FIRST_WORKER, Load, SOCKETS_MAX, STUCK_AFTER_NS, WORKERS_MAX, listener_key, policy,
+};
 use ringgate_programs as _;
 
 #[unsafe(link_section = "license")]
@@ -24,9 +30,13 @@ static WORKERS: u32 = 0;
 /// One of `abi::steer::policy`.
 #[map]
 static POLICY: Array<u32> = Array::with_max_entries(1, 0);
-/// By worker.
+/// The number of a listener's group, by the listener's cookie.
 #[map]
-static LISTENERS: ReusePortSockArray = ReusePortSockArray::with_max_entries(WORKERS_MAX, 0);
+static GROUPS: HashMap<u64, u32> = HashMap::with_max_entries(SOCKETS_MAX, BPF_F_NO_PREALLOC);
+/// By `abi::steer::listener_key`. No array for sockets of one group: those take none that lookup
+/// leads to.
+#[map]
+static LISTENERS: SockHash<u64> = SockHash::with_max_entries(SOCKETS_MAX, 0);
 /// By worker; the gateway writes to it in place.
 #[map]
 static LOADS: Array<Load> = Array::with_max_entries(WORKERS_MAX, BPF_F_MMAPABLE);
@@ -46,9 +56,17 @@ pub fn steer(context: SkReuseportContext) -> u32 {
     // A remainder by a plain number would bring the panic of a division by zero along, which the
     // verifier refuses.
     let Some(count) = NonZeroU32::new(workers) else { return SK_PASS };
-    let mut worker = preferred(&context, count);
+    let Some(group) = group(&context) else { return SK_PASS };
+    // SAFETY: takes nothing.
+    let now = unsafe { bpf_ktime_get_coarse_ns() };
+    let mut worker = match POLICY.get(0) {
+        Some(&policy::CPU) => of_this_cpu(count),
+        Some(&policy::LEAST_LOADED) => less_loaded(count, now),
+        Some(&policy::HASH) => context.hash() % count,
+        _ => return SK_PASS,
+    };
     for _ in 0..workers {
-        if is_open(worker) && LISTENERS.select_reuseport(&context, worker).is_ok() {
+        if burden(worker, now) < SHUT && select(&context, listener_key(group, worker)) {
             return SK_PASS;
         }
         worker = if worker + 1 < workers { worker + 1 } else { 0 };
@@ -57,12 +75,26 @@ pub fn steer(context: SkReuseportContext) -> u32 {
 }
 
 #[inline(always)]
-fn preferred(context: &SkReuseportContext, workers: NonZeroU32) -> u32 {
-    match POLICY.get(0) {
-        Some(&policy::CPU) => of_this_cpu(workers),
-        Some(&policy::LEAST_LOADED) => less_loaded(workers),
-        _ => context.hash() % workers,
-    }
+fn group(context: &SkReuseportContext) -> Option<u32> {
+    // SAFETY: the listener that the kernel found, or the one that closes.
+    let cookie = unsafe { bpf_get_socket_cookie(context.sk().as_ptr()) };
+    // SAFETY: a copy of a word, which nobody writes while its key is there.
+    unsafe { GROUPS.get(&cookie) }.copied()
+}
+
+/// Whether there is such a listener; it is chosen then.
+#[inline(always)]
+fn select(context: &SkReuseportContext, mut key: u64) -> bool {
+    // SAFETY: the context that the kernel passed, a map of sockets and a key of it on the stack.
+    let failed = unsafe {
+        bpf_sk_select_reuseport(
+            context.as_ptr().cast(),
+            (&raw const LISTENERS).cast_mut().cast(),
+            (&raw mut key).cast(),
+            0,
+        )
+    };
+    failed == 0
 }
 
 #[inline(always)]
@@ -73,34 +105,35 @@ fn of_this_cpu(workers: NonZeroU32) -> u32 {
     pinned.unwrap_or(cpu) % workers
 }
 
-/// The one with fewer connections of two different workers taken at random; an open one before a
-/// draining one.
+/// The one with fewer connections of two different workers taken at random; an open one before one
+/// that drains or is stuck.
 #[inline(always)]
-fn less_loaded(workers: NonZeroU32) -> u32 {
+fn less_loaded(workers: NonZeroU32, now: u64) -> u32 {
     let Some(others) = NonZeroU32::new(workers.get() - 1) else { return 0 };
     // SAFETY: takes nothing.
     let random = unsafe { bpf_get_prandom_u32() };
     let first = (random & 0xffff) % workers;
     let second = (first + 1 + (random >> 16) % others) % workers;
-    if burden(second) < burden(first) { second } else { first }
+    if burden(second, now) < burden(first, now) { second } else { first }
 }
 
-/// Connections, and above all of them the state.
+/// More than any number of connections.
+const SHUT: u64 = 1 << 32;
+
+/// Connections, and `SHUT` beside them for a worker that drains or is stuck.
 #[inline(always)]
-fn burden(worker: u32) -> u64 {
+fn burden(worker: u32, now: u64) -> u64 {
     LOADS.get(worker).map_or(u64::MAX, |load| {
         // SAFETY: aligned words of a live map value, which the gateway may write meanwhile.
-        let (state, connections) = unsafe {
+        let (state, connections, alive) = unsafe {
             (
                 core::ptr::read_volatile(&raw const load.state),
                 core::ptr::read_volatile(&raw const load.connections),
+                core::ptr::read_volatile(&raw const load.alive_ns),
             )
         };
-        u64::from(state) << 32 | u64::from(connections)
+        let stuck = alive != 0 && now > alive.wrapping_add(STUCK_AFTER_NS);
+        let shut = if stuck || state != Load::OPEN { SHUT } else { 0 };
+        shut | u64::from(connections)
     })
-}
-
-#[inline(always)]
-fn is_open(worker: u32) -> bool {
-    burden(worker) >> 32 == u64::from(Load::OPEN)
 }

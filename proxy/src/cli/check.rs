@@ -55,6 +55,9 @@ impl Check {
                     self.file.display()
                 );
                 say(&mut std::io::stdout(), &summary);
+                for line in led(&config) {
+                    say(&mut std::io::stdout(), &line);
+                }
                 self.judge_tokens(&snapshot)
             }
             Err(problems) => {
@@ -85,6 +88,15 @@ impl Check {
             }
         }
     }
+}
+
+/// A line for each listener that has more addresses than its own.
+fn led(config: &Config) -> impl Iterator<Item = String> {
+    let listeners = config.listeners.iter().filter(|listener| !listener.led.is_empty());
+    listeners.map(|listener| {
+        let led: Vec<String> = listener.led.iter().map(ToString::to_string).collect();
+        format!("listener {}: {}, led to it: {}", listener.name, listener.address, led.join(", "))
+    })
 }
 
 /// The keys of the providers that have a file of keys: of the first. The configuration has seen that
@@ -187,6 +199,16 @@ mod tests {
             let error = judge(&bad, 0).unwrap_err();
             assert!(error.starts_with(&format!("{}:2: {what}", bad.display())), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_led_to_a_listener_is_told() {
+        let text = r#"{"listeners":[{"name":"a","address":"127.0.0.1:80"},{"name":"b",
+            "address":"127.0.0.1:81","addresses":["10.0.0.0/8:1-9","10.1.2.3:80"]}],
+            "routes":[{"match":{"path":"/"},"respond":{"status":204}}]}"#;
+        let config = config::parse(text, Path::new("test.json")).unwrap();
+        let expected = "listener b: 127.0.0.1:81, led to it: 10.0.0.0/8:1-9, 10.1.2.3/32:80";
+        assert_eq!(led(&config).collect::<Vec<_>>(), [expected]);
     }
 
     #[test]

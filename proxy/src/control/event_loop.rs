@@ -152,11 +152,10 @@ impl EventLoop {
 
     /// Takes what was made at start and publishes the first status.
     pub fn started(&mut self, started: Started) {
-        for report in started.assists.reports() {
-            report.log();
-        }
         let Started { bound, cpus, assists } = started;
         (self.bound, self.cpus, self.assists) = (bound, cpus, assists);
+        self.assists.log();
+        self.show_loads();
         self.configure_bans();
         self.tell_config();
         self.tell();
@@ -280,6 +279,14 @@ impl EventLoop {
         }
     }
 
+    /// Tells the workers where steering reads how busy they are.
+    fn show_loads(&mut self) {
+        let slots = self.assists.take_load_slots();
+        for (worker, slot) in self.publisher.workers().iter().zip(slots) {
+            worker.show_load(slot);
+        }
+    }
+
     fn reload(&mut self) {
         self.sources.hasten_files(Instant::now());
         if let Some(access_log) = &self.access_log {
@@ -318,7 +325,7 @@ impl EventLoop {
         let (bound, opened) = open_listeners(&new.listeners, &self.bound, workers)?;
         self.publisher.try_out(&new)?;
         let sockets = Sockets { bound: &bound, opened: &opened, cpus: &self.cpus };
-        self.assists.follow(&new, sockets)?;
+        let assists = self.assists.prepare(&new, sockets)?;
         log_warnings(&new);
         descriptors::fit(&mut new.limits, descriptors::available());
         for old in &self.bound {
@@ -336,6 +343,9 @@ impl EventLoop {
         let previous = demand::previous(self.publisher.config(), &new, &self.sources, now);
         self.want(&new, previous);
         self.take_inputs();
+        self.assists.apply(assists);
+        self.assists.log();
+        self.show_loads();
         let generation = self.publisher.replace(new, opened)?;
         self.configure_bans();
         Ok(generation)

@@ -15,8 +15,9 @@ use crate::snapshot::key_set::KeySet;
 use crate::telemetry::counters::{Cell, OutOfCells, Registry};
 use crate::worker::WorkerHandle;
 
-/// New sockets of one worker, each with the address that the configuration gives.
-pub type Opened = Vec<(SocketAddr, TcpListener)>;
+/// New sockets of one worker, each with the address that the configuration gives. The worker owns
+/// them, others have them for a call.
+pub type Opened = Vec<(SocketAddr, Arc<TcpListener>)>;
 
 /// The keys of each provider that has some.
 pub type ProviderKeys = HashMap<Box<str>, Arc<KeySet>>;

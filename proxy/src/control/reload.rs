@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use super::assists::Impossible;
 use super::config::{Config, ConfigErrors, ListenerConfig};
@@ -95,7 +96,7 @@ pub fn open_listeners(
         let address = address.unwrap_or(listener.address);
         after.push(Bound { listener: listener.clone(), address });
         for (mine, socket) in opened.iter_mut().zip(sockets) {
-            mine.push((listener.address, socket));
+            mine.push((listener.address, Arc::new(socket)));
         }
     }
     Ok((after, opened))

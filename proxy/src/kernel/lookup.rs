@@ -26,6 +26,24 @@ pub struct Range {
     pub listener: u32,
 }
 
+/// Ranges as the program has them: no more than its maps have room for.
+#[derive(Debug, Default)]
+pub struct Ranges {
+    by_prefix: BTreeMap<IpNet, abi::Ports>,
+}
+
+impl Ranges {
+    /// Of two that hold an address and a port the one with fewer addresses counts, and of two with
+    /// the same addresses the first.
+    ///
+    /// # Errors
+    ///
+    /// More than the maps have room for.
+    pub fn new(ranges: &[Range]) -> Result<Self, Off> {
+        Ok(Self { by_prefix: by_prefix(ranges)? })
+    }
+}
+
 /// The program of the network namespace it is attached in. Dropped, it leaves it.
 pub struct Lookup {
     program: Loaded,
@@ -34,6 +52,9 @@ pub struct Lookup {
 }
 
 impl Lookup {
+    /// Places for listeners.
+    pub const PLACES: usize = abi::LISTENERS_MAX as usize;
+
     /// Loads the program, which leads nowhere yet.
     ///
     /// # Errors
@@ -47,7 +68,7 @@ impl Lookup {
         Ok(Self { program, ports, listeners })
     }
 
-    /// Puts a listening socket in a place, any one of those that share its port. The kernel takes
+    /// Puts a listening socket in a place, below [`PLACES`](Self::PLACES); any one of those that share its port. The kernel takes
     /// it out when it is closed.
     ///
     /// # Errors
@@ -57,15 +78,13 @@ impl Lookup {
         Ok(self.listeners.set(place, listener, 0)?)
     }
 
-    /// Makes these the ranges, in place of the former ones. Of two that hold an address and a port
-    /// the one with fewer addresses counts, and of two with the same addresses the first.
+    /// Makes these the ranges, in place of the former ones.
     ///
     /// # Errors
     ///
-    /// More than the maps have room for, and then nothing is changed; or the kernel refuses an
-    /// entry.
-    pub fn lead(&mut self, ranges: &[Range]) -> Result<(), Off> {
-        self.ports.replace(&by_prefix(ranges)?)
+    /// The kernel refuses an entry; former and new ranges are mixed then.
+    pub fn lead(&mut self, ranges: &Ranges) -> Result<(), Off> {
+        self.ports.replace(&ranges.by_prefix)
     }
 
     /// Attaches it in the network namespace of this thread.

@@ -27,7 +27,7 @@ mod splice;
 mod steering;
 
 pub use crate::snapshot::peers::BanMode;
-pub use lookup::{Lookup, Range};
+pub use lookup::{Lookup, Range, Ranges};
 pub use off::{Assist, Off};
 pub use probe::Probe;
 pub use ringgate_ebpf_abi::shield::{Source, Verdict};
@@ -35,4 +35,4 @@ pub use shield::{
     Attached, Ban, Counters, FrameCounters, Protection, Shield, SynRate, XdpChoice, XdpMode,
 };
 pub use splice::{Flow, Splice};
-pub use steering::{LoadSlot, Policy, Steering};
+pub use steering::{Group, LoadSlot, Policy, Steering};

@@ -87,6 +87,12 @@ pub enum Off {
         /// What the kernel said.
         why: String,
     },
+    /// A worker for each CPU is asked for.
+    #[error("more workers than one run on CPU {cpu}; each needs one of its own")]
+    SharedCpu {
+        /// Theirs.
+        cpu: u32,
+    },
     /// The map has no room for what the configuration has.
     #[error("{count} {what}; {max} at most")]
     TooMany {

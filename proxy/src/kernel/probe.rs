@@ -4,7 +4,7 @@ use aya::programs::ProgramType;
 use aya::sys::{BpfHelper, is_helper_supported, is_program_supported};
 use rustix::thread::{CapabilitySet, capabilities};
 
-use super::{Assist, Lookup, Off, Policy, Shield, Splice, Steering};
+use super::{Assist, Lookup, Off, Shield, Splice, Steering};
 
 /// What was found.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +45,7 @@ impl Probe {
         }
         match assist {
             Assist::Shield => Shield::load().map(drop),
-            Assist::Steering => Steering::load(Policy::LeastLoaded, &[None]).map(drop),
+            Assist::Steering => Steering::load(&[None]).map(drop),
             Assist::Lookup => Lookup::load().map(drop),
             Assist::Splice => Splice::load(1).map(drop),
         }
@@ -83,9 +83,9 @@ fn needed(assist: Assist) -> Needed {
         Assist::Steering => Needed {
             program: ProgramType::SkReuseport,
             program_since: "4.19",
-            helper: BpfHelper::BPF_FUNC_sk_select_reuseport,
-            helper_name: "bpf_sk_select_reuseport",
-            helper_since: "4.19",
+            helper: BpfHelper::BPF_FUNC_get_socket_cookie,
+            helper_name: "bpf_get_socket_cookie for sk_reuseport",
+            helper_since: "5.14",
         },
         Assist::Lookup => Needed {
             program: ProgramType::SkLookup,

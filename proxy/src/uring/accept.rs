@@ -2,25 +2,27 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::sync::Arc;
 
-use io_uring::opcode;
+use io_uring::{opcode, types};
 use rustix::net::SocketFlags;
 
-use super::{SharedFd, cancel_all, submit};
+use super::{cancel_all, submit};
 
-/// A listening socket of this worker.
+/// A listening socket of this worker. It is closed with the last reference: operations in flight
+/// hold one, the control thread only while it makes a call on it.
 #[derive(Debug)]
 pub struct Listener {
-    fd: SharedFd,
+    socket: Arc<TcpListener>,
 }
 
 impl Listener {
     /// Takes over a socket that listens. What is set on it (`TCP_NODELAY`) its connections inherit.
     #[must_use]
-    pub fn new(socket: TcpListener) -> Self {
-        Self { fd: SharedFd::new(socket.into()) }
+    pub const fn new(socket: Arc<TcpListener>) -> Self {
+        Self { socket }
     }
 
     /// The next connection and its peer.
@@ -31,10 +33,11 @@ impl Listener {
     pub async fn accept(&self) -> io::Result<(OwnedFd, SocketAddr)> {
         // No address is asked for: it would be memory to own for the whole wait, while one
         // getpeername a connection needs none.
-        let entry = opcode::Accept::new(self.fd.target(), ptr::null_mut(), ptr::null_mut())
+        let target = types::Fd(self.socket.as_raw_fd());
+        let entry = opcode::Accept::new(target, ptr::null_mut(), ptr::null_mut())
             .flags(libc::SOCK_CLOEXEC)
             .build();
-        let (result, _fd) = submit(self.fd.clone(), entry).await;
+        let (result, _socket) = submit(Arc::clone(&self.socket), entry).await;
         let number = i32::try_from(result?).map_err(io::Error::other)?;
         // SAFETY: the kernel has just made this descriptor for this operation; nobody else has it.
         let fd = unsafe { OwnedFd::from_raw_fd(number) };
@@ -48,8 +51,8 @@ impl Listener {
     /// # Errors
     /// As the kernel has them, beside that nothing waits.
     pub fn accept_waiting(&self) -> io::Result<Option<(OwnedFd, SocketAddr)>> {
-        rustix::io::ioctl_fionbio(&*self.fd.0, true)?;
-        match rustix::net::acceptfrom_with(&*self.fd.0, SocketFlags::CLOEXEC) {
+        rustix::io::ioctl_fionbio(&*self.socket, true)?;
+        match rustix::net::acceptfrom_with(&*self.socket, SocketFlags::CLOEXEC) {
             Ok((socket, Some(peer))) => {
                 let peer =
                     SocketAddr::try_from(peer).map_err(|_| io::ErrorKind::AddrNotAvailable)?;
@@ -64,6 +67,6 @@ impl Listener {
     /// Ends a wait in [`Self::accept`]. Connections still in the backlog are reset when the last
     /// reference to the socket goes; see [`Self::accept_waiting`].
     pub fn cancel(&self) {
-        cancel_all(self.fd.raw());
+        cancel_all(self.socket.as_raw_fd());
     }
 }

@@ -190,7 +190,7 @@ fn accept_gives_the_peer_and_ends_when_cancelled() {
     block_on(async {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
-        let listener = Listener::new(socket);
+        let listener = Listener::new(socket.into());
         let client = TcpStream::connect(address).unwrap();
         let (fd, peer) = listener.accept().await.unwrap();
         assert_eq!(peer, client.local_addr().unwrap());

@@ -115,7 +115,7 @@ pub(super) fn start(
         idle: Cell::new(false),
         barred: Cell::new(false),
     });
-    if core.connections.borrow().len() >= live.snapshot.limits.connections_per_worker {
+    if core.connection_count() >= live.snapshot.limits.connections_per_worker {
         core.count(of.counters.connections_refused);
         if let Service::Tcp(service) = of.service {
             return TcpConnection::new(core, &live, id, service, peer).turn_away();
@@ -158,14 +158,14 @@ struct Registered {
 impl Registered {
     fn new(core: &Rc<Core>, state: &Rc<ConnectionState>, cell: CounterId) -> Self {
         core.count(cell);
-        let key = core.connections.borrow_mut().insert(Rc::clone(state));
+        let key = core.add_connection(Rc::clone(state));
         Self { core: Rc::clone(core), key, cell }
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.core.connections.borrow_mut().remove(self.key);
+        self.core.remove_connection(self.key);
         self.core.counters.decrement(self.cell);
     }
 }

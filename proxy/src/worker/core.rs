@@ -19,6 +19,7 @@ use super::pacing::Pacing;
 use super::parking::{Parking, Wait};
 use super::{WorkerCounters, WorkerSpec};
 use crate::auth::{TokenCache, UnixTime};
+use crate::kernel::LoadSlot;
 use crate::relay::{Pipes, Pools, Splicer, Ways};
 use crate::snapshot::peers::{Admission, BanList, source_of};
 use crate::snapshot::{Listener, Snapshot};
@@ -64,7 +65,9 @@ pub(super) struct Core {
     pub(super) cells: WorkerCounters,
     pub(super) access_log: RefCell<Option<AccessLogWriter>>,
     pub(super) drafts: Drafts,
-    pub(super) connections: RefCell<Slab<Rc<ConnectionState>>>,
+    connections: RefCell<Slab<Rc<ConnectionState>>>,
+    /// Where steering reads how busy this worker is, if it does.
+    load: RefCell<Option<LoadSlot>>,
     pub(super) parking: Parking,
     pub(super) pacing: Rc<Pacing>,
     pub(super) leashes: Leashes,
@@ -101,6 +104,7 @@ impl Core {
             drafts: Drafts::new(spec.access_log.is_some()),
             access_log: RefCell::new(spec.access_log),
             connections: RefCell::default(),
+            load: RefCell::default(),
             parking: Parking::new(spec.ask_for_keys),
             pacing,
             leashes: Leashes::default(),
@@ -135,6 +139,7 @@ impl Core {
                         *self.bans.borrow_mut() = bans;
                         self.bar_connections();
                     }
+                    Command::ShowLoad(slot) => self.show_load(slot),
                     Command::KeysChecked { provider, lookup } => {
                         self.parking.answer(&provider, lookup);
                     }
@@ -156,6 +161,24 @@ impl Core {
     /// Whether the worker finishes: connections close after the response in hand.
     pub(super) fn is_draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// How many connections there are.
+    pub(super) fn connection_count(&self) -> usize {
+        self.connections.borrow().len()
+    }
+
+    /// Takes a connection on the list, until it is removed by the key.
+    pub(super) fn add_connection(&self, connection: Rc<ConnectionState>) -> usize {
+        let key = self.connections.borrow_mut().insert(connection);
+        self.tell_load();
+        key
+    }
+
+    /// Takes a connection off the list.
+    pub(super) fn remove_connection(&self, key: usize) {
+        self.connections.borrow_mut().remove(key);
+        self.tell_load();
     }
 
     /// The buffers that bodies travel in.
@@ -212,6 +235,19 @@ impl Core {
         self.counters.increment(cell);
     }
 
+    fn show_load(&self, slot: LoadSlot) {
+        *self.load.borrow_mut() = Some(slot);
+        self.tell_load();
+    }
+
+    /// Lets steering see how many connections there are, and whether more are wanted.
+    fn tell_load(&self) {
+        if let Some(slot) = &*self.load.borrow() {
+            slot.set_connections(u32::try_from(self.connection_count()).unwrap_or(u32::MAX));
+            slot.set_draining(self.is_draining());
+        }
+    }
+
     fn adopt(&self, snapshot: Arc<Snapshot>) {
         let old = self.live();
         let same_heads = old.snapshot.limits.head_bytes == snapshot.limits.head_bytes;
@@ -237,7 +273,7 @@ impl Core {
     fn listen(
         self: &Rc<Self>,
         snapshot: &Snapshot,
-        opened: Vec<(std::net::SocketAddr, std::net::TcpListener)>,
+        opened: Vec<(std::net::SocketAddr, Arc<std::net::TcpListener>)>,
     ) {
         let mut listeners = self.listeners.borrow_mut();
         let mut any_ended = false;
@@ -273,6 +309,7 @@ impl Core {
     /// Stops accepting, waits for the connections to finish and cuts them after `within`.
     async fn drain(&self, within: Duration) {
         self.draining.set(true);
+        self.tell_load();
         for listener in self.listeners.borrow_mut().drain(..) {
             listener.close();
         }
@@ -311,6 +348,9 @@ impl Core {
             while clock + TICK <= Instant::now() {
                 clock += TICK;
                 self.wheel.advance();
+            }
+            if let Some(slot) = &*self.load.borrow() {
+                slot.tell_alive();
             }
             if !self.leashes.is_empty() {
                 self.leashes.tick(&self.live().snapshot, unix_time(SystemTime::now()));

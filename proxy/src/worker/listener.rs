@@ -5,6 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection;
@@ -31,7 +32,7 @@ pub(super) struct ListenerState {
 }
 
 impl ListenerState {
-    pub(super) fn new(address: SocketAddr, socket: TcpListener) -> Rc<Self> {
+    pub(super) fn new(address: SocketAddr, socket: Arc<TcpListener>) -> Rc<Self> {
         let socket = RefCell::new(Some(Rc::new(Listener::new(socket))));
         Rc::new(Self { address, socket, id: Cell::new(None), is_http: Cell::new(false) })
     }

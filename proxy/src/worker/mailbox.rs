@@ -6,6 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::parking::KeyLookup;
+use crate::kernel::LoadSlot;
 use crate::snapshot::Snapshot;
 use crate::snapshot::peers::BanList;
 use crate::uring::{Bell, StartError, event};
@@ -18,10 +19,12 @@ pub(super) enum Command {
         /// The new snapshot.
         snapshot: Arc<Snapshot>,
         /// Sockets for the listeners that are new in it.
-        opened: Vec<(SocketAddr, TcpListener)>,
+        opened: Vec<(SocketAddr, Arc<TcpListener>)>,
     },
     /// Refuse these sources from now on, and no others.
     Ban(Arc<BanList>),
+    /// Say here from now on how busy you are.
+    ShowLoad(LoadSlot),
     /// The worker's question after the keys of a provider has been answered.
     KeysChecked {
         /// Its name.

@@ -46,7 +46,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::kernel::Splice;
+use crate::kernel::{LoadSlot, Splice};
 use crate::snapshot::Snapshot;
 use crate::snapshot::ids::Generation;
 use crate::snapshot::peers::BanList;
@@ -64,7 +64,7 @@ pub struct WorkerSpec {
     /// What it starts with.
     pub snapshot: Arc<Snapshot>,
     /// Its listening sockets, each with the address that the configuration gives.
-    pub listeners: Vec<(SocketAddr, TcpListener)>,
+    pub listeners: Vec<(SocketAddr, Arc<TcpListener>)>,
     /// Its cells; it is their one writer.
     pub counters: Arc<CounterBlock>,
     /// Which cells count what no listener, route or upstream owns.
@@ -136,7 +136,7 @@ fn pin(cpu: usize) {
 impl WorkerHandle {
     /// Hands over a new snapshot and the sockets of listeners that are new in it. Listeners that
     /// are gone from it stop accepting; no connection is dropped.
-    pub fn publish(&self, snapshot: Arc<Snapshot>, opened: Vec<(SocketAddr, TcpListener)>) {
+    pub fn publish(&self, snapshot: Arc<Snapshot>, opened: Vec<(SocketAddr, Arc<TcpListener>)>) {
         self.sender.send(Command::Publish { snapshot, opened });
     }
 
@@ -144,6 +144,11 @@ impl WorkerHandle {
     /// they have in hand and close.
     pub fn ban(&self, bans: Arc<BanList>) {
         self.sender.send(Command::Ban(bans));
+    }
+
+    /// Has the worker say here from now on how busy it is.
+    pub fn show_load(&self, slot: LoadSlot) {
+        self.sender.send(Command::ShowLoad(slot));
     }
 
     /// Answers the worker's question after the keys of a provider. What came of it has been

@@ -65,6 +65,12 @@ impl Wire {
         Self { socket: Socket::Unix(stream), buffer: Vec::new(), record: None }
     }
 
+    /// Gives up reading after so long.
+    pub fn set_patience(&self, patience: std::time::Duration) {
+        let Socket::Tcp(stream) = &self.socket else { panic!("TCP only") };
+        stream.set_read_timeout(Some(patience)).unwrap();
+    }
+
     /// The local address, for a TCP connection.
     pub fn local_address(&self) -> SocketAddr {
         match &self.socket {

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 
-use ringgate::kernel::{Assist, Lookup, Range};
+use ringgate::kernel::{Assist, Lookup, Range, Ranges};
 
 use super::namespace::Namespace;
 use super::possible;
@@ -12,7 +12,7 @@ use crate::harness::wait_until;
 const TEST: &str = "kernel::lookup";
 
 /// A namespace in which all of 10.77.0.0/16 and fd77::/16 is this host.
-fn many_addresses() -> Namespace {
+pub fn many_addresses() -> Namespace {
     let namespace = Namespace::new();
     namespace.ip("route add local 10.77.0.0/16 dev lo");
     namespace.ip("-6 route add local fd77::/16 dev lo");
@@ -72,7 +72,7 @@ fn ranges_lead_to_their_listeners_and_keep_the_destination() {
             range("10.77.2.0/24", 2050..=2050, 1),
             range("fd77:1::/48", 2000..=2000, 2),
         ];
-        lookup.lead(&ranges).unwrap();
+        lookup.lead(&Ranges::new(&ranges).unwrap()).unwrap();
         let cases = [
             ("10.77.1.5:2000", Some(0)),
             ("10.77.255.254:2099", Some(0)),
@@ -90,7 +90,7 @@ fn ranges_lead_to_their_listeners_and_keep_the_destination() {
             assert_eq!(reached(to, &listeners), expected, "{to}");
         }
 
-        lookup.lead(&ranges[1..2]).unwrap();
+        lookup.lead(&Ranges::new(&ranges[1..2]).unwrap()).unwrap();
         assert_eq!(reached("10.77.1.5:2000", &listeners), None, "taken out");
         assert!(reached("10.77.2.9:2050", &listeners).is_some(), "still there");
         drop(lookup);
@@ -108,9 +108,8 @@ fn a_listener_that_is_gone_or_of_the_other_family_leaves_the_port_closed() {
         let mut lookup = Lookup::load().unwrap();
         lookup.set_listener(0, &closing).unwrap();
         lookup.set_listener(1, &v4).unwrap();
-        lookup
-            .lead(&[range("10.77.0.0/16", 1..=65535, 0), range("fd77::/16", 1..=65535, 1)])
-            .unwrap();
+        let ranges = [range("10.77.0.0/16", 1..=65535, 0), range("fd77::/16", 1..=65535, 1)];
+        lookup.lead(&Ranges::new(&ranges).unwrap()).unwrap();
         lookup.attach().unwrap();
         assert!(reached("10.77.1.5:2000", &[&closing]).is_some());
         drop(closing);

@@ -8,14 +8,19 @@ mod denied;
 mod flood;
 mod frames;
 mod guarded;
+mod had;
+mod led;
 mod lines;
 mod lookup;
 pub mod namespace;
 mod rights;
 mod shield;
 mod splice;
+mod steered;
 mod steering;
+mod stopped;
 mod verdicts;
+mod workers;
 
 use ringgate::kernel::{Assist, Off, Probe};
 

@@ -24,21 +24,12 @@ struct Group {
 
 impl Group {
     fn new(policy: Policy, cpus: &[Option<u32>]) -> Self {
-        let mut steering = Steering::load(policy, cpus).unwrap();
-        let mut address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut listeners = Vec::new();
-        for worker in 0..u32::try_from(cpus.len()).unwrap() {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            socket.set_reuse_port(true).unwrap();
-            socket.bind(&address.into()).unwrap();
-            socket.listen(1024).unwrap();
-            let listener = TcpListener::from(socket);
-            address = listener.local_addr().unwrap();
-            steering.set_listener(worker, &listener).unwrap();
-            listeners.push(listener);
-        }
-        steering.attach(&listeners[0]).unwrap();
-        let slots = (0..).map_while(|worker| steering.load_slot(worker)).collect();
+        let mut steering = Steering::load(cpus).unwrap();
+        steering.set_policy(policy).unwrap();
+        let listeners = listeners(cpus.len());
+        steering.add(&listeners).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        let slots = steering.load_slots();
         Self { address, listeners, steering, slots }
     }
 
@@ -63,6 +54,21 @@ impl Group {
         drop(clients);
         spread
     }
+}
+
+/// Listeners on one address, one for each worker.
+fn listeners(workers: usize) -> Vec<TcpListener> {
+    let mut address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listener = |_| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_port(true).unwrap();
+        socket.bind(&address.into()).unwrap();
+        socket.listen(1024).unwrap();
+        let listener = TcpListener::from(socket);
+        address = listener.local_addr().unwrap();
+        listener
+    };
+    (0..workers).map(listener).collect()
 }
 
 /// All connections in the queue of a listener.
@@ -235,4 +241,62 @@ fn the_policy_changes_between_two_connections() {
         group.steering.set_policy(Policy::LeastLoaded).unwrap();
         assert_eq!(group.spread(100), [0, 100]);
     });
+}
+
+#[test]
+fn a_worker_that_has_gone_silent_gets_nothing_while_another_speaks() {
+    if !possible(TEST, Assist::Steering) {
+        return;
+    }
+    for policy in [Policy::LeastLoaded, Policy::Hash] {
+        Namespace::new().run(|| {
+            let group = Group::new(policy, &[None; 2]);
+            group.set_loads(&[0, 9]);
+            group.slots[0].tell_alive();
+            wait_until("the first worker to be passed over", || {
+                group.slots[1].tell_alive();
+                (group.spread(40) == [0, 40]).then_some(())
+            });
+            // Now both are silent, and nobody is preferred.
+            wait_until("the kernel's hash", || {
+                group.spread(100).iter().all(|share| *share > 20).then_some(())
+            });
+            group.slots[0].tell_alive();
+            let first = group.spread(1);
+            assert_eq!(first, [1, 0], "{policy:?}: it is back");
+        });
+    }
+}
+
+#[test]
+fn groups_are_steered_apart_by_one_program_and_a_removed_one_by_the_kernel() {
+    if !possible(TEST, Assist::Steering) {
+        return;
+    }
+    Namespace::new().run(|| {
+        let mut first = Group::new(Policy::LeastLoaded, &[None; 2]);
+        let second = listeners(2);
+        let group = first.steering.add(&second).unwrap();
+        first.set_loads(&[9, 0]);
+        assert_eq!(first.spread(100), [0, 100]);
+        first.address = second[0].local_addr().unwrap();
+        first.listeners = second;
+        assert_eq!(first.spread(100), [0, 100], "the other group, by the same loads");
+        first.steering.remove(group);
+        let spread = first.spread(400);
+        assert!(spread.iter().all(|share| (140..=260).contains(share)), "{spread:?}");
+    });
+}
+
+#[test]
+fn two_workers_on_one_core_cannot_be_told_apart_by_it() {
+    if !possible(TEST, Assist::Steering) {
+        return;
+    }
+    let steering = Steering::load(&[Some(3), Some(4), None, Some(4)]).unwrap();
+    let error = steering.check_policy(Policy::Cpu).unwrap_err().to_string();
+    assert_eq!(error, "more workers than one run on CPU 4; each needs one of its own");
+    assert!(steering.check_policy(Policy::Hash).is_ok());
+    let apart = Steering::load(&[Some(3), Some(4), None, None]).unwrap();
+    assert!(apart.check_policy(Policy::Cpu).is_ok());
 }

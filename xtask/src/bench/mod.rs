@@ -11,6 +11,7 @@ mod load;
 mod report;
 mod scenario;
 mod server;
+pub(crate) mod steering;
 mod tokens;
 
 use std::path::Path;

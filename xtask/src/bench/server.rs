@@ -58,6 +58,29 @@ impl Server {
         Ok(server)
     }
 
+    /// ringgate on all cores, with an admin listener, whose address comes along.
+    pub(super) fn everywhere(command: &mut Command, ready: &Path) -> Result<(Self, SocketAddr)> {
+        let child = command.arg("--ready-file").arg(ready).stdin(Stdio::null()).spawn()?;
+        let mut server = Self { address: (Ipv4Addr::UNSPECIFIED, 0).into(), child };
+        let deadline = Instant::now() + START_TIMEOUT;
+        let text = loop {
+            match std::fs::read(ready) {
+                Ok(text) => break text,
+                Err(_) if server.child.try_wait()?.is_none() && Instant::now() < deadline => {
+                    thread::sleep(POLL_INTERVAL);
+                }
+                Err(error) => return Err(error).context("ringgate does not start"),
+            }
+        };
+        let told: serde_json::Value = serde_json::from_slice(&text)?;
+        let address = |place: &str| -> Result<SocketAddr> {
+            let text = told.pointer(place).and_then(serde_json::Value::as_str);
+            Ok(text.context("an address in the ready file")?.parse()?)
+        };
+        server.address = address("/listeners/public")?;
+        Ok((server, address("/admin")?))
+    }
+
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }

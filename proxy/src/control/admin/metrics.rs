@@ -2,6 +2,7 @@
 //! plane's own figures.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Instant, UNIX_EPOCH};
 
 use prometheus_client::collector::Collector;
@@ -15,8 +16,9 @@ use super::process::ProcessFigures;
 use crate::control::jwks::parse::IgnoreReason;
 use crate::control::status::{DenyListStatus, ProviderStatus, Running};
 use crate::kernel::{BanMode, Verdict};
-use crate::telemetry::counters::{Kind, sum};
+use crate::telemetry::counters::{Cell, CounterBlock, Kind, sum};
 use crate::telemetry::histogram::{Distribution, distribution};
+use crate::telemetry::labels::CONNECTIONS_OPEN;
 
 /// The content type of [`render`]'s text.
 pub(super) const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -132,6 +134,18 @@ impl Scrape {
             let values = cell.label_values.iter().map(|value| &**value);
             let labels = cell.family.labels.iter().copied().zip(values);
             self.family(cell.family.name, cell.family.help, kind).add(labels, value);
+        }
+        self.add_workers(&sources.blocks, &running.cells);
+    }
+
+    /// How the connections are spread over the workers.
+    fn add_workers(&mut self, blocks: &[Arc<CounterBlock>], cells: &[Cell]) {
+        let help = "Client connections open now, by worker.";
+        let family = self.family("ringgate_worker_connections", help, MetricType::Gauge);
+        for (worker, block) in blocks.iter().enumerate() {
+            let open = cells.iter().filter(|cell| cell.family == &CONNECTIONS_OPEN);
+            let open: i64 = open.map(|cell| block.get(cell.id).cast_signed()).sum();
+            family.add([("worker", worker.to_string().as_str())], Value::Level(open));
         }
     }
 

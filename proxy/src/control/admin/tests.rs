@@ -116,6 +116,8 @@ fn metrics_sum_the_workers_and_escape_label_values() {
         "# TYPE ringgate_listener_requests counter",
         "ringgate_listener_requests_total{listener=\"public\"} 12",
         "ringgate_connections_open{listener=\"public\"} 1",
+        "ringgate_worker_connections{worker=\"0\"} 1",
+        "ringgate_worker_connections{worker=\"1\"} 0",
         "ringgate_responses_total{route=\"a\\\"\\\\\\nb\",class=\"2xx\"} 1",
         "ringgate_jwks_keys{provider=\"corp\"} 2",
         "ringgate_jwks_fetches_total{provider=\"partner\",result=\"failed\"} 0",

@@ -3,6 +3,7 @@
 //! A module an assist. What was asked for by name and cannot be had is an error, before anything has
 //! changed; what was left to the gateway is reported as off, with the reason.
 
+mod listening;
 mod lookup;
 mod report;
 mod shield;
@@ -15,7 +16,8 @@ pub use shield::Shielding;
 use super::config::Config;
 use super::publish::Opened;
 use super::reload::Bound;
-use crate::kernel::{FrameCounters, Off, Splice};
+use crate::kernel::{FrameCounters, LoadSlot, Off, Splice};
+use listening::Listening;
 use lookup::Lookups;
 use splice::Splicing;
 use steering::Steerings;
@@ -44,10 +46,19 @@ pub struct Sockets<'a> {
 /// All assists, at first none. Dropped, they leave the kernel.
 #[derive(Default)]
 pub struct Assists {
+    listening: Vec<Listening>,
     steering: Steerings,
     lookup: Lookups,
     shield: Shielding,
     splice: Splicing,
+    logged: Vec<Report>,
+}
+
+/// What a configuration makes of the listeners, once nothing can fail any more.
+pub struct Prepared {
+    listening: Vec<Listening>,
+    steering: steering::Plan,
+    lookup: lookup::Plan,
 }
 
 impl Assists {
@@ -56,30 +67,19 @@ impl Assists {
     /// # Errors
     /// What is asked for by name cannot be had.
     pub fn start(config: &Config, sockets: Sockets<'_>) -> Result<Self, Impossible> {
-        Ok(Self {
-            steering: Steerings::start(config, sockets)?,
-            lookup: Lookups::start(config, sockets)?,
+        let mut this = Self {
             shield: Shielding::start(config, sockets)?,
             splice: Splicing::start(config, sockets.cpus.len())?,
-        })
+            ..Self::default()
+        };
+        let prepared = this.prepare_listeners(config, sockets)?;
+        this.apply(prepared);
+        Ok(this)
     }
 
     /// What each worker splices with; once.
     pub fn take_splices(&mut self) -> Vec<Option<Splice>> {
         self.splice.take()
-    }
-
-    /// Follows a reload, and tells what is another way now.
-    ///
-    /// # Errors
-    /// What is asked for by name cannot be had; everything is as before then.
-    pub fn follow(&mut self, config: &Config, sockets: Sockets<'_>) -> Result<(), Impossible> {
-        let before = self.reports();
-        self.steering.follow(config, sockets)?;
-        self.lookup.follow(config, sockets)?;
-        self.shield.follow(config, sockets)?;
-        self.reports().iter().filter(|report| !before.contains(report)).for_each(Report::log);
-        Ok(())
     }
 
     /// Where bans are put in force.
@@ -91,6 +91,52 @@ impl Assists {
     #[must_use]
     pub fn frame_counters(&self) -> Option<FrameCounters> {
         self.shield.counters()
+    }
+
+    /// Where each worker is to say how busy it is, if that has changed; once.
+    pub fn take_load_slots(&mut self) -> Vec<LoadSlot> {
+        self.steering.take_slots()
+    }
+
+    /// Has everything ready for a reload that can fail.
+    ///
+    /// # Errors
+    /// What is asked for by name cannot be had; everything is as before then.
+    pub fn prepare(
+        &mut self,
+        config: &Config,
+        sockets: Sockets<'_>,
+    ) -> Result<Prepared, Impossible> {
+        let prepared = self.prepare_listeners(config, sockets)?;
+        self.shield.follow(config, sockets)?;
+        Ok(prepared)
+    }
+
+    fn prepare_listeners(
+        &mut self,
+        config: &Config,
+        sockets: Sockets<'_>,
+    ) -> Result<Prepared, Impossible> {
+        let listening = Listening::after(sockets, &self.listening);
+        Ok(Prepared {
+            steering: self.steering.prepare(config.kernel.steering, &listening, sockets.cpus)?,
+            lookup: self.lookup.prepare(&listening)?,
+            listening,
+        })
+    }
+
+    /// Does what was prepared.
+    pub fn apply(&mut self, prepared: Prepared) {
+        self.steering.apply(prepared.steering);
+        self.lookup.apply(prepared.lookup);
+        self.listening = prepared.listening;
+    }
+
+    /// Logs how each is that is other than it was logged before.
+    pub fn log(&mut self) {
+        let reports = self.reports();
+        reports.iter().filter(|now| !self.logged.contains(now)).for_each(Report::log);
+        self.logged = reports;
     }
 
     /// How each is.

@@ -25,6 +25,8 @@ pub enum State {
     },
     /// Nobody asked for it.
     NotAsked(&'static str),
+    /// It was left to the gateway, which cannot have it here for this reason.
+    NotHere(String),
     /// It cannot be had, for this reason.
     Off(String),
 }
@@ -47,6 +49,7 @@ impl Report {
                 }
             }
             State::NotAsked(why) => tracing::info!(assist, "off: {why}"),
+            State::NotHere(why) => tracing::info!(assist, "off: {why}"),
             State::Off(why) => tracing::warn!(assist, "off: {why}"),
         }
     }
@@ -57,7 +60,7 @@ impl Report {
         match &self.state {
             State::On { how, without } => json!({ "on": true, "how": how, "without": without }),
             State::NotAsked(why) => json!({ "on": false, "why": why }),
-            State::Off(why) => json!({ "on": false, "why": why }),
+            State::NotHere(why) | State::Off(why) => json!({ "on": false, "why": why }),
         }
     }
 }

@@ -28,7 +28,7 @@ pub(in crate::control::config) enum Steering {
     /// As `least_loaded` where that is possible here, else as `off`.
     #[default]
     Auto,
-    /// The one on the core that took the handshake.
+    /// The one on the core that took the handshake. Each worker needs a core of its own.
     Cpu,
     /// The one with fewer connections of two taken at random.
     LeastLoaded,
