@@ -53,9 +53,9 @@ struct Round {
 pub(crate) fn run(options: &Options) -> Result<()> {
     super::build(&[Contender::Ringgate])?;
     let folder = tempfile::tempdir()?;
-    println!(
-        "workers  policy        std. deviation      worst/mean     p50 us     p99 us, one busy"
-    );
+    let columns = ["std. deviation", "worst/mean", "p50 us, one busy", "p99 us, one busy"];
+    let columns = columns.map(|column| format!("{column:>27}")).concat();
+    println!("workers  policy      {columns}");
     for workers in [2, 8] {
         let policies = POLICIES.iter().filter(|policy| workers == 2 || **policy != "cpu");
         let mut rounds: Vec<(&str, Vec<Round>)> =
@@ -70,7 +70,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let worst = figures(rounds, |round| round.worst_to_mean);
             let p50 = figures(rounds, |round| round.p50.as_secs_f64() * 1e6);
             let p99 = figures(rounds, |round| round.p99.as_secs_f64() * 1e6);
-            println!("{workers:>7}  {policy:<12} {deviations}  {worst}  {p50}  {p99}");
+            println!("{workers:>7}  {policy:<12}{deviations}{worst}{p50}{p99}");
         }
     }
     Ok(())
@@ -81,7 +81,8 @@ fn figures(rounds: &[Round], of: impl Fn(&Round) -> f64) -> String {
     let mut values: Vec<f64> = rounds.iter().map(of).collect();
     values.sort_by(f64::total_cmp);
     let (least, most) = (values[0], values[values.len() - 1]);
-    format!("{:.2} ({least:.2}..{most:.2})", values[values.len() / 2])
+    let text = format!("{:.2} ({least:.2}..{most:.2})", values[values.len() / 2]);
+    format!("{text:>27}")
 }
 
 fn measure(policy: &str, workers: usize, folder: &Path) -> Result<Round> {
