@@ -186,7 +186,7 @@ struct State {
     sending: Cell<u8>,
     /// Receives in flight.
     receiving: Cell<u8>,
-    /// Whether a direction has come to the end of its stream and passed it on.
+    /// Whether a direction has come to its end, and one side was told so.
     is_half_closed: Cell<bool>,
     /// The kernel's flows.
     flows: RefCell<Vec<Weak<Watched>>>,

@@ -109,9 +109,13 @@ impl Direction<'_> {
         if self.is_broken() {
             return TunnelEnd::Failed;
         }
+        self.finish_sending();
+        TunnelEnd::Closed
+    }
+
+    fn finish_sending(&self) {
         self.state.is_half_closed.set(true);
         self.to.shutdown_write();
-        TunnelEnd::Closed
     }
 
     /// Whether what looks like the end of the stream is none. A reset is told once: where the other
@@ -160,7 +164,7 @@ impl Direction<'_> {
             // A side that does not read it is gone all the same.
             let _ = self.send(buffer).await;
         }
-        self.to.shutdown_write();
+        self.finish_sending();
         loop {
             let buffer = self.ways.pools.take(false);
             match self.from.recv(buffer).await.0 {
