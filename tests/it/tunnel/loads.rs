@@ -16,6 +16,7 @@ fn much_both_ways_at_once_arrives_byte_for_byte() {
     for way in Way::all("tunnel::loads::much") {
         let rig = Rig::start(way);
         let pair = rig.open(Limits::default());
+        rig.wait_for_flows(2);
         thread::scope(|scope| {
             for (seed, from, to) in
                 [(1, &pair.client, &pair.server), (2, &pair.server, &pair.client)]
@@ -47,6 +48,7 @@ fn five_hundred_tunnels_at_once() {
         let rig = Rig::start(way);
         let open = |seed| (rig.open(Limits::default()), Noise::new(seed), Noise::new(seed));
         let mut tunnels: Vec<_> = (0..TUNNELS).map(open).collect();
+        rig.wait_for_flows(2 * TUNNELS);
         for _ in 0..ROUNDS {
             for (pair, sent, _) in &mut tunnels {
                 sent.clone().write(&mut &pair.client, BYTES).unwrap();
@@ -79,6 +81,7 @@ fn a_reader_that_sleeps_stops_the_writer() {
     for way in Way::all("tunnel::loads::sleeping_reader") {
         let rig = Rig::start(way);
         let pair = rig.open(Limits::default());
+        rig.wait_for_flows(2);
         pair.client.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
         let (mut noise, mut held) = (Noise::new(1), 0);
         let stuck = loop {
