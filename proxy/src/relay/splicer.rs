@@ -212,6 +212,15 @@ impl Joined {
         Ok(forwarded <= received(source)?.saturating_sub(self.received_before))
     }
 
+    /// Bytes that have arrived at the source since the flow began, at the end of its stream, which
+    /// counts as one.
+    ///
+    /// # Errors
+    /// As the kernel has them.
+    pub(super) fn arrived(&self, source: &Stream) -> io::Result<u64> {
+        Ok(received(source)?.saturating_sub(self.received_before).saturating_sub(1))
+    }
+
     /// Lets the kernel finish with what has arrived at the source: after its end, or once it is
     /// given back, the counters are final.
     ///

@@ -16,6 +16,9 @@ use crate::uring::{Buffer, Stream};
 pub(super) const LARGE_READ: usize = 64 * 1024;
 const LARGE_READS: u32 = 4;
 
+/// Before the next try where a socket is readable and yet gives nothing.
+const NOT_YET: Duration = Duration::from_millis(1);
+
 /// One direction.
 pub(super) struct Direction<'t> {
     pub(super) from: &'t Stream,
@@ -62,6 +65,7 @@ impl Direction<'_> {
             let mut buffer = match self.receive(&mut full).await {
                 Received::Bytes(buffer) => buffer,
                 Received::Nothing => continue,
+                Received::End if !self.is_whole(&part) => return TunnelEnd::Failed,
                 Received::End => return self.end(),
                 Received::Failed => return TunnelEnd::Failed,
             };
@@ -95,6 +99,11 @@ impl Direction<'_> {
             Ok(received) => {
                 *full = received == room;
                 Received::Bytes(buffer)
+            }
+            // Of a source that the kernel has given back, while it lets the program see more.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                tokio::time::sleep(NOT_YET).await;
+                Received::Nothing
             }
             Err(error) => self.refused(&error),
         }

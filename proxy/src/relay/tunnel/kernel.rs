@@ -27,12 +27,12 @@ pub(super) enum KernelPart {
     Possible,
     /// Nothing, or nothing more. What it took in for a flow and left to be read is there as long as
     /// the flow is.
-    Over { _flow: Option<Joined> },
+    Over { flow: Option<Joined>, before: u64 },
 }
 
 impl KernelPart {
     pub(super) fn new(splicer: Option<&Splicer>) -> Self {
-        if splicer.is_some() { Self::Possible } else { Self::Over { _flow: None } }
+        if splicer.is_some() { Self::Possible } else { Self::Over { flow: None, before: 0 } }
     }
 }
 
@@ -56,15 +56,27 @@ impl Direction<'_> {
         }
         let flow = received.ok().and_then(|received| self.join(splicer, received));
         let mut passed = Ok(());
+        let before = self.bytes.get();
         if let Some(flow) = &flow {
-            let before = self.bytes.get();
             passed = self.look_after(flow, before).await;
             if passed.is_err() {
                 self.bytes.set(before + flow.forwarded());
             }
         }
-        *part = KernelPart::Over { _flow: flow };
+        *part = KernelPart::Over { flow, before };
         passed
+    }
+
+    /// Whether all that has arrived since the kernel took part has passed: at the end of the stream.
+    /// A socket whose queue towards its peer has failed throws away what comes for the worker.
+    pub(super) fn is_whole(&self, part: &KernelPart) -> bool {
+        let KernelPart::Over { flow: Some(flow), before } = part else { return true };
+        let is_whole =
+            flow.arrived(self.from).is_ok_and(|bytes| self.bytes.get() - before >= bytes);
+        if !is_whole {
+            tracing::warn!("a spliced tunnel is reset: the kernel has lost bytes");
+        }
+        is_whole
     }
 
     /// Hands the direction to the kernel, if it takes it.
