@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -165,7 +165,10 @@ impl Drop for Rig {
 
 /// A connection: the end of the peer, and the end of the gateway.
 pub fn connection() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    // One for all: thousands of ports would be in TIME_WAIT, and none left for others.
+    static LISTENER: OnceLock<Mutex<TcpListener>> = OnceLock::new();
+    let listen = || Mutex::new(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let listener = LISTENER.get_or_init(listen).lock().unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (ours, _) = listener.accept().unwrap();
     for stream in [&peer, &ours] {
