@@ -14,6 +14,10 @@
 //! * What the program lets pass to the source waits there behind what another flow has on its way
 //!   out by the same socket: where two flows make a tunnel and a reader sleeps, the other direction
 //!   of it waits too, once it was returned.
+//!
+//! One more, not seen but read: `tcp_read_skb` gives the program whole segments, also one whose first
+//! bytes were there before, as in a retransmission that was put together anew. What was forwarded is
+//! then more than has arrived ([`Flow::received`]), and the connections are to be reset.
 
 use std::io;
 use std::mem::offset_of;
@@ -79,7 +83,7 @@ impl Splice {
         credit: u64,
     ) -> Result<Flow, Off> {
         // What is no TCP socket is refused here: it could be inserted, but not woken.
-        Flow::settle(source).map_err(|error| Off::Call { call: "TCP_INFO", error })?;
+        Flow::received(source).map_err(|error| Off::Call { call: "TCP_INFO", error })?;
         let cookie = socket_cookie(source)
             .map_err(|errno| Off::Call { call: "SO_COOKIE", error: errno.into() })?;
         let queued_before = queued(sink).map_err(|error| Off::Call { call: "TCP_INFO", error })?;
@@ -87,7 +91,8 @@ impl Splice {
             let max = self.flows_max as usize;
             return Err(Off::TooMany { what: "spliced flows", count: max + 1, max });
         };
-        let flow = Flow { flows: Arc::clone(&self.flows), place, cookie, queued_before };
+        let flows = Arc::clone(&self.flows);
+        let flow = Flow { flows, place, cookie, queued_before };
         flow.begin(credit);
         match self.insert(source, sink, &flow) {
             Ok(()) => Ok(flow),
@@ -154,15 +159,16 @@ impl Flow {
         Ok(queued(sink)?.saturating_sub(self.queued_before))
     }
 
-    /// Waits until the kernel has done with what arrived at the source: where a poll has shown its
-    /// end, or the flow is returned, [`forwarded`](Self::forwarded) is final then. A poll takes no
-    /// lock and may show the end while the program still runs for the bytes before it.
+    /// Bytes that have ever arrived at a socket, in order; the end of its stream counts as one. It
+    /// waits until the kernel has done with them: where a poll has shown the end of the source, or
+    /// the flow is returned, [`forwarded`](Self::forwarded) is final then. A poll takes no lock and
+    /// may show the end while the program still runs for the bytes before it.
     ///
     /// # Errors
     ///
-    /// The source is no TCP socket.
-    pub fn settle(source: &impl AsRawFd) -> io::Result<()> {
-        acknowledged(source).map(drop)
+    /// It is no TCP socket.
+    pub fn received(source: &impl AsRawFd) -> io::Result<u64> {
+        tcp_info::<{ BYTES_RECEIVED_AT + size_of::<u64>() }>(source)
     }
 
     /// Lets [`forwarded`](Self::forwarded) go as far as this.
@@ -196,11 +202,18 @@ fn queued(socket: &impl AsRawFd) -> io::Result<u64> {
     }
 }
 
+// Of `struct tcp_info` in linux/tcp.h, which only ever grows at its end; libc's is shorter.
+const BYTES_ACKED_AT: usize = 120;
+const BYTES_RECEIVED_AT: usize = 128;
+
 fn acknowledged(socket: &impl AsRawFd) -> io::Result<u64> {
-    // Of `struct tcp_info` in linux/tcp.h, which only ever grows at its end; libc's is shorter.
-    const BYTES_ACKED_AT: usize = 120;
-    let mut info = [0_u8; BYTES_ACKED_AT + size_of::<u64>()];
-    let mut length = info.len() as libc::socklen_t;
+    tcp_info::<{ BYTES_ACKED_AT + size_of::<u64>() }>(socket)
+}
+
+/// The field that ends at byte `END`.
+fn tcp_info<const END: usize>(socket: &impl AsRawFd) -> io::Result<u64> {
+    let mut info = [0_u8; END];
+    let mut length = END as libc::socklen_t;
     let (fd, into) = (socket.as_raw_fd(), info.as_mut_ptr().cast());
     // SAFETY: the kernel writes `length` bytes at most, and `info` lives until the call returns.
     let result =

@@ -56,6 +56,8 @@ pub(super) struct Watched {
 /// A flow that is on; over with its drop.
 pub(super) struct Joined {
     watched: Rc<Watched>,
+    /// What had arrived at the source, and was read, when the flow began.
+    received_before: u64,
     key: usize,
     splicer: Splicer,
 }
@@ -78,8 +80,14 @@ impl Splicer {
         self.0.joined.get()
     }
 
-    /// Lets the kernel move what comes from now on. All that `source` has received so far was read.
-    pub(super) fn join(&self, source: &Stream, sink: &Stream) -> Result<Joined, Off> {
+    /// Lets the kernel move what comes from now on. `received_before` has arrived at the source and
+    /// was read, as all that has arrived since.
+    pub(super) fn join(
+        &self,
+        source: &Stream,
+        sink: &Stream,
+        received_before: u64,
+    ) -> Result<Joined, Off> {
         let credit = self.credit();
         let flow = self.0.splice.borrow_mut().join(&source.as_fd(), &sink.as_fd(), credit)?;
         let watched = Rc::new(Watched {
@@ -96,7 +104,7 @@ impl Splicer {
         if !self.0.is_watching.replace(true) {
             tokio_uring::spawn(watch(Rc::clone(&self.0)));
         }
-        Ok(Joined { watched, key, splicer: self.clone() })
+        Ok(Joined { watched, received_before, key, splicer: self.clone() })
     }
 
     fn credit(&self) -> u64 {
@@ -109,6 +117,14 @@ impl fmt::Debug for Splicer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Splicer({} flows)", self.0.flows.borrow().len())
     }
+}
+
+/// Bytes that have arrived at a socket.
+///
+/// # Errors
+/// It is no TCP socket.
+pub(super) fn received(source: &Stream) -> io::Result<u64> {
+    Flow::received(&source.as_fd())
 }
 
 /// Tells the owners when to look, as long as there are flows.
@@ -187,13 +203,31 @@ impl Joined {
         Ok((handed_over, is_all))
     }
 
+    /// Whether no byte was forwarded twice, as the kernel does with a segment that overlaps another.
+    ///
+    /// # Errors
+    /// As the kernel has them.
+    pub(super) fn is_sound(&self, source: &Stream) -> io::Result<bool> {
+        let forwarded = self.watched.flow.forwarded();
+        Ok(forwarded <= received(source)?.saturating_sub(self.received_before))
+    }
+
+    /// Bytes that have arrived at the source since the flow began, at the end of its stream, which
+    /// counts as one.
+    ///
+    /// # Errors
+    /// As the kernel has them.
+    pub(super) fn arrived(&self, source: &Stream) -> io::Result<u64> {
+        Ok(received(source)?.saturating_sub(self.received_before).saturating_sub(1))
+    }
+
     /// Lets the kernel finish with what has arrived at the source: after its end, or once it is
     /// given back, the counters are final.
     ///
     /// # Errors
     /// As the kernel has them.
     pub(super) fn settle(&self, source: &Stream) -> io::Result<()> {
-        Flow::settle(&source.as_fd())
+        received(source).map(drop)
     }
 }
 

@@ -32,6 +32,10 @@
 //!   socket, one that is half-closed already, no room for one more flow) is moved from as if there
 //!   were no splicing.
 //!
+//! Known to go wrong: under load, a tunnel that is handed back in both directions while both carry
+//! much may lose bytes in the kernel (seen on Linux 6.18). The counters show it at the end of the
+//! stream at the latest, and the tunnel is reset: its peers see a failure, not a short stream.
+//!
 //! A WebSocket that may be cut, because it ends with its token, is copied where its frames are
 //! followed: a close frame may stand between two frames only, and these are seen in user space
 //! alone. Its peers learn by status 1008 that it was the token. Where tunnels are to be spliced its
@@ -186,7 +190,7 @@ struct State {
     sending: Cell<u8>,
     /// Receives in flight.
     receiving: Cell<u8>,
-    /// Whether a direction has come to the end of its stream and passed it on.
+    /// Whether a direction has come to its end, and one side was told so.
     is_half_closed: Cell<bool>,
     /// The kernel's flows.
     flows: RefCell<Vec<Weak<Watched>>>,

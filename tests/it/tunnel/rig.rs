@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use ringgate::uring::wheel::{TICK, Wheel};
 use ringgate::uring::{Bell, BufferPool, Event, Stream, block_on, event};
 use tokio::sync::oneshot;
 
-use crate::harness::deadline::{PATIENCE, told};
+use crate::harness::deadline::{PATIENCE, told, wait_until};
 use crate::kernel::possible;
 
 const SMALL: usize = 20 * 1024;
@@ -90,6 +92,9 @@ pub struct Used {
 
 /// The ring.
 pub struct Rig {
+    way: Way,
+    /// Flows that the kernel ever had, as of the last tick.
+    flows: Arc<AtomicU64>,
     jobs: Option<Sender<Job>>,
     bell: Bell,
     thread: Option<JoinHandle<Used>>,
@@ -100,7 +105,8 @@ impl Rig {
         let (bell, waiting) = event().unwrap();
         let (jobs, received) = mpsc::channel();
         let splice = (way == Way::Kernel).then(|| Splice::load(FLOWS_MAX).unwrap());
-        let worker = Worker::prepare(way);
+        let flows = Arc::new(AtomicU64::new(0));
+        let worker = Worker::prepare(way, Arc::clone(&flows));
         let thread = std::thread::Builder::new().name("tunnels".into());
         let thread = thread
             .spawn(move || {
@@ -108,7 +114,7 @@ impl Rig {
                 block_on(worker.serve(Event::new(waiting), received)).unwrap()
             })
             .unwrap();
-        Self { jobs: Some(jobs), bell, thread: Some(thread) }
+        Self { way, flows, jobs: Some(jobs), bell, thread: Some(thread) }
     }
 
     /// Opens a tunnel.
@@ -133,6 +139,13 @@ impl Rig {
         Pair { client, server, outcome: told }
     }
 
+    /// Waits until the kernel has had so many flows, where it has any.
+    pub fn wait_for_flows(&self, count: u64) {
+        if self.way == Way::Kernel {
+            wait_until("flows", || (self.flows.load(Ordering::Relaxed) >= count).then_some(()));
+        }
+    }
+
     /// Ends the ring, when all tunnels have ended.
     pub fn finish(mut self) -> Used {
         self.jobs = None;
@@ -152,7 +165,10 @@ impl Drop for Rig {
 
 /// A connection: the end of the peer, and the end of the gateway.
 pub fn connection() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    // One for all: thousands of ports would be in TIME_WAIT, and none left for others.
+    static LISTENER: OnceLock<Mutex<TcpListener>> = OnceLock::new();
+    let listen = || Mutex::new(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let listener = LISTENER.get_or_init(listen).lock().unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (ours, _) = listener.accept().unwrap();
     for stream in [&peer, &ours] {
@@ -170,11 +186,12 @@ struct Worker {
     large: Rc<BufferPool>,
     pipes: Option<Rc<Pipes>>,
     splicer: Option<Splicer>,
+    flows: Arc<AtomicU64>,
     running: Cell<usize>,
 }
 
 impl Worker {
-    fn prepare(way: Way) -> impl FnOnce(Option<Splice>) -> Rc<Self> + Send {
+    fn prepare(way: Way, flows: Arc<AtomicU64>) -> impl FnOnce(Option<Splice>) -> Rc<Self> + Send {
         move |splice| {
             Rc::new(Self {
                 wheel: Wheel::new(),
@@ -182,17 +199,19 @@ impl Worker {
                 large: BufferPool::bounded(LARGE, 8, 256),
                 pipes: (way == Way::Pipe).then(Pipes::new),
                 splicer: splice.map(Splicer::new),
+                flows,
                 running: Cell::new(0),
             })
         }
     }
 
     async fn serve(self: Rc<Self>, event: Event, jobs: Receiver<Job>) -> Used {
-        let wheel = Rc::clone(&self.wheel);
+        let worker = Rc::clone(&self);
         tokio_uring::spawn(async move {
             loop {
                 tokio::time::sleep(TICK).await;
-                wheel.advance();
+                worker.wheel.advance();
+                worker.flows.store(worker.used().flows, Ordering::Relaxed);
             }
         });
         loop {
@@ -208,6 +227,10 @@ impl Worker {
         while self.running.get() > 0 {
             tokio::time::sleep(TICK).await;
         }
+        self.used()
+    }
+
+    fn used(&self) -> Used {
         Used {
             buffers: self.small.in_use() + self.large.in_use(),
             pipes: self.pipes.as_ref().map_or(0, |pipes| pipes.in_use()),

@@ -16,6 +16,9 @@ use crate::uring::{Buffer, Stream};
 pub(super) const LARGE_READ: usize = 64 * 1024;
 const LARGE_READS: u32 = 4;
 
+/// Before the next try where a socket is readable and yet gives nothing.
+const NOT_YET: Duration = Duration::from_millis(1);
+
 /// One direction.
 pub(super) struct Direction<'t> {
     pub(super) from: &'t Stream,
@@ -62,6 +65,7 @@ impl Direction<'_> {
             let mut buffer = match self.receive(&mut full).await {
                 Received::Bytes(buffer) => buffer,
                 Received::Nothing => continue,
+                Received::End if !self.is_whole(&part) => return TunnelEnd::Failed,
                 Received::End => return self.end(),
                 Received::Failed => return TunnelEnd::Failed,
             };
@@ -96,6 +100,11 @@ impl Direction<'_> {
                 *full = received == room;
                 Received::Bytes(buffer)
             }
+            // Of a source that the kernel has given back, while it lets the program see more.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                tokio::time::sleep(NOT_YET).await;
+                Received::Nothing
+            }
             Err(error) => self.refused(&error),
         }
     }
@@ -109,9 +118,13 @@ impl Direction<'_> {
         if self.is_broken() {
             return TunnelEnd::Failed;
         }
+        self.finish_sending();
+        TunnelEnd::Closed
+    }
+
+    fn finish_sending(&self) {
         self.state.is_half_closed.set(true);
         self.to.shutdown_write();
-        TunnelEnd::Closed
     }
 
     /// Whether what looks like the end of the stream is none. A reset is told once: where the other
@@ -160,7 +173,7 @@ impl Direction<'_> {
             // A side that does not read it is gone all the same.
             let _ = self.send(buffer).await;
         }
-        self.to.shutdown_write();
+        self.finish_sending();
         loop {
             let buffer = self.ways.pools.take(false);
             match self.from.recv(buffer).await.0 {

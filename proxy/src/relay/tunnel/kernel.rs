@@ -7,8 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::direction::Direction;
-use crate::relay::Splicer;
-use crate::relay::splicer::Joined;
+use crate::relay::splicer::{self, Joined, Splicer};
 
 /// Between two looks at bytes on their way into the sink, at first; then twice as long each time.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
@@ -28,12 +27,12 @@ pub(super) enum KernelPart {
     Possible,
     /// Nothing, or nothing more. What it took in for a flow and left to be read is there as long as
     /// the flow is.
-    Over { _flow: Option<Joined> },
+    Over { flow: Option<Joined>, before: u64 },
 }
 
 impl KernelPart {
     pub(super) fn new(splicer: Option<&Splicer>) -> Self {
-        if splicer.is_some() { Self::Possible } else { Self::Over { _flow: None } }
+        if splicer.is_some() { Self::Possible } else { Self::Over { flow: None, before: 0 } }
     }
 }
 
@@ -41,38 +40,48 @@ impl Direction<'_> {
     /// Lets the kernel move bytes, if it may and takes it, until it does no more; what is left is to
     /// be read here, and to be sent behind what the kernel has sent.
     ///
+    /// A flow may begin when all that was received is read, so that what comes next begins with a
+    /// whole segment, and when nothing is being received into the other direction's buffer.
+    ///
     /// # Errors
     /// When the direction failed. It has passed then what the kernel has taken from the source: of a
     /// sink that was reset nobody knows how much it got.
     pub(super) async fn let_kernel(&self, part: &mut KernelPart) -> io::Result<()> {
-        if !matches!(part, KernelPart::Possible) || !self.can_join()? {
+        let KernelPart::Possible = part else { return Ok(()) };
+        let Some(splicer) = self.ways.splicer else { return Ok(()) };
+        // The counter first: what comes behind it may be forwarded.
+        let received = splicer::received(self.from);
+        if self.state.receiving.get() > 0 || !self.from.is_drained()? {
             return Ok(());
         }
-        let flow = self.join();
+        let flow = received.ok().and_then(|received| self.join(splicer, received));
         let mut passed = Ok(());
+        let before = self.bytes.get();
         if let Some(flow) = &flow {
-            let before = self.bytes.get();
             passed = self.look_after(flow, before).await;
             if passed.is_err() {
                 self.bytes.set(before + flow.forwarded());
             }
         }
-        *part = KernelPart::Over { _flow: flow };
+        *part = KernelPart::Over { flow, before };
         passed
     }
 
-    /// Whether a flow may begin: all that was received is read, so that what comes next begins
-    /// with a whole segment, and nothing is being received into the other direction's buffer.
-    ///
-    /// # Errors
-    /// When the direction failed.
-    fn can_join(&self) -> io::Result<bool> {
-        Ok(self.state.receiving.get() == 0 && self.from.is_drained()?)
+    /// Whether all that has arrived since the kernel took part has passed: at the end of the stream.
+    /// A socket whose queue towards its peer has failed throws away what comes for the worker.
+    pub(super) fn is_whole(&self, part: &KernelPart) -> bool {
+        let KernelPart::Over { flow: Some(flow), before } = part else { return true };
+        let is_whole =
+            flow.arrived(self.from).is_ok_and(|bytes| self.bytes.get() - before >= bytes);
+        if !is_whole {
+            tracing::warn!("a spliced tunnel is reset: the kernel has lost bytes");
+        }
+        is_whole
     }
 
     /// Hands the direction to the kernel, if it takes it.
-    fn join(&self) -> Option<Joined> {
-        let joined = self.ways.splicer?.join(self.from, self.to);
+    fn join(&self, splicer: &Splicer, received: u64) -> Option<Joined> {
+        let joined = splicer.join(self.from, self.to, received);
         let flow = joined.inspect_err(|off| tracing::debug!(%off, "a tunnel is not spliced"));
         let flow = flow.ok()?;
         self.state.flows.borrow_mut().push(flow.watched());
@@ -126,7 +135,7 @@ impl Direction<'_> {
     /// Counts what has passed, and says whether it is all that the kernel has taken.
     ///
     /// # Errors
-    /// When the sink takes nothing any more.
+    /// When the sink takes nothing any more, or got something twice.
     fn look(&self, flow: &Joined, before: u64) -> io::Result<bool> {
         let (handed_over, is_all) = flow.look(self.to)?;
         let bytes = before + handed_over;
@@ -135,6 +144,11 @@ impl Direction<'_> {
         }
         if !is_all && self.to.is_dead() {
             return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        // A connection that this side has reset has no counters any more.
+        if !flow.is_sound(self.from)? && !self.from.is_dead() {
+            tracing::warn!("a spliced tunnel is reset: the kernel has forwarded bytes twice");
+            return Err(io::ErrorKind::InvalidData.into());
         }
         Ok(is_all)
     }
