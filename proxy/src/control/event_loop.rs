@@ -174,6 +174,7 @@ impl EventLoop {
                 self.republish();
             }
             self.end_bans();
+            self.assists.shield().log_drops();
             self.answer_refetches();
             if let Some(ended) = self.look_at_workers(now) {
                 break ended;

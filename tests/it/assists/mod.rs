@@ -25,7 +25,7 @@ const LED_PORT: u16 = 8000;
 
 /// Values of `kernel.steering`, `kernel.shield.mode` and `kernel.splice`.
 const STEERING: &[&str] = &["off"];
-const SHIELD: &[Option<&str>] = &[None];
+const SHIELD: &[Option<&str>] = &[None, Some("generic"), Some("native")];
 const SPLICE: &[&str] = &["off", "on"];
 const LOOKUP: &[bool] = &[false];
 

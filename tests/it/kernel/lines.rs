@@ -1,20 +1,25 @@
 //! What the shield says of segments that it drops: who, for whom and why, and not too often.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aya::programs::{TestRun, TestRunOptions};
 use ringgate::kernel::{Assist, Protection, Shield};
 use ringgate_ebpf_abi::shield::line;
+use serde_json::json;
 use tracing::Level;
 
 use super::frames;
+use super::namespace::Pair;
 use super::possible;
+use crate::harness::{Config, Gateway};
 
 const TEST: &str = "kernel::lines";
+/// Longer than a handshake over a cable in memory takes.
+const TRY: Duration = Duration::from_millis(400);
 
 /// A log that is kept.
 #[derive(Clone, Default)]
@@ -147,4 +152,23 @@ fn lines_take_no_other_rights_than_the_shield() {
         [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
     assert!(stdout.contains("test result: ok. 1 passed"), "{stdout}{stderr}");
     assert!(!stderr.contains("SKIPPED"), "{stderr}");
+}
+
+#[test]
+fn a_gateway_that_logs_at_debug_tells_whom_it_drops() {
+    if !possible(TEST, Assist::Shield) {
+        return;
+    }
+    let pair = Pair::new();
+    let shield = json!({ "interfaces": ["rg0"], "mode": "auto", "deny": ["10.88.0.2"] });
+    let config = Config::new()
+        .set("listeners.0.address", "10.88.0.1:0")
+        .set("kernel.shield", shield)
+        .set("log.level", "debug")
+        .respond(json!({}), "here");
+    let gateway = pair.server.run(|| Gateway::start(&config));
+    let port = gateway.address().port();
+    assert!(pair.client.run(|| TcpStream::connect_timeout(&gateway.address(), TRY).is_err()));
+    let line = format!("10.88.0.2 for 10.88.0.1 port {port}: dropped_denied");
+    gateway.wait_for_line(&["DEBUG", &line, "program=\"shield\""]);
 }

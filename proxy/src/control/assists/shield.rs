@@ -121,6 +121,13 @@ impl Shielding {
         }
     }
 
+    /// Has the log tell whom the program dropped, where it takes debug lines.
+    pub fn log_drops(&mut self) {
+        if let Some(Err(why)) = self.shield.as_mut().map(Shield::log_drops) {
+            tracing::debug!(%why, "cannot tell how many frames were dropped");
+        }
+    }
+
     /// Where the program counts, if it is on.
     pub(super) fn counters(&self) -> Option<FrameCounters> {
         self.shield.as_ref().map(Shield::frame_counters)
