@@ -19,6 +19,9 @@ const LARGE_READS: u32 = 4;
 /// Before the next try where a socket is readable and yet gives nothing.
 const NOT_YET: Duration = Duration::from_millis(1);
 
+/// Before the next try where the stream ends and yet is not whole.
+const NOT_WHOLE: Duration = Duration::from_millis(10);
+
 /// One direction.
 pub(super) struct Direction<'t> {
     pub(super) from: &'t Stream,
@@ -65,7 +68,10 @@ impl Direction<'_> {
             let mut buffer = match self.receive(&mut full).await {
                 Received::Bytes(buffer) => buffer,
                 Received::Nothing => continue,
-                Received::End if !self.is_whole(&part) => return TunnelEnd::Failed,
+                Received::End if !self.is_whole(&part) => {
+                    tokio::time::sleep(NOT_WHOLE).await;
+                    continue;
+                }
                 Received::End => return self.end(),
                 Received::Failed => return TunnelEnd::Failed,
             };
