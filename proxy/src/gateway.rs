@@ -162,15 +162,10 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
     let mut assists = Assists::start(control.publisher().config(), sockets_of)?;
     let admin_listener = admin.as_ref().map(|admin| bind_admin(admin.address)).transpose()?;
     let snapshot = control.publisher().next_snapshot()?;
-    let splices = assists.take_splices();
-    let equipment = sockets.into_iter().zip(writers).zip(splices);
-    let equipment = equipment.map(|((listeners, access_log), splice)| Equipment {
-        listeners,
-        access_log,
-        splice,
-    });
+    let equipment = sockets.into_iter().zip(writers).zip(assists.take_splices());
+    let equip = |((listeners, access_log), splice)| Equipment { listeners, access_log, splice };
     let cpus = crew.cpus().to_vec();
-    let (workers, blocks) = crew.start(&snapshot, equipment, &cells, &events)?;
+    let (workers, blocks) = crew.start(&snapshot, equipment.map(equip), &cells, &events)?;
     control.publisher().attach(workers);
     bound.iter().for_each(log_listening);
     control.started(Started { bound: bound.clone(), cpus, assists });

@@ -24,10 +24,10 @@ const TEST: &str = "assists";
 const LED_PORT: u16 = 8000;
 
 /// Values of `kernel.steering`, `kernel.shield.mode` and `kernel.splice`.
-const STEERING: &[&str] = &["off"];
+const STEERING: &[&str] = &["off", "cpu", "least_loaded", "hash"];
 const SHIELD: &[Option<&str>] = &[None, Some("generic"), Some("native")];
 const SPLICE: &[&str] = &["off", "on"];
-const LOOKUP: &[bool] = &[false];
+const LOOKUP: &[bool] = &[false, true];
 
 /// Which assists are asked for.
 #[derive(Debug, Clone, Copy)]
