@@ -199,8 +199,8 @@ impl Watch {
                     directories.contains(&place.0) && place.1 == *name
                 }
                 (Some(directories), None) => directories.contains(&place.0),
-                // The queue ran over, or the directory is gone.
-                (None, _) => true,
+                // The queue ran over; of a watch that was taken away nothing matters any more.
+                (None, _) => change.watch < 0,
             };
             for (path, watched) in &self.files {
                 if watched.places.iter().any(is_here) && !(change.made && is_plain(path)) {
@@ -225,15 +225,22 @@ impl Watch {
                     stable = false;
                 }
             }
-            if !self.watch_directories() && stable {
+            let new = self.watch_directories();
+            // Another directory by the same path may hold another file by the same name.
+            for (path, watched) in &self.files {
+                if watched.places.iter().any(|(directory, _)| new.contains(directory)) {
+                    moved.insert(path.clone());
+                }
+            }
+            if new.is_empty() && stable {
                 break;
             }
         }
         moved
     }
 
-    /// Sets the watches of all places and takes the others away; says whether one is new.
-    fn watch_directories(&mut self) -> bool {
+    /// Sets the watches of all places and takes the others away; returns the directories of new ones.
+    fn watch_directories(&mut self) -> BTreeSet<PathBuf> {
         let mut wanted: HashMap<i32, BTreeSet<PathBuf>> = HashMap::new();
         let all = self.files.values().flat_map(|watched| &watched.places);
         let directories: BTreeSet<&PathBuf> = all.map(|(directory, _)| directory).collect();
@@ -255,13 +262,14 @@ impl Watch {
                 Err(error) => self.give_up(error),
             }
         }
-        let is_new = wanted.keys().any(|watch| !self.directories.contains_key(watch));
+        let new = wanted.iter().filter(|(watch, _)| !self.directories.contains_key(watch));
+        let new = new.flat_map(|(_, directories)| directories.clone()).collect();
         for watch in self.directories.keys().filter(|watch| !wanted.contains_key(watch)) {
             // The kernel has removed that of a directory that is gone.
             let _ = inotify::remove_watch(&self.inotify, *watch);
         }
         self.directories = wanted;
-        is_new
+        new
     }
 
     /// Tells of those that are there and are others than before.
