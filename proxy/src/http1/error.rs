@@ -69,6 +69,7 @@ reasons! {
         CodingSyntax = "framing.te_syntax", "the last transfer coding is not chunked, once";
         CodingUnknown = "framing.te_unknown", "a transfer coding other than chunked";
         CodingHttp10 = "framing.te_http10", "Transfer-Encoding in an HTTP/1.0 message";
+        FramingAlias = "framing.alias", "a field whose name some recipients take for Content-Length or Transfer-Encoding";
         ConnectBody = "framing.connect_body", "a body announced on CONNECT";
         ConnectionSyntax = "connection.syntax", "Connection is not a list of tokens";
         ConnectionOptions = "limit.connection_options", "Connection lists more options than allowed";
@@ -114,6 +115,7 @@ impl RequestError {
             | Self::CodingDuplicate
             | Self::CodingSyntax
             | Self::CodingHttp10
+            | Self::FramingAlias
             | Self::ConnectBody
             | Self::ConnectionSyntax
             | Self::ConnectionProtected => 400,
@@ -142,6 +144,7 @@ reasons! {
         CodingSyntax = "framing.te_syntax", "the last transfer coding is not chunked, once";
         CodingUnknown = "framing.te_unknown", "a transfer coding other than chunked";
         CodingHttp10 = "framing.te_http10", "Transfer-Encoding in an HTTP/1.0 message";
+        FramingAlias = "framing.alias", "a field whose name some recipients take for Content-Length or Transfer-Encoding";
         ConnectionSyntax = "connection.syntax", "Connection is not a list of tokens";
         ConnectionOptions = "limit.connection_options", "Connection lists more options than allowed";
     }
@@ -183,9 +186,11 @@ from_shared!(HeadFault => ResponseError {
 });
 from_shared!(FramingFault => RequestError {
     LengthSyntax LengthDuplicate CodingAndLength CodingDuplicate CodingSyntax CodingUnknown CodingHttp10
+    FramingAlias
 });
 from_shared!(FramingFault => ResponseError {
     LengthSyntax LengthDuplicate CodingAndLength CodingDuplicate CodingSyntax CodingUnknown CodingHttp10
+    FramingAlias
 });
 
 #[cfg(test)]
