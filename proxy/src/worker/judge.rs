@@ -88,6 +88,11 @@ impl Upgrade {
     fn to(protocols: &[u8]) -> Self {
         if protocols.eq_ignore_ascii_case(b"websocket") { Self::WebSocket } else { Self::Other }
     }
+
+    /// Whether that is what the upstream switches to (RFC 9110 section 7.8: to nothing else).
+    pub(super) fn is_met_by(self, protocol: Option<&[u8]>) -> bool {
+        protocol.map(Self::to) == Some(self)
+    }
 }
 
 /// An answer of the gateway's own, written and ready to send.

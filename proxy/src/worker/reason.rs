@@ -79,7 +79,7 @@ gate! {
     UpstreamBodyTimeout = "upstream.body_timeout";
     /// More interim (1xx) responses than are passed on.
     UpstreamInterim = "upstream.too_many_interim";
-    /// A 101 that nobody asked for.
+    /// A 101 that nobody asked for, or to another protocol.
     UpstreamSwitched = "upstream.unasked_switch";
     /// The token that opened the stream has expired.
     TokenExpired = "stream.token_expired";
