@@ -15,8 +15,7 @@ use super::reason::{Gate, Reason};
 use super::reply::{self, Framing};
 use crate::auth::{self, Authorization, Criteria, Presented, Refusal};
 use crate::http1::{
-    BodyLength, FieldSlots, HeadLimits, Progress, RequestHead, Target, Version, parse_request,
-    without_port,
+    BodyLength, FieldSlots, HeadLimits, Progress, RequestHead, Version, parse_request, without_port,
 };
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
@@ -397,10 +396,10 @@ pub fn explain_no_route(
 }
 
 fn routed_path<'b>(head: &RequestHead<'_, 'b>) -> &'b str {
-    match head.target {
+    match head.target.path() {
         // The server as a whole is asked: whoever takes everything takes it.
-        Target::Asterisk => "/",
-        _ => head.target.path(),
+        "*" => "/",
+        path => path,
     }
 }
 
