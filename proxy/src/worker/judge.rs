@@ -146,6 +146,12 @@ pub(super) fn judge(
     verdict
 }
 
+/// Whether a head is to be refused whatever is still to come of it.
+pub(super) fn is_refused(live: &Live, part: &[u8]) -> bool {
+    let mut slots = FieldSlots::new();
+    parse_request(part, &mut slots, head_limits(&live.snapshot.limits)).is_err()
+}
+
 /// The answer where no head was understood: the connection cannot go on.
 pub(super) fn refuse_unparsed(
     core: &Core,
