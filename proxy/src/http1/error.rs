@@ -24,6 +24,14 @@ macro_rules! reasons {
                 }
             }
 
+            /// What is wrong, in words.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+
             /// The position of the reason in [`Self::ALL`].
             #[must_use]
             pub fn index(self) -> usize {
