@@ -19,6 +19,7 @@ mod issuer;
 mod kernel;
 mod keys;
 mod limits;
+mod messages;
 mod operate;
 mod proxying;
 mod refusals;

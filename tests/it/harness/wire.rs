@@ -7,10 +7,11 @@ use std::os::unix::net::UnixStream;
 use super::deadline::PATIENCE;
 use super::message::WireError;
 
-/// A stream socket of either family.
+/// A stream socket of either family, or one that has ended.
 enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Ended,
 }
 
 impl Read for &Socket {
@@ -18,6 +19,7 @@ impl Read for &Socket {
         match self {
             Socket::Tcp(stream) => (&*stream).read(bytes),
             Socket::Unix(stream) => (&*stream).read(bytes),
+            Socket::Ended => Ok(0),
         }
     }
 }
@@ -27,6 +29,7 @@ impl Write for &Socket {
         match self {
             Socket::Tcp(stream) => (&*stream).write(bytes),
             Socket::Unix(stream) => (&*stream).write(bytes),
+            Socket::Ended => Err(ErrorKind::BrokenPipe.into()),
         }
     }
 
@@ -39,6 +42,8 @@ impl Write for &Socket {
 pub struct Wire {
     socket: Socket,
     buffer: Vec<u8>,
+    /// What has been read off the buffer, once somebody wants to know.
+    record: Option<Vec<u8>>,
 }
 
 impl Wire {
@@ -54,21 +59,26 @@ impl Wire {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { socket: Socket::Tcp(stream), buffer: Vec::new() }
+        Self { socket: Socket::Tcp(stream), buffer: Vec::new(), record: None }
     }
 
     /// Takes over a Unix connection.
     pub fn unix(stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self { socket: Socket::Unix(stream), buffer: Vec::new() }
+        Self { socket: Socket::Unix(stream), buffer: Vec::new(), record: None }
+    }
+
+    /// Bytes that have arrived, and the end behind them.
+    pub fn ended(bytes: &[u8]) -> Self {
+        Self { socket: Socket::Ended, buffer: bytes.to_vec(), record: None }
     }
 
     /// The local address, for a TCP connection.
     pub fn local_address(&self) -> SocketAddr {
         match &self.socket {
             Socket::Tcp(stream) => stream.local_addr().unwrap(),
-            Socket::Unix(_) => panic!("a Unix connection has no address"),
+            Socket::Unix(_) | Socket::Ended => panic!("only TCP has an address"),
         }
     }
 
@@ -95,10 +105,27 @@ impl Wire {
 
     /// No more will be sent; the peer sees the end of the stream.
     pub fn finish_sending(&self) {
-        match &self.socket {
-            Socket::Tcp(stream) => stream.shutdown(Shutdown::Write).unwrap(),
-            Socket::Unix(stream) => stream.shutdown(Shutdown::Write).unwrap(),
+        // It fails where the peer has reset the connection: the reads will tell.
+        let _ = match &self.socket {
+            Socket::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Socket::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Socket::Ended => Ok(()),
+        };
+    }
+
+    /// What has been read since this was last called, byte for byte; nothing the first time.
+    pub fn recorded(&mut self) -> Vec<u8> {
+        self.record.replace(Vec::new()).unwrap_or_default()
+    }
+
+    /// Takes bytes off the front of the buffer.
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        let rest = self.buffer.split_off(count);
+        let taken = std::mem::replace(&mut self.buffer, rest);
+        if let Some(record) = &mut self.record {
+            record.extend_from_slice(&taken);
         }
+        taken
     }
 
     /// Closes with a TCP reset instead of a FIN.
@@ -135,8 +162,7 @@ impl Wire {
         let mut from = 0;
         loop {
             if let Some(at) = memchr::memmem::find(&self.buffer[from..], mark) {
-                let rest = self.buffer.split_off(from + at + mark.len());
-                return Ok(std::mem::replace(&mut self.buffer, rest));
+                return Ok(self.take(from + at + mark.len()));
             }
             from = self.buffer.len().saturating_sub(mark.len() - 1);
             if self.fill()? == 0 {
@@ -152,14 +178,13 @@ impl Wire {
                 return Err(WireError::ended(&self.buffer));
             }
         }
-        let rest = self.buffer.split_off(count);
-        Ok(std::mem::replace(&mut self.buffer, rest))
+        Ok(self.take(count))
     }
 
     /// Everything until the peer ends the stream.
     pub fn read_to_end(&mut self) -> Result<Vec<u8>, WireError> {
         while self.fill()? > 0 {}
-        Ok(std::mem::take(&mut self.buffer))
+        Ok(self.take(self.buffer.len()))
     }
 
     /// Waits until the peer has ended or reset the stream; what it still sends is thrown away.
