@@ -127,7 +127,7 @@ impl<'g> Run<'g> {
         }
         let lines: usize = expected.values().map(|(_, log)| log.len()).sum();
         wait_until("all lines of the access log", || {
-            (self.gateway.stdout().lines().count() >= lines).then_some(())
+            (self.gateway.stdout().matches('\n').count() >= lines).then_some(())
         });
         let mut logged: HashMap<SocketAddr, Log> = HashMap::new();
         for line in self.gateway.access_log() {

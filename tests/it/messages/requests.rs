@@ -33,7 +33,8 @@ fn echo(mut peer: Peer, whole: &AtomicUsize) {
             }
             // A request that was cut was not meant to be served.
             Err(WireError::Ended | WireError::Reset | WireError::Truncated(_)) => return,
-            Err(WireError::Silent) => return,
+            // The connection waits in the gateway's pool.
+            Err(WireError::Silent) => {}
             Err(error) => panic!("the gateway sent a bad request: {error:?}"),
         }
     }

@@ -26,7 +26,13 @@ impl Script {
     /// Answers `/CASE/SPLIT` with the bytes of that case, and notes how the connection goes on.
     fn run(&self, mut peer: Peer) {
         let mut last = None;
-        while let Ok(request) = message::read_request(&mut peer) {
+        loop {
+            let request = match message::read_request(&mut peer) {
+                Ok(request) => request,
+                // The connection waits in the gateway's pool.
+                Err(WireError::Silent) => continue,
+                Err(_) => break,
+            };
             let name = request.target().trim_start_matches('/').to_owned();
             let (case, split) = name.split_once('/').unwrap();
             let case = &self.section.cases[case.parse::<usize>().unwrap()];
