@@ -54,6 +54,13 @@ fn gateway(name: &str, upstream: &Upstream, key: &Key) -> Gateway {
             "jwt": { "mode": "strict", "providers": ["tests"] },
             "upstream": "main",
         }))
+        .route(json!({
+            "match": { "path_prefix": "/keyed/" },
+            "jwt": {
+                "mode": "strict", "providers": ["tests"], "from": [{ "header": "X-Token" }],
+            },
+            "upstream": "main",
+        }))
         .route(json!({ "match": { "path": "/read", "methods": ["GET"] }, "upstream": "main" }))
         .respond(json!({ "path": "/here" }), "here");
     Gateway::start(&config)
