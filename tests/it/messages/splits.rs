@@ -1,5 +1,5 @@
 //! The message layer alone, without sockets: the cases cut at every place, and messages made of
-//! pieces of theirs, mean the same however they arrive and however often they are written anew.
+//! pieces of theirs, mean the same however they arrive, and written anew the same to every reader.
 
 use std::sync::LazyLock;
 
@@ -10,6 +10,7 @@ use ringgate::http1::{
 };
 
 use super::cases::all;
+use super::lenient::{Side, agree};
 
 const LIMITS: HeadLimits = HeadLimits { head_bytes: 4096, head_fields: 20, target_bytes: 1024 };
 
@@ -176,9 +177,11 @@ fn assert_written_anew_is_the_same(stream: &Stream) {
     for request in &stream.requests {
         // CONNECT is never forwarded; a request of HTTP/1.0 may have come without a host.
         if request.method != "CONNECT" && !request.host.is_empty() {
-            let anew = read(std::iter::once(written(request).as_slice()));
+            let bytes = written(request);
+            let anew = read(std::iter::once(bytes.as_slice()));
             assert_eq!(anew.requests, std::slice::from_ref(request));
             assert_eq!((anew.refused, anew.left), (None, 0));
+            assert_eq!(agree(&bytes, Side::Request), Ok(()));
         }
     }
 }
