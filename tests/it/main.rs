@@ -20,6 +20,7 @@ mod issuer;
 mod kernel;
 mod keys;
 mod limits;
+mod messages;
 mod operate;
 mod parking;
 mod proxying;

@@ -5,8 +5,8 @@ mod bench;
 mod dependencies;
 mod ebpf;
 mod fuzz;
+mod generated;
 mod process;
-mod schema;
 mod setup;
 mod suite;
 mod tidy;
@@ -35,6 +35,12 @@ enum Task {
     Tidy,
     /// Write config/schema.json from the binary's own types
     Schema {
+        /// Only compare; fail when the committed file differs
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write docs/reasons.md from the codes of refusals
+    Reasons {
         /// Only compare; fail when the committed file differs
         #[arg(long)]
         check: bool,
@@ -69,8 +75,10 @@ fn main() -> ExitCode {
         Task::Test => suite::test(),
         Task::Ci => suite::ci(),
         Task::Tidy => tidy::run(),
-        Task::Schema { check: false } => schema::write(),
-        Task::Schema { check: true } => schema::build_and_check(),
+        Task::Schema { check: false } => generated::SCHEMA.write(),
+        Task::Schema { check: true } => generated::SCHEMA.build_and_check(),
+        Task::Reasons { check: false } => generated::REASONS.write(),
+        Task::Reasons { check: true } => generated::REASONS.build_and_check(),
         Task::Ebpf { check: false } => ebpf::write(),
         Task::Ebpf { check: true } => ebpf::require_equal(),
         Task::Bench(options) => bench::run(&options),

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{dependencies, ebpf, fuzz, process, schema, setup, tidy, workspace};
+use crate::{dependencies, ebpf, fuzz, generated, process, setup, tidy, workspace};
 
 /// How a check ended.
 pub(crate) enum Outcome {
@@ -46,7 +46,8 @@ fn everything(suite: &mut Suite) {
     );
     suite.check("rustdoc", rustdoc);
     suite.cargo("build", &["test", "--locked", "--workspace", "--no-run"]);
-    suite.check("schema", || schema::check(&binary()?).map(|()| Outcome::Passed));
+    suite.check("schema", || generated::SCHEMA.check(&binary()?).map(|()| Outcome::Passed));
+    suite.check("reasons", || generated::REASONS.check(&binary()?).map(|()| Outcome::Passed));
     suite.check("examples", examples);
     suite.check("ebpf", ebpf::check);
     suite.check("fuzz", fuzz::briefly);

@@ -65,6 +65,14 @@ macro_rules! reasons {
                 }
             }
 
+            /// What is wrong, in words for operators.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $doc,)*
+                }
+            }
+
             /// What the client is told: one of these phrases, never a part of what it sent.
             #[must_use]
             pub fn description(self) -> &'static str {

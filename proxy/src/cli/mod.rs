@@ -4,6 +4,7 @@ pub mod check;
 mod corpus;
 pub mod demo;
 pub mod probe;
+pub mod reasons;
 pub mod run;
 pub mod schema;
 pub mod token;
@@ -37,6 +38,7 @@ enum Command {
     Check(check::Check),
     Demo(demo::Demo),
     Schema(schema::Schema),
+    Reasons(reasons::Reasons),
     Verify(verify::Verify),
     Token(token::Token),
     Probe(probe::Probe),
@@ -51,6 +53,7 @@ pub fn main() -> ExitCode {
             Command::Check(check) => check.run(),
             Command::Demo(demo) => demo.run(),
             Command::Schema(schema) => schema.run(),
+            Command::Reasons(reasons) => reasons.run(),
             Command::Verify(verify) => verify.run(),
             Command::Token(token) => token.run(),
             Command::Probe(probe) => probe.run(),

@@ -8,7 +8,8 @@ use super::config::{
     Config, EndpointConfig, JwksSource, ListenerConfig, ProviderConfig, UpstreamConfig,
 };
 use crate::auth::STATUS_FIELD;
-use crate::snapshot::claims_policy::Mode;
+use crate::snapshot::claims_policy::{AuthPolicy, Mode};
+use crate::snapshot::credentials::TokenLocation;
 use crate::snapshot::deny_list::DenyList;
 use crate::snapshot::ids::{Generation, ListenerId};
 use crate::snapshot::key_set::KeySet;
@@ -101,6 +102,7 @@ fn listener(
         address: raw.address,
         counters: ListenerCounters::register(registry, &raw.name)?,
         claim_header_names: claim_header_names(config, index),
+        token_field_names: token_field_names(config, index),
         service: match raw.tcp {
             None => Service::Http,
             Some(upstream) => {
@@ -111,13 +113,18 @@ fn listener(
     })
 }
 
+/// The token rules of the routes that a listener serves.
+fn policies(config: &Config, listener: usize) -> impl Iterator<Item = &AuthPolicy> {
+    let served = move |on: Option<ListenerId>| on.is_none_or(|on| on.index() == listener);
+    let routes = config.routes.iter().filter(move |route| served(route.selects.listener));
+    routes.filter_map(|route| route.auth.as_ref())
+}
+
 /// The fields that only claims may set on a listener: those of every provider that any of its
 /// routes asks, since the client's copies are removed on all of them.
 fn claim_header_names(config: &Config, listener: usize) -> Vec<Box<str>> {
-    let served = |on: Option<ListenerId>| on.is_none_or(|on| on.index() == listener);
     let mut names: Vec<Box<str>> = Vec::new();
-    for route in config.routes.iter().filter(|route| served(route.selects.listener)) {
-        let Some(auth) = &route.auth else { continue };
+    for auth in policies(config, listener) {
         for provider in &auth.providers {
             let headers = &config.providers[provider.index()].claim_headers;
             names.extend(headers.iter().map(|header| header.name.clone()));
@@ -126,6 +133,20 @@ fn claim_header_names(config: &Config, listener: usize) -> Vec<Box<str>> {
             names.push(STATUS_FIELD.into());
         }
     }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The fields that any route of a listener takes a token from.
+fn token_field_names(config: &Config, listener: usize) -> Vec<Box<str>> {
+    let locations = policies(config, listener).flat_map(|auth| &auth.credentials.locations);
+    let mut names: Vec<Box<str>> = locations
+        .filter_map(|location| match location {
+            TokenLocation::Header { name, .. } => Some(name.clone()),
+            TokenLocation::Cookie(_) | TokenLocation::Query(_) => None,
+        })
+        .collect();
     names.sort_unstable();
     names.dedup();
     names

@@ -1,7 +1,7 @@
 //! Connection options (RFC 9110 section 7.6.1): how long the connection lives, and which fields it
 //! alone concerns.
 
-use super::fields::Field;
+use super::fields::{Field, Sole};
 
 /// Options that one head may list. Browsers send one or two; each one that names a field costs a
 /// look at every field.
@@ -89,6 +89,21 @@ pub(super) fn is_protected(option: &[u8]) -> bool {
 /// The elements of a list. Empty ones are skipped, as a recipient must (RFC 9110 section 5.6.1.2).
 fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|option| !option.is_empty())
+}
+
+/// The protocol of a sole Upgrade field that lists one only.
+///
+/// Never a version of HTTP: in a tunnel of HTTP/2 (`h2c`) or HTTP/1.1 inside TLS, every further
+/// request would pass without being looked at. Such an offer is ignored, as a server may, and such a
+/// switch is refused.
+pub(super) fn tunnelled_protocol(upgrade: Sole<'_>) -> Option<&[u8]> {
+    let Sole::Once(protocol) = upgrade else { return None };
+    let name = protocol.split(|&byte| byte == b'/').next().unwrap_or_default();
+    let is_http = [&b"h2c"[..], b"h2", b"h3", b"http", b"tls"]
+        .iter()
+        .any(|http| name.eq_ignore_ascii_case(http));
+    let is_protocol = |&byte: &u8| is_token_byte(byte) || byte == b'/';
+    (!name.is_empty() && !is_http && protocol.iter().all(is_protocol)).then_some(protocol)
 }
 
 /// Whether a byte may be in a token (RFC 9110 section 5.6.2).

@@ -24,6 +24,14 @@ macro_rules! reasons {
                 }
             }
 
+            /// What is wrong, in words.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+
             /// The position of the reason in [`Self::ALL`].
             #[must_use]
             pub fn index(self) -> usize {
@@ -69,6 +77,7 @@ reasons! {
         CodingSyntax = "framing.te_syntax", "the last transfer coding is not chunked, once";
         CodingUnknown = "framing.te_unknown", "a transfer coding other than chunked";
         CodingHttp10 = "framing.te_http10", "Transfer-Encoding in an HTTP/1.0 message";
+        FramingAlias = "framing.alias", "a field whose name some recipients take for Content-Length or Transfer-Encoding";
         ConnectBody = "framing.connect_body", "a body announced on CONNECT";
         ConnectionSyntax = "connection.syntax", "Connection is not a list of tokens";
         ConnectionOptions = "limit.connection_options", "Connection lists more options than allowed";
@@ -114,6 +123,7 @@ impl RequestError {
             | Self::CodingDuplicate
             | Self::CodingSyntax
             | Self::CodingHttp10
+            | Self::FramingAlias
             | Self::ConnectBody
             | Self::ConnectionSyntax
             | Self::ConnectionProtected => 400,
@@ -142,6 +152,7 @@ reasons! {
         CodingSyntax = "framing.te_syntax", "the last transfer coding is not chunked, once";
         CodingUnknown = "framing.te_unknown", "a transfer coding other than chunked";
         CodingHttp10 = "framing.te_http10", "Transfer-Encoding in an HTTP/1.0 message";
+        FramingAlias = "framing.alias", "a field whose name some recipients take for Content-Length or Transfer-Encoding";
         ConnectionSyntax = "connection.syntax", "Connection is not a list of tokens";
         ConnectionOptions = "limit.connection_options", "Connection lists more options than allowed";
     }
@@ -183,9 +194,11 @@ from_shared!(HeadFault => ResponseError {
 });
 from_shared!(FramingFault => RequestError {
     LengthSyntax LengthDuplicate CodingAndLength CodingDuplicate CodingSyntax CodingUnknown CodingHttp10
+    FramingAlias
 });
 from_shared!(FramingFault => ResponseError {
     LengthSyntax LengthDuplicate CodingAndLength CodingDuplicate CodingSyntax CodingUnknown CodingHttp10
+    FramingAlias
 });
 
 #[cfg(test)]

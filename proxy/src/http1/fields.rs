@@ -94,6 +94,8 @@ pub(super) struct Survey<'b> {
     pub(super) host: Sole<'b>,
     pub(super) content_length: Sole<'b>,
     pub(super) transfer_encoding: Sole<'b>,
+    /// A field is there that [`names_alike`] takes for one of these two, and that is neither.
+    pub(super) framing_alias: bool,
     pub(super) upgrade: Sole<'b>,
     pub(super) expect: Sole<'b>,
     pub(super) connection: ConnectionOptions,
@@ -163,6 +165,14 @@ fn is_withheld<'b>(field: &Field<'b>, survey: &mut Survey<'b>) -> Result<bool, C
         (17, b't') if is("transfer-encoding") => {
             survey.transfer_encoding.add(field.value);
             true
+        }
+        (14, b'c') => {
+            survey.framing_alias |= names_alike(field.name, "content-length");
+            false
+        }
+        (17, b't') => {
+            survey.framing_alias |= names_alike(field.name, "transfer-encoding");
+            false
         }
         (10, b'c') if is("connection") => {
             survey.connection.add(field.value)?;

@@ -26,6 +26,7 @@ pub(super) enum FramingFault {
     CodingSyntax,
     CodingUnknown,
     CodingHttp10,
+    FramingAlias,
 }
 
 /// What the framing fields declare.
@@ -39,6 +40,9 @@ pub(super) enum Declared {
 /// Reads the framing fields of a request or response. Stricter than RFC 9112 section 6.3 allows: a
 /// repeated Content-Length is refused though its values agree, because not all recipients compare.
 pub(super) fn declared(survey: &Survey<'_>, version: Version) -> Result<Declared, FramingFault> {
+    if survey.framing_alias {
+        return Err(FramingFault::FramingAlias);
+    }
     if survey.transfer_encoding.is_present() && survey.content_length.is_present() {
         return Err(FramingFault::CodingAndLength);
     }

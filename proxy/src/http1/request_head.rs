@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::authority::{self, Authority};
-use super::connection::{ConnectionFault, is_token_byte};
+use super::connection::{ConnectionFault, is_token_byte, tunnelled_protocol};
 use super::diagnosis::field_fault;
 use super::fields::{Field, FieldFault, FieldSet, FieldSlots, Sole, Survey, survey};
 use super::framing::{BodyLength, Declared, declared};
@@ -187,20 +187,6 @@ fn effective_host<'b>(
         (None, Some(host)) => Ok(host.text),
         (None, None) => Ok(""),
     }
-}
-
-/// The protocol of a sole Upgrade field that lists one only.
-///
-/// Never a version of HTTP: in a tunnel of HTTP/2 (`h2c`) or HTTP/1.1 inside TLS, every further
-/// request would pass without being looked at. Such an offer is ignored, as a server may.
-fn tunnelled_protocol(upgrade: Sole<'_>) -> Option<&[u8]> {
-    let Sole::Once(protocol) = upgrade else { return None };
-    let name = protocol.split(|&byte| byte == b'/').next().unwrap_or_default();
-    let is_http = [&b"h2c"[..], b"h2", b"h3", b"http", b"tls"]
-        .iter()
-        .any(|http| name.eq_ignore_ascii_case(http));
-    let is_protocol = |&byte: &u8| is_token_byte(byte) || byte == b'/';
-    (!name.is_empty() && !is_http && protocol.iter().all(is_protocol)).then_some(protocol)
 }
 
 /// Whether the client asks for 100 (Continue). HTTP/1.0 knows no Expect (RFC 9110 section 10.1.1).

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::connection::ConnectionFault;
+use super::connection::{ConnectionFault, tunnelled_protocol};
 use super::diagnosis::field_fault;
-use super::fields::{Field, FieldFault, FieldSet, FieldSlots, Sole, Survey, survey};
+use super::fields::{Field, FieldFault, FieldSet, FieldSlots, Survey, survey};
 use super::framing::{BodyLength, Declared, declared};
 use super::{HeadLimits, Progress, ResponseError, Version};
 
@@ -114,9 +114,10 @@ pub fn parse_response<'h, 'b>(
             Declared::Nothing | Declared::Chunked => None,
         },
         keep_alive: lives_on(version, status, body, &survey),
-        upgrade: match survey.upgrade {
-            Sole::Once(protocol) if status == 101 && survey.connection.upgrade => Some(protocol),
-            Sole::Absent | Sole::Once(_) | Sole::Several => None,
+        upgrade: if status == 101 && survey.connection.upgrade {
+            tunnelled_protocol(survey.upgrade)
+        } else {
+            None
         },
         withheld: survey.withheld,
     }))

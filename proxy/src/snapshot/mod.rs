@@ -86,6 +86,9 @@ pub struct Listener {
     /// Lower-case names of request fields that only claims may set: the union of `claim_headers`
     /// over all routes that this listener serves. A client's own copies are removed.
     pub claim_header_names: Vec<Box<str>>,
+    /// Lower-case names of the fields that any of these routes looks for a token in: no trailer has
+    /// one of them.
+    pub token_field_names: Vec<Box<str>>,
     /// What is done with its connections.
     pub service: Service,
 }

@@ -361,6 +361,12 @@ impl Client {
             }
             let (result, returned) = stream.recv(buffer).await;
             buffer = returned;
+            let is_last = stream.expired() || !matches!(result, Ok(received) if received > 0);
+            if is_last && judge::is_refused(live, buffer.filled()) {
+                // As it would have been at once, had it come at once.
+                stream.disarm();
+                return (self.read_head(live, listener, &buffer, Attempt::first()), buffer);
+            }
             match result {
                 // Whatever came with it: a client that always has one more byte is late as well.
                 _ if stream.expired() => {

@@ -15,8 +15,7 @@ use super::reason::{Gate, Reason};
 use super::reply::{self, Framing};
 use crate::auth::{self, Authorization, Criteria, Presented, Refusal};
 use crate::http1::{
-    BodyLength, FieldSlots, HeadLimits, Progress, RequestHead, Target, Version, parse_request,
-    without_port,
+    BodyLength, FieldSlots, HeadLimits, Progress, RequestHead, Version, parse_request, without_port,
 };
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
@@ -88,6 +87,11 @@ impl Upgrade {
     fn to(protocols: &[u8]) -> Self {
         if protocols.eq_ignore_ascii_case(b"websocket") { Self::WebSocket } else { Self::Other }
     }
+
+    /// Whether that is what the upstream switches to (RFC 9110 section 7.8: to nothing else).
+    pub(super) fn is_met_by(self, protocol: Option<&[u8]>) -> bool {
+        protocol.map(Self::to) == Some(self)
+    }
 }
 
 /// An answer of the gateway's own, written and ready to send.
@@ -140,6 +144,12 @@ pub(super) fn judge(
         core.count(listener.1.counters.requests);
     }
     verdict
+}
+
+/// Whether a head is to be refused whatever is still to come of it.
+pub(super) fn is_refused(live: &Live, part: &[u8]) -> bool {
+    let mut slots = FieldSlots::new();
+    parse_request(part, &mut slots, head_limits(&live.snapshot.limits)).is_err()
 }
 
 /// The answer where no head was understood: the connection cannot go on.
@@ -399,10 +409,10 @@ pub fn explain_no_route(
 }
 
 fn routed_path<'b>(head: &RequestHead<'_, 'b>) -> &'b str {
-    match head.target {
+    match head.target.path() {
         // The server as a whole is asked: whoever takes everything takes it.
-        Target::Asterisk => "/",
-        _ => head.target.path(),
+        "*" => "/",
+        path => path,
     }
 }
 

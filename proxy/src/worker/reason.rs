@@ -41,6 +41,12 @@ macro_rules! gate {
             pub fn code(self) -> &'static str {
                 match self { $(Self::$variant => $code,)+ }
             }
+
+            /// What it is, in words.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+).trim_ascii(),)+ }
+            }
         }
     };
 }
@@ -80,7 +86,7 @@ gate! {
     UpstreamBodyTimeout = "upstream.body_timeout";
     /// More interim (1xx) responses than are passed on.
     UpstreamInterim = "upstream.too_many_interim";
-    /// A 101 that nobody asked for.
+    /// A 101 that nobody asked for, or to another protocol.
     UpstreamSwitched = "upstream.unasked_switch";
     /// The token that opened the stream has expired.
     TokenExpired = "stream.token_expired";
@@ -118,6 +124,34 @@ impl Reason {
             Self::Response(error) => error.code(),
             Self::Gate(gate) => gate.code(),
         }
+    }
+
+    /// What is wrong, in words for operators.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Request(error) => error.meaning(),
+            Self::RequestChunks(error) | Self::ResponseChunks(error) => error.meaning(),
+            Self::Token(reason) => reason.meaning(),
+            Self::Response(error) => error.meaning(),
+            Self::Gate(gate) => gate.meaning(),
+        }
+    }
+
+    /// Whether there is an answer to it: not where a response had begun, or nobody is there.
+    #[must_use]
+    pub fn is_answered(self) -> bool {
+        !matches!(
+            self,
+            Self::Gate(
+                Gate::ClientLeft
+                    | Gate::ClientLost
+                    | Gate::UpstreamBodyCut
+                    | Gate::UpstreamBodyTimeout
+                    | Gate::TokenExpired
+                    | Gate::TokenRevoked
+            )
+        )
     }
 
     /// Whose fault it is.
@@ -167,7 +201,7 @@ impl Reason {
     }
 
     /// All of them, in the order of their index.
-    fn all() -> impl Iterator<Item = Self> {
+    pub fn all() -> impl Iterator<Item = Self> {
         let request = RequestError::ALL.iter().map(|&error| Self::Request(error));
         request
             .chain(ChunkedError::ALL.iter().map(|&error| Self::RequestChunks(error)))

@@ -183,7 +183,7 @@ impl Exchange<'_> {
     ) -> Result<Response, Failure> {
         let too_large = |_| Failure::new(Reason::Response(ResponseError::HeadTooLong));
         if head.status == 101 {
-            if self.facts.upgrade.is_none() {
+            if !self.facts.upgrade.is_some_and(|asked| asked.is_met_by(head.upgrade)) {
                 return Err(Failure::gate(Gate::UpstreamSwitched));
             }
             return respond::write_switch(out, head).map(Response::Final).map_err(too_large);

@@ -12,7 +12,7 @@ use super::forward;
 use super::judge::head_limits;
 use super::leash::Held;
 use super::reason::{Gate, Reason};
-use crate::http1::BodyLength;
+use crate::http1::{BodyLength, names_alike};
 use crate::relay::{CopyError, Flow, Sink, Source, copy, passing_trailers, trailer_section};
 use crate::snapshot::claims_policy::EndWithToken;
 use crate::upstream::Lease;
@@ -93,11 +93,12 @@ impl Exchange<'_> {
     }
 
     /// Whether a request's trailer field may go on: not where, merged into the head by an upstream,
-    /// it would pass for a field that only the gateway sets.
+    /// it would pass for a field that only the gateway sets, or for a token that nobody has judged.
     fn keeps_trailer(&self, name: &str) -> bool {
         let snapshot = &self.live.snapshot;
         let listener = &snapshot.listeners[self.facts.listener.index()];
-        !forward::is_reserved(name, listener, snapshot.forwarding)
+        let is_token = listener.token_field_names.iter().any(|token| names_alike(name, token));
+        !is_token && !forward::is_reserved(name, listener, snapshot.forwarding)
     }
 
     /// Streams the request body up while the response comes down.

@@ -51,7 +51,7 @@ pub const ANSWERS: &[(&str, &str, bool)] = &[
 ];
 
 const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
-     Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nUpgrade: ";
 
 /// The bytes of requests, in the order in which they came, by their host.
 pub type Received = BTreeMap<String, Vec<Vec<u8>>>;
@@ -76,7 +76,7 @@ impl Witness {
             Fixture::all("bad_responses").into_iter().map(|one| (one.name, one.bytes)).collect();
         let upstream = Upstream::scripted(move |_, mut peer| {
             serving.serving.fetch_add(1, Ordering::SeqCst);
-            peer.record();
+            peer.recorded();
             while serving.answer(&mut peer, &bad) {}
             drop(peer);
             serving.serving.fetch_sub(1, Ordering::SeqCst);
@@ -140,7 +140,8 @@ impl Shared {
 
     /// Sends back what comes, or greets, or leaves at once.
     fn switch(&self, peer: &mut Peer, request: &Message, head: Vec<u8>, does: &str) {
-        peer.send(SWITCHING);
+        let protocol = request.field("Upgrade").expect("it asks for a switch");
+        peer.send(format!("{SWITCHING}{protocol}\r\n\r\n"));
         match does {
             "greets" => peer.send("\u{1}early bytes"),
             "leaves" => {

@@ -169,8 +169,9 @@ fn a_side_that_has_said_goodbye_hears_no_second_one() {
 /// An upstream that switches and then sends back each byte.
 fn echoing() -> Upstream {
     Upstream::scripted(|_, mut peer| {
-        peer.request();
-        peer.send(SWITCHING);
+        let request = peer.request();
+        let protocol = request.field("Upgrade").expect("a protocol");
+        peer.send(SWITCHING.replace("websocket", protocol));
         while let Ok(byte) = peer.read_exactly(1) {
             peer.send(byte);
         }

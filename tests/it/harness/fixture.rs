@@ -57,7 +57,7 @@ fn uncommented(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Turns escapes into bytes.
-fn unescape(text: &str, name: &str) -> Vec<u8> {
+pub fn unescape(text: &str, name: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find('\\') {

@@ -233,7 +233,9 @@ fn read_line(wire: &mut Wire) -> Result<String, WireError> {
     if line.iter().any(|b| *b != b'\t' && b.is_ascii_control()) {
         return Err(WireError::Malformed(format!("control byte in {:?}", lossy(&line))));
     }
-    String::from_utf8(line).map_err(|_| WireError::Malformed("not UTF-8".into()))
+    // Obs-text (RFC 9110 section 5.5) is bytes without a meaning: each one a char.
+    Ok(String::from_utf8(line)
+        .unwrap_or_else(|line| line.as_bytes().iter().copied().map(char::from).collect()))
 }
 
 /// Field lines up to the empty one.

@@ -7,10 +7,11 @@ use std::os::unix::net::UnixStream;
 use super::deadline::PATIENCE;
 use super::message::WireError;
 
-/// A stream socket of either family.
+/// A stream socket of either family, or one that has ended.
 enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Ended,
 }
 
 impl Read for &Socket {
@@ -18,6 +19,7 @@ impl Read for &Socket {
         match self {
             Socket::Tcp(stream) => (&*stream).read(bytes),
             Socket::Unix(stream) => (&*stream).read(bytes),
+            Socket::Ended => Ok(0),
         }
     }
 }
@@ -27,6 +29,7 @@ impl Write for &Socket {
         match self {
             Socket::Tcp(stream) => (&*stream).write(bytes),
             Socket::Unix(stream) => (&*stream).write(bytes),
+            Socket::Ended => Err(ErrorKind::BrokenPipe.into()),
         }
     }
 
@@ -39,6 +42,7 @@ impl Write for &Socket {
 pub struct Wire {
     socket: Socket,
     buffer: Vec<u8>,
+    /// What has been read off the buffer, once somebody wants to know.
     record: Option<Vec<u8>>,
 }
 
@@ -71,11 +75,16 @@ impl Wire {
         stream.set_read_timeout(Some(patience)).unwrap();
     }
 
+    /// Bytes that have arrived, and the end behind them.
+    pub fn ended(bytes: &[u8]) -> Self {
+        Self { socket: Socket::Ended, buffer: bytes.to_vec(), record: None }
+    }
+
     /// The local address, for a TCP connection.
     pub fn local_address(&self) -> SocketAddr {
         match &self.socket {
             Socket::Tcp(stream) => stream.local_addr().unwrap(),
-            Socket::Unix(_) => panic!("a Unix connection has no address"),
+            Socket::Unix(_) | Socket::Ended => panic!("only TCP has an address"),
         }
     }
 
@@ -102,10 +111,27 @@ impl Wire {
 
     /// No more will be sent; the peer sees the end of the stream.
     pub fn finish_sending(&self) {
-        match &self.socket {
-            Socket::Tcp(stream) => stream.shutdown(Shutdown::Write).unwrap(),
-            Socket::Unix(stream) => stream.shutdown(Shutdown::Write).unwrap(),
+        // It fails where the peer has reset the connection: the reads will tell.
+        let _ = match &self.socket {
+            Socket::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Socket::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Socket::Ended => Ok(()),
+        };
+    }
+
+    /// What has been read since this was last called, byte for byte; nothing the first time.
+    pub fn recorded(&mut self) -> Vec<u8> {
+        self.record.replace(Vec::new()).unwrap_or_default()
+    }
+
+    /// Takes bytes off the front of the buffer.
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        let rest = self.buffer.split_off(count);
+        let taken = std::mem::replace(&mut self.buffer, rest);
+        if let Some(record) = &mut self.record {
+            record.extend_from_slice(&taken);
         }
+        taken
     }
 
     /// Closes with a TCP reset instead of a FIN.
@@ -135,26 +161,6 @@ impl Wire {
                 Err(error) => return Err(error.into()),
             }
         }
-    }
-
-    /// Keeps from now on what is read, up to each mark.
-    pub fn record(&mut self) {
-        self.record = Some(Vec::new());
-    }
-
-    /// What was read since the last time, byte for byte.
-    pub fn recorded(&mut self) -> Vec<u8> {
-        self.record.as_mut().map(std::mem::take).expect("a wire that keeps a record")
-    }
-
-    /// The first bytes of the buffer.
-    fn take(&mut self, count: usize) -> Vec<u8> {
-        let rest = self.buffer.split_off(count);
-        let taken = std::mem::replace(&mut self.buffer, rest);
-        if let Some(record) = &mut self.record {
-            record.extend_from_slice(&taken);
-        }
-        taken
     }
 
     /// Everything up to and with `mark`.
