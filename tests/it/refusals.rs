@@ -3,8 +3,12 @@
 
 use serde_json::json;
 
+use crate::harness::deadline::wait_until;
 use crate::harness::fixture::Fixture;
-use crate::harness::{Baseline, Config, Gateway, Upstream};
+use crate::harness::upstream::Refusing;
+use crate::harness::{Baseline, Config, Gateway, Key, Upstream};
+
+const FIELD: &str = "X-Ringgate-Reason";
 
 #[test]
 fn refused_requests_get_their_status_and_never_reach_the_upstream() {
@@ -85,4 +89,38 @@ fn a_request_after_a_refused_one_is_not_read() {
     assert_eq!(client.response().status(), 400);
     client.expect_end();
     upstream.expect_no_request();
+}
+
+#[test]
+fn a_listener_that_is_asked_to_says_the_reason_in_a_field() {
+    let gone = Refusing::new();
+    let config = Config::protecting(&Upstream::saying("x"), &[&Key::ed25519("k")])
+        .endpoints("gone", &[&gone.endpoint()])
+        .route(json!({ "match": { "path": "/gone" }, "upstream": "gone" }))
+        .respond(json!({ "path": "/here" }), "x");
+    let gateway = Gateway::start(&config.clone().set("listeners.0.reason_header", true));
+    let bare = "Host: a\r\n\r\n";
+    let cases = [
+        (format!("GET / HTTP/1.1\r\n{bare}"), 401, Some("auth.missing")),
+        (format!("GET /gone HTTP/1.1\r\n{bare}"), 502, Some("upstream.connect_refused")),
+        (format!("GET /here HTTP/1.1\r\nA : b\r\n{bare}"), 400, Some("head.space_in_name")),
+        (
+            format!("GET / HTTP/1.1\r\nContent-Type: application/grpc\r\n{bare}"),
+            200,
+            Some("auth.missing"),
+        ),
+        (format!("GET /here HTTP/1.1\r\n{bare}"), 200, None),
+    ];
+    let seen = |request: &str| gateway.client().send(request).response();
+    for (request, status, code) in &cases {
+        let response = seen(request);
+        assert_eq!((response.status(), response.field(FIELD)), (*status, *code), "{request}");
+    }
+    // It is a matter of the listener, and of now.
+    gateway.reload(&config);
+    wait_until("the reload", || seen(&cases[0].0).field(FIELD).is_none().then_some(()));
+    for (request, status, _) in &cases {
+        let response = seen(request);
+        assert_eq!((response.status(), response.field(FIELD)), (*status, None), "{request}");
+    }
 }

@@ -10,7 +10,8 @@ const INTRODUCTION: &str = "\
 # Reasons
 
 Why a request was not served as asked. The code is `reason` in the access log and in what `/explain`
-answers, and a label of `ringgate_refusals_total`, beside `fault`. Codes do not change their meaning.
+answers, and a label of `ringgate_refusals_total`, beside `fault`; where a listener has `reason_header`
+it is `X-Ringgate-Reason` in the answer, too. Codes do not change their meaning.
 
 `status` is what the client is answered. There is no answer once a response has begun, which is then
 cut, and none to a client that has left; where that is always so, `status` is none. A gRPC call is

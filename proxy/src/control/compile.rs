@@ -103,6 +103,7 @@ fn listener(
         counters: ListenerCounters::register(registry, &raw.name)?,
         claim_header_names: claim_header_names(config, index),
         token_field_names: token_field_names(config, index),
+        reason_header: raw.reason_header,
         service: match raw.tcp {
             None => Service::Http,
             Some(upstream) => {

@@ -89,6 +89,8 @@ pub struct Listener {
     /// Lower-case names of the fields that any of these routes looks for a token in: no trailer has
     /// one of them.
     pub token_field_names: Vec<Box<str>>,
+    /// Whether refusals say why in a field.
+    pub reason_header: bool,
     /// What is done with its connections.
     pub service: Service,
 }

@@ -21,6 +21,7 @@ use super::{WorkerCounters, WorkerSpec};
 use crate::auth::{TokenCache, UnixTime};
 use crate::kernel::LoadSlot;
 use crate::relay::{Pipes, Pools, Splicer, Ways};
+use crate::snapshot::ids::ListenerId;
 use crate::snapshot::peers::{Admission, BanList, source_of};
 use crate::snapshot::{Listener, Snapshot};
 use crate::telemetry::access_log::AccessLogWriter;
@@ -51,6 +52,13 @@ pub(super) struct Live {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) upstreams: Upstreams,
     pub(super) heads: Rc<BufferPool>,
+}
+
+impl Live {
+    /// Whether refusals of this listener say why in a field.
+    pub(super) fn says_reasons(&self, listener: ListenerId) -> bool {
+        self.snapshot.listeners[listener.index()].reason_header
+    }
 }
 
 /// The state of one worker.

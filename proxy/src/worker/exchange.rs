@@ -359,6 +359,7 @@ impl<'a> Exchange<'a> {
             close: !keep,
             keep_alive_10: self.facts.version == Version::Http10,
             grpc: self.facts.grpc,
+            reason_header: self.live.says_reasons(self.facts.listener),
         };
         let mut out = self.live.heads.take();
         record.answered(reply::refuse(&mut out, failure.reason, None, framing));

@@ -162,7 +162,7 @@ pub(super) fn refuse_unparsed(
     let mut record = Record::new(core, listener, None, Since::now());
     let mut out = live.heads.take();
     let time = record.since().time;
-    let framing = Framing { time, head_only: false, close: true, keep_alive_10: false, grpc: None };
+    let framing = Framing::last(time, live.says_reasons(listener));
     record.answered(reply::refuse(&mut out, reason, None, framing));
     record.reason = Some(reason);
     Answer { out, record, facts: None, rest: None }
@@ -380,6 +380,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             close: !self.facts.keep_alive,
             keep_alive_10: self.facts.version == Version::Http10,
             grpc: self.facts.grpc,
+            reason_header: self.listener.1.reason_header,
         }
     }
 }

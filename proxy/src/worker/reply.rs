@@ -32,6 +32,16 @@ pub(super) struct Framing {
     pub(super) keep_alive_10: bool,
     /// The media type for an answer to a gRPC call.
     pub(super) grpc: Option<&'static str>,
+    /// A refusal says why in a field of its own.
+    pub(super) reason_header: bool,
+}
+
+impl Framing {
+    /// Of an answer to whatever it was, behind which the connection closes.
+    pub(super) fn last(time: SystemTime, reason_header: bool) -> Self {
+        let (head_only, close, keep_alive_10, grpc) = (false, true, false, None);
+        Self { time, head_only, close, keep_alive_10, grpc, reason_header }
+    }
 }
 
 /// The status for a reason, on a route with these token rules.
@@ -152,6 +162,9 @@ pub(super) fn refuse(
             writer.field("Access-Control-Expose-Headers", b"WWW-Authenticate");
             writer.field("Vary", b"Origin");
         }
+    }
+    if framing.reason_header {
+        writer.field("X-Ringgate-Reason", reason.code().as_bytes());
     }
     if sent_status == 405 {
         // RFC 9110 section 15.5.6 asks for the field; which methods pass is up to the routes.

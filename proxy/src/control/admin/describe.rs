@@ -22,6 +22,7 @@ pub fn describe(config: &Config, bound: &[Bound]) -> Value {
             "name": bound.listener.name,
             "configured": bound.listener.address,
             "address": bound.address,
+            "reason_header": bound.listener.reason_header,
             "led": bound.listener.led.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "tcp": bound.listener.tcp.map(|id| json!({ "upstream": config.upstreams[id.index()].name })),
         })

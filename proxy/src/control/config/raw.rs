@@ -127,6 +127,10 @@ pub(super) struct Listener {
     pub(super) addresses: Vec<String>,
     /// Where each connection goes, byte for byte. Absent: it speaks HTTP, by `routes`.
     pub(super) tcp: Option<Tcp>,
+    /// Whether an answer of the gateway's own, to a request that is not served as asked, has the code
+    /// of the reason in `X-Ringgate-Reason`. Attackers can read it, too.
+    #[serde(default)]
+    pub(super) reason_header: bool,
 }
 
 /// Where the connections of a listener go, whatever they carry. No token is asked for.

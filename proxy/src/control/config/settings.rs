@@ -91,13 +91,15 @@ pub struct ListenerConfig {
     pub led: Vec<Led>,
     /// Where its connections go as they are; none: it speaks HTTP.
     pub tcp: Option<UpstreamId>,
+    /// Whether refusals say why in a field.
+    pub reason_header: bool,
 }
 
 impl ListenerConfig {
     /// One with nothing but its address.
     #[must_use]
     pub fn new(name: &str, address: SocketAddr) -> Self {
-        Self { name: name.into(), address, led: Vec::new(), tcp: None }
+        Self { name: name.into(), address, led: Vec::new(), tcp: None, reason_header: false }
     }
 }
 

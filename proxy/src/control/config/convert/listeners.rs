@@ -35,7 +35,13 @@ pub(super) fn listeners(reader: &mut Reader<'_>) -> Vec<(JsonPath, ListenerConfi
             let path = path.join("tcp").join("upstream");
             upstreams::refer(reader, &upstreams, &tcp.upstream, &path)
         });
-        listeners.push((path, ListenerConfig { name: raw.name.into(), address, led, tcp }));
+        let reason_header = raw.reason_header;
+        if reason_header && tcp.is_some() {
+            let what = "a listener with `tcp` answers nothing itself; allowed: false";
+            reader.problem(&path.join("reason_header"), what.to_owned());
+        }
+        let name = raw.name.into();
+        listeners.push((path, ListenerConfig { name, address, led, tcp, reason_header }));
     }
     for (index, places) in led_paths.iter().enumerate() {
         leads_past(reader, index, places, &listeners);
