@@ -13,15 +13,16 @@ use super::pacing::{Closed, Standing};
 use super::parking::{Attempt, Since, Wait};
 use super::reason::{Gate, Reason};
 use super::reply::{self, Framing};
+use super::routing::{check_head, find_route};
 use crate::auth::{self, Authorization, Criteria, Presented, Refusal};
 use crate::http1::{
-    BodyLength, FieldSlots, HeadLimits, Progress, RequestHead, Version, parse_request, without_port,
+    BodyLength, FieldSlots, HeadLimits, Progress, RequestHead, Version, parse_request,
 };
+use crate::snapshot::Listener;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
 use crate::snapshot::limits::Limits;
-use crate::snapshot::route_table::{Action, Miss};
-use crate::snapshot::{Listener, Snapshot};
+use crate::snapshot::route_table::Action;
 use crate::uring::Buffer;
 
 /// What the connection goes on with.
@@ -385,49 +386,6 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
     }
 }
 
-/// The route that a request takes.
-#[must_use]
-pub fn find_route(
-    snapshot: &Snapshot,
-    listener: ListenerId,
-    head: &RequestHead<'_, '_>,
-) -> Option<RouteId> {
-    let mut lower = [0; HOST_BYTES_MAX];
-    let host = bare_host(head.host, &mut lower)?;
-    snapshot.routes.find(listener, host, routed_path(head), head.method)
-}
-
-/// Why [`find_route`] finds none for a request.
-#[must_use]
-pub fn explain_no_route(
-    snapshot: &Snapshot,
-    listener: ListenerId,
-    head: &RequestHead<'_, '_>,
-) -> Miss {
-    let mut lower = [0; HOST_BYTES_MAX];
-    let host = bare_host(head.host, &mut lower);
-    host.map_or(Miss::Place, |host| snapshot.routes.miss(listener, host, routed_path(head)))
-}
-
-fn routed_path<'b>(head: &RequestHead<'_, 'b>) -> &'b str {
-    match head.target.path() {
-        // The server as a whole is asked: whoever takes everything takes it.
-        "*" => "/",
-        path => path,
-    }
-}
-
-/// What of a head is refused before a route is sought.
-#[must_use]
-pub fn check_head(head: &RequestHead<'_, '_>, limits: &Limits) -> Option<Gate> {
-    if matches!(head.method, "CONNECT" | "TRACE") {
-        return Some(Gate::MethodRefused);
-    }
-    let too_large =
-        matches!(head.body, BodyLength::Length(bytes) if bytes > limits.request_body_bytes);
-    too_large.then_some(Gate::BodyTooLarge)
-}
-
 /// Lets a CORS preflight pass where the route says so: a browser sends it without credentials
 /// (Fetch standard, section 4.8), so nothing but a missing token is forgiven.
 #[must_use]
@@ -460,37 +418,5 @@ impl Facts {
             BodyLength::Length(bytes) => bytes <= DISCARDED_BODY_MAX && !self.expect_continue,
             BodyLength::Chunked | BodyLength::UntilClose => false,
         }
-    }
-}
-
-/// The longest host that can match: RFC 1035 section 2.3.4 allows 255 octets.
-const HOST_BYTES_MAX: usize = 256;
-
-/// The host without its port, in lower case; none where it is too long to be one.
-fn bare_host<'l>(host: &str, lower: &'l mut [u8; HOST_BYTES_MAX]) -> Option<&'l str> {
-    let bare = without_port(host);
-    let lower = lower.get_mut(..bare.len())?;
-    lower.copy_from_slice(bare.as_bytes());
-    lower.make_ascii_lowercase();
-    std::str::from_utf8(lower).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_matched_without_port_and_case() {
-        let cases = [
-            ("API.example.com:8080", "api.example.com"),
-            ("api.example.com", "api.example.com"),
-            ("[2001:DB8::1]:80", "[2001:db8::1]"),
-            ("[::1]", "[::1]"),
-            ("", ""),
-        ];
-        for (host, expected) in cases {
-            assert_eq!(bare_host(host, &mut [0; HOST_BYTES_MAX]), Some(expected), "{host}");
-        }
-        assert_eq!(bare_host(&"a".repeat(257), &mut [0; HOST_BYTES_MAX]), None);
     }
 }

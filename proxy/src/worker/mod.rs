@@ -29,17 +29,19 @@ mod reason;
 mod receive;
 mod reply;
 mod respond;
+mod routing;
 mod switched;
 mod tcp;
 mod token_cache_counters;
 mod transfer;
 
 pub use bind::bind;
-pub use judge::{check_head, explain_no_route, find_route, head_limits, spare_preflight};
+pub use judge::{head_limits, spare_preflight};
 pub use offences::{Offence, ReportOffences};
 pub use parking::{AskForKeys, KeyLookup};
 pub use reason::{Gate, Reason, WorkerCounters};
 pub use reply::{Outline, outline};
+pub use routing::{check_head, explain_no_route, find_route};
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
