@@ -23,7 +23,16 @@ fn table(matches: impl Iterator<Item = (HostPattern, String)>) -> RouteTable {
         let selects = RouteMatch { listener: None, host, path, methods: Vec::new() };
         let answer = FixedResponse { status: 200, fields: Vec::new(), body: Box::default() };
         let action = Action::Respond(answer);
-        (selects, Route { name: "route".into(), auth: None, action, counters })
+        (
+            selects,
+            Route {
+                name: "route".into(),
+                auth: None,
+                action,
+                request_body_bytes: u64::MAX,
+                counters,
+            },
+        )
     });
     RouteTable::new(routes.collect())
 }

@@ -93,6 +93,39 @@ fn a_body_may_be_as_long_as_the_limit() {
 }
 
 #[test]
+fn a_route_may_take_longer_or_shorter_bodies_than_others() {
+    let upstream = Upstream::saying("x");
+    let route = |path: &str, bytes: &str| {
+        json!({
+            "match": { "path": path }, "upstream": "main", "limits": { "request_body_bytes": bytes },
+        })
+    };
+    let config = Config::forwarding_to(&upstream).set("limits.request_body_bytes", "64B");
+    let config = config.route(route("/more", "1MiB")).route(route("/less", "16B"));
+    let gateway = Gateway::start(&config);
+    for (path, max) in [("/", 64), ("/more", 1 << 20), ("/less", 16)] {
+        for (length, status) in [(max, 200), (max + 1, 413)] {
+            let body = "b".repeat(length);
+            let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\n");
+            let by_length = format!("{head}Content-Length: {length}\r\n\r\n{body}");
+            let by_chunks = format!(
+                "{head}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n"
+            );
+            for request in [by_length, by_chunks] {
+                assert_eq!(ask(&gateway, request).0.status(), status, "{path} {length}");
+            }
+        }
+    }
+    let explained = |path: &str| {
+        let headers = json!([["Host", "a"], ["Content-Length", "65"]]);
+        let request = json!({ "method": "POST", "target": path, "headers": headers });
+        gateway.admin_post("/explain", &request.to_string()).json()["reason"].take()
+    };
+    assert_eq!(explained("/"), "limit.request_body");
+    assert_ne!(explained("/more"), "limit.request_body");
+}
+
+#[test]
 fn a_body_over_the_limit_is_refused_before_it_is_sent() {
     let (upstream, gateway) = limited("request_body_bytes", "1KiB");
     let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1025\r\n\r\n";

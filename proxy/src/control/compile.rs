@@ -66,6 +66,9 @@ pub fn compile(
             name: route.name.clone(),
             auth: route.auth.clone(),
             action: route.action.clone(),
+            request_body_bytes: route
+                .request_body_bytes
+                .unwrap_or(config.limits.request_body_bytes),
             counters: RouteCounters::register(registry, &route.name)?,
         };
         routes.push((route.selects.clone(), compiled));

@@ -11,8 +11,6 @@ pub struct Limits {
     pub head_fields: usize,
     /// Bytes of a request target (414).
     pub target_bytes: usize,
-    /// Bytes of a request body after decoding its framing (413).
-    pub request_body_bytes: u64,
     /// Client connections open at once on each worker (503, then close).
     pub connections_per_worker: usize,
     /// Requests served on one client connection before it is closed.
@@ -26,6 +24,8 @@ impl Limits {
     pub const HEAD_BYTES_MAX: usize = 64 * 1024;
     /// What the parser's field table holds; `head_fields` cannot be more.
     pub const HEAD_FIELDS_MAX: usize = 128;
+    /// Bytes of a request body where none are configured.
+    pub const REQUEST_BODY_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
     /// Client connections open at once on all workers together where none is configured and there
     /// are descriptors for so many.
     pub const CONNECTIONS_DEFAULT: usize = 64 * 1024;
@@ -37,7 +37,6 @@ impl Default for Limits {
             head_bytes: 16 * 1024,
             head_fields: 100,
             target_bytes: 8 * 1024,
-            request_body_bytes: 1024 * 1024 * 1024,
             connections_per_worker: 16 * 1024,
             requests_per_connection: 100_000,
             token_cache_entries: 10_000,

@@ -46,6 +46,8 @@ pub struct Route {
     pub auth: Option<AuthPolicy>,
     /// What is done with a request that passes.
     pub action: Action,
+    /// Bytes of a request body after decoding its framing (413).
+    pub request_body_bytes: u64,
     /// The cells that count what happens on it.
     pub counters: RouteCounters,
 }

@@ -13,7 +13,7 @@ use super::pacing::{Closed, Standing};
 use super::parking::{Attempt, Since, Wait};
 use super::reason::{Gate, Reason};
 use super::reply::{self, Framing};
-use super::routing::{check_head, find_route};
+use super::routing::{check_head, check_length, find_route};
 use crate::auth::{self, Authorization, Criteria, Presented, Refusal};
 use crate::http1::{
     BodyLength, FieldSlots, HeadLimits, Progress, RequestHead, Version, parse_request,
@@ -60,6 +60,8 @@ pub(super) struct Facts {
     /// Bytes of the head; the body follows them.
     pub(super) head_bytes: usize,
     pub(super) body: BodyLength,
+    /// As the route allows; 0 where there is none.
+    pub(super) body_bytes_max: u64,
     pub(super) version: Version,
     /// Whether the client wants the connection kept.
     pub(super) client_stays: bool,
@@ -206,6 +208,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             listener: listener.0,
             head_bytes: head.head_bytes,
             body: head.body,
+            body_bytes_max: 0,
             version: head.version,
             client_stays: head.keep_alive,
             keep_alive: head.keep_alive && may_stay,
@@ -222,7 +225,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
 
     fn judge(mut self) -> Verdict {
         let live = self.live;
-        if let Some(gate) = check_head(&self.head, &live.snapshot.limits) {
+        if let Some(gate) = check_head(&self.head) {
             return self.refuse(Reason::Gate(gate));
         }
         let Some(route_id) = find_route(&live.snapshot, self.listener.0, &self.head) else {
@@ -230,6 +233,10 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         };
         self.record.route = Some(route_id);
         let route = live.snapshot.routes.route(route_id);
+        if let Some(gate) = check_length(&self.head, route) {
+            return self.refuse(Reason::Gate(gate));
+        }
+        self.facts.body_bytes_max = route.request_body_bytes;
         let judged = match &route.auth {
             None => Ok(Authorization::Anonymous),
             Some(policy) => auth::authorize(

@@ -41,7 +41,7 @@ pub use offences::{Offence, ReportOffences};
 pub use parking::{AskForKeys, KeyLookup};
 pub use reason::{Gate, Reason, WorkerCounters};
 pub use reply::{Outline, outline};
-pub use routing::{check_head, explain_no_route, find_route};
+pub use routing::{check_head, check_length, explain_no_route, find_route};
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};

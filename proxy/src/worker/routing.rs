@@ -4,8 +4,7 @@ use super::reason::Gate;
 use crate::http1::{BodyLength, RequestHead, without_port};
 use crate::snapshot::Snapshot;
 use crate::snapshot::ids::{ListenerId, RouteId};
-use crate::snapshot::limits::Limits;
-use crate::snapshot::route_table::Miss;
+use crate::snapshot::route_table::{Miss, Route};
 
 /// The route that a request takes.
 #[must_use]
@@ -41,12 +40,15 @@ fn routed_path<'b>(head: &RequestHead<'_, 'b>) -> &'b str {
 
 /// What of a head is refused before a route is sought.
 #[must_use]
-pub fn check_head(head: &RequestHead<'_, '_>, limits: &Limits) -> Option<Gate> {
-    if matches!(head.method, "CONNECT" | "TRACE") {
-        return Some(Gate::MethodRefused);
-    }
+pub fn check_head(head: &RequestHead<'_, '_>) -> Option<Gate> {
+    matches!(head.method, "CONNECT" | "TRACE").then_some(Gate::MethodRefused)
+}
+
+/// What a route refuses of a head before anything else.
+#[must_use]
+pub fn check_length(head: &RequestHead<'_, '_>, route: &Route) -> Option<Gate> {
     let too_large =
-        matches!(head.body, BodyLength::Length(bytes) if bytes > limits.request_body_bytes);
+        matches!(head.body, BodyLength::Length(bytes) if bytes > route.request_body_bytes);
     too_large.then_some(Gate::BodyTooLarge)
 }
 

@@ -69,7 +69,7 @@ impl Exchange<'_> {
         let trailers = passing_trailers(step.trailers, |name| self.keeps_trailer(name));
         let bytes = input.len() as u64;
         record.received.set(bytes);
-        if bytes > limits.request_body_bytes {
+        if bytes > self.facts.body_bytes_max {
             return Err(Failure::gate(Gate::BodyTooLarge));
         }
         sink.frame(&mut input, step.done, trailers.is_some());
@@ -230,7 +230,7 @@ impl Exchange<'_> {
                 from: &self.connection.stream,
                 to: upstream,
                 progress: timeouts.body_progress,
-                bytes_max: self.live.snapshot.limits.request_body_bytes,
+                bytes_max: self.facts.body_bytes_max,
                 keep_trailer: &|name| self.keeps_trailer(name),
                 pools: self.core.pools(self.live),
                 bytes: received,

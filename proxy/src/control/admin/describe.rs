@@ -143,6 +143,8 @@ fn route(config: &Config, route: &RouteConfig) -> Value {
         }: path_text(&selects.path),
         "methods": selects.methods.iter().map(Method::as_str).collect::<Vec<_>>(),
         "jwt": auth,
+        "request_body_bytes":
+            route.request_body_bytes.unwrap_or(config.limits.request_body_bytes),
         action: target,
     })
 }

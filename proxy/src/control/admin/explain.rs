@@ -20,7 +20,8 @@ use crate::snapshot::ids::ListenerId;
 use crate::snapshot::route_table::{Action, Miss, Route};
 use crate::snapshot::{Service, Snapshot, TcpService};
 use crate::worker::{
-    Gate, Reason, check_head, explain_no_route, find_route, head_limits, outline, spare_preflight,
+    Gate, Reason, check_head, check_length, explain_no_route, find_route, head_limits, outline,
+    spare_preflight,
 };
 
 /// The most bytes of a description: the longest head, its strings escaped.
@@ -65,7 +66,7 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
         Ok(Progress::Partial) => return refused(snapshot, RequestError::HeadTooLong.into(), None),
         Err(error) => return refused(snapshot, error.into(), None),
     };
-    if let Some(gate) = check_head(&head, limits) {
+    if let Some(gate) = check_head(&head) {
         return refused(snapshot, Reason::Gate(gate), Some(&head));
     }
     let Some(id) = find_route(snapshot, listener, &head) else {
@@ -78,6 +79,9 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
         return body;
     };
     let route = snapshot.routes.route(id);
+    if let Some(gate) = check_length(&head, route) {
+        return refused(snapshot, Reason::Gate(gate), Some(&head));
+    }
     let now = described.now.unwrap_or_else(clock);
     let (tokens, authorization) = match &route.auth {
         None => (Vec::new(), Authorization::Anonymous),

@@ -176,7 +176,7 @@ impl Default for Limits {
             head_bytes: Size(limits.head_bytes as u64),
             head_fields: limits.head_fields,
             target_bytes: Size(limits.target_bytes as u64),
-            request_body_bytes: Size(limits.request_body_bytes),
+            request_body_bytes: Size(defaults::Limits::REQUEST_BODY_BYTES_DEFAULT),
             connections: None,
             requests_per_connection: limits.requests_per_connection,
             token_cache_entries: limits.token_cache_entries,

@@ -250,6 +250,8 @@ pub struct RouteConfig {
     pub auth: Option<AuthPolicy>,
     /// What is done with a request that passes.
     pub action: Action,
+    /// In place of [`LimitsConfig::request_body_bytes`].
+    pub request_body_bytes: Option<u64>,
 }
 
 /// Bounds on size and number for the process; [`LimitsConfig::for_each_of`] makes those of a worker.
@@ -261,7 +263,7 @@ pub struct LimitsConfig {
     pub head_fields: usize,
     /// [`Limits::target_bytes`].
     pub target_bytes: usize,
-    /// [`Limits::request_body_bytes`].
+    /// Bytes of a request body, where a route does not say otherwise.
     pub request_body_bytes: u64,
     /// Client connections open at once on all workers together.
     pub connections: Connections,
@@ -299,7 +301,6 @@ impl LimitsConfig {
             head_bytes: self.head_bytes,
             head_fields: self.head_fields,
             target_bytes: self.target_bytes,
-            request_body_bytes: self.request_body_bytes,
             connections_per_worker: (self.connections.count() / workers.max(1)).max(1),
             requests_per_connection: self.requests_per_connection,
             token_cache_entries: self.token_cache_entries,

@@ -35,7 +35,16 @@ fn table(matches: &[RouteMatch]) -> RouteTable {
     let answer = FixedResponse { status: 200, fields: Vec::new(), body: Box::default() };
     let route = |(index, selects): (usize, &RouteMatch)| {
         let action = Action::Respond(answer.clone());
-        (selects.clone(), Route { name: format!("{index}").into(), auth: None, action, counters })
+        (
+            selects.clone(),
+            Route {
+                name: format!("{index}").into(),
+                auth: None,
+                action,
+                request_body_bytes: 0,
+                counters,
+            },
+        )
     };
     RouteTable::new(matches.iter().enumerate().map(route).collect())
 }

@@ -23,8 +23,7 @@ pub(super) fn limits(reader: &mut Reader<'_>, workers: Workers) -> LimitsConfig 
     if reader.is_typed(&at("target_bytes")) {
         reader.in_range(&at("target_bytes"), &raw.target_bytes, &Size(64), &raw.head_bytes);
     }
-    let body_max = Size(1 << 40);
-    reader.in_range(&at("request_body_bytes"), &raw.request_body_bytes, &Size(0), &body_max);
+    let request_body_bytes = body_bytes(reader, &at("request_body_bytes"), raw.request_body_bytes);
     if let Workers::Count(count) = workers
         && let Some(connections) = raw.connections
         && connections < count
@@ -36,13 +35,19 @@ pub(super) fn limits(reader: &mut Reader<'_>, workers: Workers) -> LimitsConfig 
         head_bytes: bytes(raw.head_bytes),
         head_fields: raw.head_fields,
         target_bytes: bytes(raw.target_bytes.min(raw.head_bytes)),
-        request_body_bytes: raw.request_body_bytes.0,
+        request_body_bytes,
         connections: raw
             .connections
             .map_or(Connections::Fitted(Limits::CONNECTIONS_DEFAULT), Connections::Given),
         requests_per_connection: raw.requests_per_connection,
         token_cache_entries: raw.token_cache_entries,
     }
+}
+
+/// Of a request body, for all routes or for one.
+pub(super) fn body_bytes(reader: &mut Reader<'_>, path: &JsonPath, size: Size) -> u64 {
+    reader.in_range(path, &size, &Size(0), &Size(1 << 40));
+    size.0
 }
 
 /// A size in memory; one that is too large for the machine was out of its range already.

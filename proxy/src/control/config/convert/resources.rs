@@ -114,6 +114,7 @@ pub(super) fn metadata_routes(
                 selects,
                 auth: None,
                 action: Action::Respond(response),
+                request_body_bytes: None,
             };
             added.push((path().join(resource.name.as_str()), config));
         }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::json;
 
+use super::limits::body_bytes;
 use super::policy::{Issuers, policy};
 use super::resources::metadata_routes;
 use super::{JsonPath, Reader, listeners, providers, resources, upstreams};
@@ -139,7 +140,7 @@ fn route(
     path: &JsonPath,
     raw: Route,
 ) -> Option<RouteConfig> {
-    let Route { name, selects, jwt, upstream, respond, redirect } = raw;
+    let Route { name, selects, jwt, upstream, respond, redirect, limits } = raw;
     let name = name.unwrap_or_else(|| path.to_string()).into();
     let selects = selects_of(reader, &defined.listeners, &path.join("match"), &selects);
     let has_rules = jwt.is_some();
@@ -159,11 +160,13 @@ fn route(
             None
         }
     };
+    let body = path.join("limits").join("request_body_bytes");
+    let request_body_bytes = limits.request_body_bytes.map(|size| body_bytes(reader, &body, size));
     // A route whose rules could not be read must not become a route without rules.
     if has_rules && auth.is_none() {
         return None;
     }
-    Some(RouteConfig { name, selects: selects?, auth, action: action? })
+    Some(RouteConfig { name, selects: selects?, auth, action: action?, request_body_bytes })
 }
 
 fn selects_of(

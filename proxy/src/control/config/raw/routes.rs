@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::jwt::{Claim, Location, Scalar};
+use crate::control::config::quantity::Size;
 
 /// Which requests go where, and what is asked of them.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -23,6 +24,18 @@ pub(in crate::control::config) struct Route {
     pub(in crate::control::config) respond: Option<Respond>,
     /// Send the client elsewhere.
     pub(in crate::control::config) redirect: Option<Redirect>,
+    /// Bounds of its own.
+    #[serde(default)]
+    pub(in crate::control::config) limits: RouteLimits,
+}
+
+/// Bounds of a route, in place of those of `limits`.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::control::config) struct RouteLimits {
+    /// A request body (413 when over), up to 1TiB. Absent: as `limits` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::control::config) request_body_bytes: Option<Size>,
 }
 
 /// Which requests a route takes: those to which all that is given applies. Between routes that
