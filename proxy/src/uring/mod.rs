@@ -20,85 +20,35 @@
 
 #![expect(unsafe_code, reason = "the one place where memory is lent to io_uring")]
 
-mod accept;
 mod buffer;
-mod connect;
-mod event;
-mod poll;
-mod recv;
-mod runtime;
-mod send;
+#[cfg(feature = "simulation")]
+pub mod memory;
+#[cfg_attr(
+    feature = "simulation",
+    expect(dead_code, unused_imports, unreachable_pub, reason = "sockets are in memory there")
+)]
+mod ring;
 mod stream;
-#[cfg(test)]
-mod tests;
-mod turn;
 pub mod wheel;
 
-pub use accept::Listener;
+#[cfg(feature = "simulation")]
+use memory as backend;
+#[cfg(not(feature = "simulation"))]
+use ring as backend;
+
+pub use backend::{Recv, Send, connect, turn};
 pub use buffer::{Buffer, BufferPool, TAIL_ROOM};
-pub use connect::{Peer, connect};
-pub use event::{Bell, Event, event};
-pub use recv::Recv;
-pub use runtime::{StartError, block_on};
-pub use send::Send;
+pub use ring::{Bell, Event, Listener, StartError, block_on, event};
 pub use stream::Stream;
-pub use turn::turn;
 
-use std::io;
-use std::marker::PhantomData;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::rc::Rc;
+use std::net::SocketAddr;
+use std::path::Path;
 
-use io_uring::{cqueue, squeue, types};
-use tokio_uring::{InFlightOneshot, OneshotOutputTransform, UnsubmittedOneshot};
-
-/// A descriptor shared by its stream and the operations in flight on it; closed by the last.
-#[derive(Debug, Clone)]
-struct SharedFd(Rc<OwnedFd>);
-
-impl SharedFd {
-    fn new(fd: OwnedFd) -> Self {
-        Self(Rc::new(fd))
-    }
-
-    fn raw(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
-
-    fn target(&self) -> types::Fd {
-        types::Fd(self.raw())
-    }
-}
-
-/// An operation in flight that owns `D` and gives it back with the kernel's answer.
-type Operation<D> = InFlightOneshot<D, Answer<D>>;
-
-/// Turns a completion into `(result, what the operation owned)`.
-struct Answer<D>(PhantomData<fn(D)>);
-
-impl<D> OneshotOutputTransform for Answer<D> {
-    type Output = (io::Result<usize>, D);
-    type StoredData = D;
-
-    fn transform_oneshot_output(self, data: D, completion: cqueue::Entry) -> Self::Output {
-        let result = completion.result();
-        let result = usize::try_from(result)
-            .map_err(|_| io::Error::from_raw_os_error(result.wrapping_neg()));
-        (result, data)
-    }
-}
-
-/// Queues `entry`, which may point into what `owned` keeps alive and in place, for the kernel.
-fn submit<D: 'static>(owned: D, entry: squeue::Entry) -> Operation<D> {
-    UnsubmittedOneshot::new(owned, Answer(PhantomData), entry).submit()
-}
-
-/// Queues the cancellation of every operation in flight on `fd`; each then ends with `ECANCELED`.
-///
-/// It is queued behind the operations it is meant for and in front of any that a later owner of
-/// the same descriptor number could make, so it can hit no other. Kernel 5.19.
-fn cancel_all(fd: RawFd) {
-    let request = types::CancelBuilder::fd(types::Fd(fd)).all();
-    // Its own answer (how many, or none) says nothing that the cancelled operations do not.
-    drop(submit((), io_uring::opcode::AsyncCancel2::new(request).build()));
+/// Where to connect.
+#[derive(Debug, Clone, Copy)]
+pub enum Peer<'a> {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// A Unix stream socket.
+    Unix(&'a Path),
 }

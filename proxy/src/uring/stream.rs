@@ -2,16 +2,13 @@
 
 use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, Shutdown};
-
+use super::backend::{SharedFd, cancel_all, poll};
 use super::wheel::{Deadline, Wheel};
-use super::{Buffer, Recv, Send, SharedFd, cancel_all, poll};
+use super::{Buffer, Recv, Send};
 
 /// A connected stream socket. Operations on it take and give back their buffers.
 ///
@@ -31,13 +28,14 @@ pub struct Stream {
 impl Stream {
     /// Takes over a connected socket.
     #[must_use]
-    pub fn new(socket: OwnedFd, wheel: &Rc<Wheel>) -> Self {
-        let fd = SharedFd::new(socket);
+    pub fn new(socket: impl Into<SharedFd>, wheel: &Rc<Wheel>) -> Self {
+        let fd = socket.into();
         let receiving = Wheel::deadline(wheel, fd.raw());
         let sending = Wheel::deadline(wheel, fd.raw());
         Self { fd, receiving, sending, stopped: Cell::new(false) }
     }
 
+    #[cfg(not(feature = "simulation"))]
     pub(super) fn fd(&self) -> &SharedFd {
         &self.fd
     }
@@ -45,7 +43,7 @@ impl Stream {
     /// For socket options.
     #[must_use]
     pub fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.0.as_fd()
+        self.fd.as_fd()
     }
 
     /// Queues a receive into the spare part of `buffer`.
@@ -81,10 +79,19 @@ impl Stream {
     ///
     /// # Errors
     /// As [`Self::send_all`].
-    pub async fn finish_send(
+    pub async fn finish_send(&self, sending: Send, limit: Duration) -> (io::Result<()>, Buffer) {
+        self.finish_send_while(sending, limit, |_| true).await
+    }
+
+    /// As [`Self::finish_send`], as long as `goes_on` agrees, which is told of every bit of progress.
+    ///
+    /// # Errors
+    /// As [`Self::send_all`]; `TimedOut`, too, where `goes_on` does not agree.
+    pub async fn finish_send_while(
         &self,
         mut sending: Send,
         limit: Duration,
+        mut goes_on: impl FnMut(usize) -> bool,
     ) -> (io::Result<()>, Buffer) {
         loop {
             self.sending.arm(limit);
@@ -97,6 +104,10 @@ impl Stream {
                 Err(error) => return (Err(error), buffer),
                 Ok(0) if !buffer.is_empty() => {
                     return (Err(io::ErrorKind::WriteZero.into()), buffer);
+                }
+                Ok(sent) if !goes_on(sent) => {
+                    self.sending.disarm();
+                    return (Err(io::ErrorKind::TimedOut.into()), buffer);
                 }
                 Ok(_) if buffer.is_empty() => {
                     self.sending.disarm();
@@ -129,20 +140,13 @@ impl Stream {
     /// Whether the connection has failed, or can carry nothing any more either way.
     #[must_use]
     pub fn is_dead(&self) -> bool {
-        self.has(PollFlags::ERR | PollFlags::HUP)
+        self.fd.is_dead()
     }
 
     /// Whether the connection has failed: it was reset, say.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.has(PollFlags::ERR)
-    }
-
-    fn has(&self, events: PollFlags) -> bool {
-        let mut poll = [PollFd::new(&*self.fd.0, PollFlags::empty())];
-        let at_once = Timespec::default();
-        let found = rustix::event::poll(&mut poll, Some(&at_once));
-        found.is_ok() && poll[0].revents().intersects(events)
+        self.fd.has_failed()
     }
 
     /// Whether all that was received so far is read, and more may come. (FIONREAD does not tell for
@@ -151,11 +155,7 @@ impl Stream {
     /// # Errors
     /// As a receive has them; a failure of the connection is told once.
     pub fn is_drained(&self) -> io::Result<bool> {
-        match rustix::net::recv(&*self.fd.0, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
-            Ok(_) => Ok(false),
-            Err(Errno::AGAIN) => Ok(true),
-            Err(error) => Err(error.into()),
-        }
+        self.fd.is_drained()
     }
 
     /// Lets system calls on the socket never wait. Operations are as before: they wait in the
@@ -164,7 +164,7 @@ impl Stream {
     /// # Errors
     /// As the kernel has them.
     pub fn set_nonblocking(&self) -> io::Result<()> {
-        Ok(rustix::io::ioctl_fionbio(&*self.fd.0, true)?)
+        self.fd.set_nonblocking()
     }
 
     /// Lets the deadline of what receives or waits pass after `limit` from now.
@@ -191,7 +191,7 @@ impl Stream {
     /// Ends both directions for good: what is in flight ends, and whatever is tried later fails at
     /// once. Bytes already sent still arrive.
     pub fn shutdown(&self) {
-        let _ = rustix::net::shutdown(&*self.fd.0, Shutdown::Both);
+        self.fd.shutdown();
     }
 
     /// Ends every operation in flight, and those made later by whoever asks
@@ -216,20 +216,17 @@ impl Stream {
 
     /// Makes the close that follows a reset: the peer is not to take what it has for the whole.
     pub fn abort(&self) {
-        let _ = rustix::net::sockopt::set_socket_linger(&*self.fd.0, Some(Duration::ZERO));
+        self.fd.abort();
     }
 
     /// Ends both directions as a failure: the peer gets a reset, what is in flight ends, and
     /// whatever is tried later fails at once. Bytes already sent may be lost.
     pub fn reset(&self) {
-        if rustix::net::connect_unspec(&*self.fd.0).is_err() {
-            // No TCP socket.
-            self.shutdown();
-        }
+        self.fd.reset();
     }
 
     /// Says that nothing more will be sent. The peer may be gone already; that is no error here.
     pub fn shutdown_write(&self) {
-        let _ = rustix::net::shutdown(&*self.fd.0, Shutdown::Write);
+        self.fd.shutdown_write();
     }
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::cancel_all;
+use super::backend::cancel_all;
 
 /// The step of the wheel. A deadline passes up to two steps late, never early.
 pub const TICK: Duration = Duration::from_millis(20);

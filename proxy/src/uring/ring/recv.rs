@@ -8,13 +8,14 @@ use std::task::{Context, Poll, ready};
 
 use io_uring::opcode;
 
-use super::{Buffer, Operation, SharedFd, submit};
+use super::{Operation, SharedFd, submit};
+use crate::uring::Buffer;
 
 /// A receive in flight. It gives back the buffer, longer by what arrived; 0 is the end of stream.
 pub struct Recv(Operation<(Buffer, SharedFd)>);
 
 impl Recv {
-    pub(super) fn submit(fd: &SharedFd, mut buffer: Buffer, at_most: usize) -> Self {
+    pub(in crate::uring) fn submit(fd: &SharedFd, mut buffer: Buffer, at_most: usize) -> Self {
         let room = buffer.receivable().min(at_most);
         debug_assert!(room > 0, "a receive into a full buffer would look like the end of stream");
         let length = u32::try_from(room).unwrap_or(u32::MAX);

@@ -28,7 +28,7 @@ impl Event {
     /// The end that the worker waits on, made from the descriptor on the worker's own thread.
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
-        Self(SharedFd::new(fd))
+        Self(SharedFd::from(fd))
     }
 
     /// Waits until the bell has been rung since the last wait.
@@ -38,7 +38,7 @@ impl Event {
     pub async fn wait(&self) -> io::Result<()> {
         poll::readable(&self.0).await.0?;
         let mut count = [0_u8; 8];
-        match rustix::io::read(&*self.0.0, &mut count) {
+        match rustix::io::read(self.0.as_fd(), &mut count) {
             // EAGAIN: rung and taken between the poll and the read; as good as awake.
             Ok(_) | Err(rustix::io::Errno::AGAIN) => Ok(()),
             Err(error) => Err(error.into()),

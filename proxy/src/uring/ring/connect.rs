@@ -1,26 +1,16 @@
 //! Connect: a new stream to an address or a Unix socket.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use io_uring::opcode;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::wheel::Wheel;
-use super::{SharedFd, Stream, submit};
-
-/// Where to connect.
-#[derive(Debug, Clone, Copy)]
-pub enum Peer<'a> {
-    /// A TCP address.
-    Tcp(SocketAddr),
-    /// A Unix stream socket.
-    Unix(&'a Path),
-}
+use super::{SharedFd, submit};
+use crate::uring::wheel::Wheel;
+use crate::uring::{Peer, Stream};
 
 /// Connects within `limit`.
 ///

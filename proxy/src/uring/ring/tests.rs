@@ -6,8 +6,9 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::wheel::{TICK, Wheel};
-use super::{BufferPool, Event, Listener, Peer, Stream, block_on, connect, event};
+use super::{Event, Listener, block_on, connect, event};
+use crate::uring::wheel::{TICK, Wheel};
+use crate::uring::{BufferPool, Peer, Stream};
 
 const SOON: Duration = Duration::from_millis(1);
 const LATE: Duration = Duration::from_secs(60);

@@ -7,13 +7,14 @@ use std::task::{Context, Poll, ready};
 
 use io_uring::opcode;
 
-use super::{Buffer, Operation, SharedFd, submit};
+use super::{Operation, SharedFd, submit};
+use crate::uring::Buffer;
 
 /// A send in flight. It gives back the buffer, shorter in front by what the kernel took.
 pub struct Send(Operation<(Buffer, SharedFd)>);
 
 impl Send {
-    pub(super) fn submit(fd: &SharedFd, buffer: Buffer) -> Self {
+    pub(in crate::uring) fn submit(fd: &SharedFd, buffer: Buffer) -> Self {
         let filled = buffer.filled();
         let length = u32::try_from(filled.len()).unwrap_or(u32::MAX);
         // WAITALL: the kernel goes on by itself after a partial send, so that a send makes progress
