@@ -8,6 +8,7 @@ use ringgate::http1::{
     ChunkedDecoder, FieldSlots, HeadLimits, HeadWriter, Progress, RequestHead, parse_request,
     parse_response,
 };
+use ringgate::snapshot::path_normalization::PathNormalization;
 
 fn main() {
     divan::main();
@@ -45,7 +46,7 @@ const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\n\
     Connection: keep-alive\r\n\r\n";
 
 fn complete<'h, 'b>(bytes: &'b [u8], slots: &'h mut FieldSlots<'b>) -> RequestHead<'h, 'b> {
-    match parse_request(bytes, slots, LIMITS) {
+    match parse_request(bytes, slots, LIMITS, PathNormalization::On) {
         Ok(Progress::Complete(head)) => head,
         Ok(Progress::Partial) => panic!("the head is whole"),
         Err(error) => panic!("{error}"),
@@ -81,7 +82,7 @@ fn request_parse_and_write_anew(bencher: Bencher) {
         let mut slots = FieldSlots::new();
         let head = complete(black_box(&bytes), &mut slots);
         let mut writer = HeadWriter::new(&mut out);
-        writer.request_line(head.method, head.target.path(), head.target.query());
+        writer.request_line(head.method, &head.path, head.target.query());
         writer.field("host", head.host.as_bytes());
         for field in head.end_to_end() {
             writer.field(field.name, field.value);

@@ -1,9 +1,13 @@
 //! Times the look-up of one route among many.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use divan::Bencher;
+use ringgate::snapshot::client_rule::ClientRule;
+use ringgate::snapshot::field_edits::FieldEdits;
 use ringgate::snapshot::ids::{ListenerId, RouteId};
+use ringgate::snapshot::limits::RouteBounds;
 use ringgate::snapshot::route_match::{HostPattern, PathKind, PathPattern, RouteMatch};
 use ringgate::snapshot::route_table::{Action, FixedResponse, Route, RouteTable};
 use ringgate::telemetry::counters::Registry;
@@ -18,6 +22,12 @@ const SIZES: [usize; 3] = [1, 100, 1_000];
 
 fn table(matches: impl Iterator<Item = (HostPattern, String)>) -> RouteTable {
     let counters = RouteCounters::register(&mut Registry::default(), "-").expect("a free cell");
+    let bounds = RouteBounds {
+        request_body_bytes: u64::MAX,
+        response: Duration::ZERO,
+        body_progress: Duration::ZERO,
+        body_rate: None,
+    };
     let routes = matches.map(|(host, path)| {
         let path = PathPattern::parse(&path, PathKind::Prefix).expect("a valid path");
         let selects = RouteMatch { listener: None, host, path, methods: Vec::new() };
@@ -27,9 +37,13 @@ fn table(matches: impl Iterator<Item = (HostPattern, String)>) -> RouteTable {
             selects,
             Route {
                 name: "route".into(),
+                clients: ClientRule::default(),
                 auth: None,
                 action,
-                request_body_bytes: u64::MAX,
+                request_fields: FieldEdits::default(),
+                response_fields: FieldEdits::default(),
+                cors: None,
+                bounds,
                 counters,
             },
         )

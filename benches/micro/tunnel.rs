@@ -14,6 +14,7 @@ use std::cell::Cell;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread;
@@ -122,7 +123,7 @@ async fn relay(way: Way, ends: Vec<(TcpStream, TcpStream)>) {
     let open = Rc::new(Cell::new(ends.len()));
     for (front, back) in ends {
         let (client, upstream) =
-            (Stream::new(front.into(), &wheel), Stream::new(back.into(), &wheel));
+            (Stream::new(OwnedFd::from(front), &wheel), Stream::new(OwnedFd::from(back), &wheel));
         let (small, large) = (Rc::clone(&small), Rc::clone(&large));
         let (pipes, splicer, open) = (pipes.clone(), splicer.clone(), Rc::clone(&open));
         tokio_uring::spawn(async move {

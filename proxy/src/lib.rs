@@ -9,6 +9,7 @@ pub mod control;
 pub mod gateway;
 pub mod http1;
 pub mod kernel;
+pub mod proxy_protocol;
 pub mod relay;
 pub mod snapshot;
 pub mod telemetry;

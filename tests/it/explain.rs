@@ -94,7 +94,7 @@ fn what_comes_to_no_route_says_why() {
     for (target, detail) in [
         ("/y", "no route matches the listener, host and path"),
         ("/z", "the most specific routes for the host and path take other methods"),
-        ("/x%2fy", "the path has a dot segment, or an escape that readers take differently"),
+        ("/%2fz", "the path has a dot segment, or an escape that readers take differently"),
     ] {
         let mut asked = other.clone();
         asked["target"] = json!(target);
@@ -143,6 +143,23 @@ fn a_preflight_that_a_route_spares_has_no_token() {
     assert_eq!(explain(&gateway, &asked)["verdict"], "no_token");
     asked["method"] = json!("GET");
     assert_eq!(explain(&gateway, &asked)["reason"], "auth.missing");
+}
+
+#[test]
+fn a_preflight_that_a_route_answers_comes_to_no_token_either() {
+    let (upstream, key) = (Upstream::saying("x"), Key::p256("k"));
+    let cors = json!({ "origins": ["https://a.example"] });
+    let gateway = Gateway::start(&guarded(&upstream, &key).set("routes.0.cors", cors));
+    for (origin, status, reason) in [
+        ("https://a.example", 204, Value::Null),
+        ("https://evil.example", 403, json!("cors.origin")),
+    ] {
+        let headers =
+            json!({ "host": "x", "origin": origin, "access-control-request-method": "PUT" });
+        let asked = json!({ "method": "OPTIONS", "target": "/", "headers": headers });
+        let told = explain(&gateway, &asked);
+        assert_eq!((&told["status"], &told["reason"]), (&json!(status), &reason), "{told}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod assists;
 mod auth;
+mod bounds;
 mod cli;
 mod client_faults;
 mod demo;
@@ -23,6 +24,8 @@ mod limits;
 mod messages;
 mod operate;
 mod parking;
+mod paths;
+mod proxy_protocol;
 mod proxying;
 mod refusals;
 mod reload;

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Config, Gateway};
+use crate::harness::token::{ISSUER, jwks};
+use crate::harness::{Config, Gateway, Key};
 
 /// A gateway whose routes answer with their own name.
 fn naming(routes: &[(&str, Value)]) -> Gateway {
@@ -169,5 +170,34 @@ fn a_body_that_the_gateway_answers_itself_does_not_become_a_request() {
         client.wait_for_end();
     } else {
         assert_eq!(client.get("/x").text(), "x");
+    }
+}
+
+#[test]
+fn a_route_is_for_clients_of_its_addresses() {
+    let answer = json!({ "status": 200, "body": "x" });
+    let route = |path: &str, key: &str, list: Value| json!({ "match": { "path": path }, key: list, "respond": answer });
+    let mut guarded = route("/guarded", "deny_from", json!(["127.0.0.0/8"]));
+    guarded["jwt"] = json!({ "providers": ["tests"] });
+    let config = Config::new()
+        .set("listeners.0.reason_header", true)
+        .provider("tests", ISSUER, json!({ "inline": jwks(&[&Key::p256("k")]) }))
+        .route(route("/ours", "allow_from", json!(["127.0.0.0/8", "::1"])))
+        .route(route("/theirs", "allow_from", json!(["192.0.2.0/24"])))
+        .route(route("/not-ours", "deny_from", json!(["127.0.0.1"])))
+        .route(route("/not-theirs", "deny_from", json!(["192.0.2.0/24"])))
+        .route(guarded);
+    let gateway = Gateway::start(&config);
+    for (path, reason) in [
+        ("/ours", None),
+        ("/not-theirs", None),
+        ("/theirs", Some("route.client_denied")),
+        ("/not-ours", Some("route.client_denied")),
+        // Before authentication: nobody learns that it asks for a token.
+        ("/guarded", Some("route.client_denied")),
+    ] {
+        let response = gateway.client().get(path);
+        assert_eq!(response.field("X-Ringgate-Reason"), reason, "{path}");
+        assert_eq!(response.status(), if reason.is_some() { 403 } else { 200 }, "{path}");
     }
 }

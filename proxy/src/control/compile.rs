@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::config::{
-    Config, EndpointConfig, JwksSource, ListenerConfig, ProviderConfig, UpstreamConfig,
+    Config, EndpointConfig, JwksSource, ListenerConfig, ProviderConfig, UpstreamConfig, share,
 };
 use crate::auth::STATUS_FIELD;
 use crate::snapshot::claims_policy::{AuthPolicy, Mode};
 use crate::snapshot::credentials::TokenLocation;
 use crate::snapshot::deny_list::DenyList;
+use crate::snapshot::field_edits::FieldEdits;
 use crate::snapshot::ids::{Generation, ListenerId};
 use crate::snapshot::key_set::KeySet;
 use crate::snapshot::provider::Provider;
@@ -53,7 +54,7 @@ pub fn compile(
         .listeners
         .iter()
         .enumerate()
-        .map(|(index, raw)| listener(config, index, raw, registry))
+        .map(|(index, raw)| listener(config, index, raw, inputs.workers, registry))
         .collect::<Result<_, _>>()?;
     let upstreams = config
         .upstreams
@@ -64,11 +65,13 @@ pub fn compile(
     for route in &config.routes {
         let compiled = Route {
             name: route.name.clone(),
+            clients: route.clients.clone(),
             auth: route.auth.clone(),
             action: route.action.clone(),
-            request_body_bytes: route
-                .request_body_bytes
-                .unwrap_or(config.limits.request_body_bytes),
+            request_fields: route.request_fields.clone(),
+            response_fields: with_server(route.response_fields.clone(), config),
+            cors: route.cors.clone(),
+            bounds: config.route_bounds(&route.bounds),
             counters: RouteCounters::register(registry, &route.name)?,
         };
         routes.push((route.selects.clone(), compiled));
@@ -82,7 +85,7 @@ pub fn compile(
         generation: inputs.generation,
         verdicts: inputs.verdicts,
         deny_list: Arc::clone(inputs.deny_list),
-        peers: Arc::new(config.kernel.peers()),
+        peers: Arc::new(config.peers()),
         listeners,
         routes: RouteTable::new(routes),
         providers: config.providers.iter().map(|raw| provider(raw, inputs)).collect(),
@@ -91,13 +94,25 @@ pub fn compile(
         limits: config.limits.for_each_of(inputs.workers),
         timeouts: config.timeouts.clone(),
         forwarding: config.forwarding,
+        path_normalization: config.path_normalization,
+        identity: config.identity.clone(),
+        own_fields: with_server(FieldEdits::default(), config),
     })
+}
+
+/// What is done to the fields of responses, `Server` among them.
+fn with_server(mut edits: FieldEdits, config: &Config) -> FieldEdits {
+    if let Some(server) = &config.identity.server {
+        edits.set("Server", server);
+    }
+    edits
 }
 
 fn listener(
     config: &Config,
     index: usize,
     raw: &ListenerConfig,
+    workers: usize,
     registry: &mut Registry,
 ) -> Result<Listener, OutOfCells> {
     Ok(Listener {
@@ -107,6 +122,8 @@ fn listener(
         claim_header_names: claim_header_names(config, index),
         token_field_names: token_field_names(config, index),
         reason_header: raw.reason_header,
+        proxy_protocol: raw.proxy_protocol.clone(),
+        bounds: config.listener_bounds(&raw.bounds, workers),
         service: match raw.tcp {
             None => Service::Http,
             Some(upstream) => {
@@ -208,6 +225,7 @@ fn resolved(
         host: raw.host.clone(),
         idle_connections_max: raw.idle_connections_max,
         idle_timeout: raw.idle_timeout,
+        requests_per_worker: raw.concurrent_requests.map(|all| share(all, inputs.workers)),
         ejection: raw.ejection,
         counters: UpstreamCounters::register(registry, &raw.name)?,
     })

@@ -65,7 +65,8 @@ reasons! {
         TargetForm = "target.form", "the request target has not the form that its method asks for";
         TargetScheme = "target.scheme", "an absolute request target is neither http nor https";
         TargetEncoding = "target.encoding", "the path has a broken percent-encoding or an encoded NUL";
-        TargetDotSegment = "target.dot_segment", "the path has a . or .. segment, plain or encoded";
+        TargetDotSegment = "target.dot_segment", "the path has a . or .. segment, plain or encoded, that is not resolved";
+        TargetEncodedSlash = "target.encoded_slash", "the path has an encoded slash or backslash, and the configuration refuses them";
         HostMissing = "host.missing", "an HTTP/1.1 request without Host";
         HostDuplicate = "host.duplicate", "more than one Host";
         HostSyntax = "host.syntax", "the host is not a name or address with an optional port";
@@ -113,6 +114,7 @@ impl RequestError {
             | Self::TargetScheme
             | Self::TargetEncoding
             | Self::TargetDotSegment
+            | Self::TargetEncodedSlash
             | Self::HostMissing
             | Self::HostDuplicate
             | Self::HostSyntax

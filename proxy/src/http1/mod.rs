@@ -18,7 +18,9 @@ mod diagnosis;
 mod encode;
 mod error;
 mod fields;
+mod forwarded;
 mod framing;
+mod path;
 mod request_head;
 mod response_head;
 mod target;
@@ -32,6 +34,7 @@ pub use encode::{
 };
 pub use error::{ChunkedError, RequestError, ResponseError};
 pub use fields::{Field, FieldSlots, names_alike};
+pub use forwarded::ToldClient;
 pub use framing::BodyLength;
 pub use request_head::{METHOD_BYTES_MAX, RequestHead, parse_request};
 pub use response_head::{ResponseHead, parse_response};

@@ -1,5 +1,6 @@
 //! The head of a request: parsed by httparse, then held to what RFC 9112 says and httparse does not.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::authority::{self, Authority};
@@ -9,6 +10,7 @@ use super::fields::{Field, FieldFault, FieldSet, FieldSlots, Sole, Survey, surve
 use super::framing::{BodyLength, Declared, declared};
 use super::target::{self, ParsedTarget, Target};
 use super::{HeadLimits, Progress, RequestError, Version};
+use crate::snapshot::path_normalization::PathNormalization;
 
 /// Bytes of a method. The longest that is registered with IANA has 17.
 pub const METHOD_BYTES_MAX: usize = 32;
@@ -17,8 +19,10 @@ pub const METHOD_BYTES_MAX: usize = 32;
 pub struct RequestHead<'h, 'b> {
     /// The method, as sent: methods are case-sensitive.
     pub method: &'b str,
-    /// What is asked for.
+    /// What is asked for, as sent.
     pub target: Target<'b>,
+    /// The path of the target in the form asked for: the one to route by and to send on.
+    pub path: Cow<'b, str>,
     /// The version that the request line names.
     pub version: Version,
     /// The authority that the request is for, as sent; empty only in HTTP/1.0 without Host.
@@ -85,6 +89,7 @@ pub fn parse_request<'h, 'b>(
     bytes: &'b [u8],
     slots: &'h mut FieldSlots<'b>,
     limits: HeadLimits,
+    paths: PathNormalization,
 ) -> Result<Progress<RequestHead<'h, 'b>>, RequestError> {
     let in_limit = &bytes[..bytes.len().min(limits.head_bytes)];
     let Some(skipped) = leading_empty_line(in_limit)? else { return partial(bytes, b"", limits) };
@@ -110,10 +115,10 @@ pub fn parse_request<'h, 'b>(
         return Err(RequestError::BareLf);
     }
     let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
-    let start = RequestStart { method, version, target: target::parse(method, target)? };
+    let start = RequestStart { method, version, target: target::parse(method, target, paths)? };
     let fields: &'h [Field<'b>] = parsed.headers;
     let survey = survey(head, fields)?;
-    assemble(&start, fields, &survey, skipped + head_bytes).map(Progress::Complete)
+    assemble(start, fields, &survey, skipped + head_bytes).map(Progress::Complete)
 }
 
 /// What the request line says.
@@ -125,12 +130,12 @@ struct RequestStart<'b> {
 
 /// Draws the conclusions from the request line and the fields.
 fn assemble<'h, 'b>(
-    start: &RequestStart<'b>,
+    start: RequestStart<'b>,
     fields: &'h [Field<'b>],
     survey: &Survey<'b>,
     head_bytes: usize,
 ) -> Result<RequestHead<'h, 'b>, RequestError> {
-    let RequestStart { method, version, target } = *start;
+    let RequestStart { method, version, target } = start;
     let host = effective_host(&target, survey.host, version)?;
     let body = match declared(survey, version)? {
         Declared::Nothing | Declared::Length(0) => BodyLength::None,
@@ -148,6 +153,7 @@ fn assemble<'h, 'b>(
     Ok(RequestHead {
         method,
         target: target.target,
+        path: target.path,
         version,
         host,
         fields,

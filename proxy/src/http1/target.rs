@@ -1,7 +1,11 @@
 //! The request target (RFC 9112 section 3.2): its four forms, and the bytes and paths it may have.
 
+use std::borrow::Cow;
+
 use super::RequestError;
 use super::authority::{self, Authority};
+use super::path;
+use crate::snapshot::path_normalization::PathNormalization;
 
 /// What a request asks for, in the form it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +35,7 @@ pub enum Target<'b> {
 }
 
 impl<'b> Target<'b> {
-    /// The path to route by and to send on: never empty, but for [`Target::Authority`].
+    /// The path as it was sent: never empty, but for [`Target::Authority`].
     #[must_use]
     pub fn path(&self) -> &'b str {
         match *self {
@@ -52,39 +56,53 @@ impl<'b> Target<'b> {
 }
 
 /// A target with the authority it names, if it does, and the port its scheme implies.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct ParsedTarget<'b> {
     pub(super) target: Target<'b>,
+    /// [`Target::path`] in the form asked for.
+    pub(super) path: Cow<'b, str>,
     pub(super) authority: Option<Authority<'b>>,
     pub(super) default_port: Option<u16>,
 }
 
 /// Reads a target in the form that `method` asks for.
-pub(super) fn parse<'b>(method: &str, text: &'b str) -> Result<ParsedTarget<'b>, RequestError> {
-    let without_authority =
-        |target| Ok(ParsedTarget { target, authority: None, default_port: None });
+pub(super) fn parse<'b>(
+    method: &str,
+    text: &'b str,
+    asked: PathNormalization,
+) -> Result<ParsedTarget<'b>, RequestError> {
     if method == "CONNECT" {
         let authority = authority::parse(text.as_bytes())
             .filter(|authority| authority.port.is_some())
             .ok_or(RequestError::TargetForm)?;
-        let target = Target::Authority(text);
-        return Ok(ParsedTarget { target, authority: Some(authority), default_port: None });
+        return Ok(ParsedTarget {
+            target: Target::Authority(text),
+            path: Cow::Borrowed(""),
+            authority: Some(authority),
+            default_port: None,
+        });
     }
     if text.starts_with('/') {
-        let (path, query) = split_path(text)?;
-        return without_authority(Target::Origin { path, query });
+        let Split { path, normal, query } = split_path(text, asked)?;
+        let target = Target::Origin { path, query };
+        return Ok(ParsedTarget { target, path: normal, authority: None, default_port: None });
     }
     if text == "*" {
         return if method == "OPTIONS" {
-            without_authority(Target::Asterisk)
+            let (target, path) = (Target::Asterisk, Cow::Borrowed("*"));
+            Ok(ParsedTarget { target, path, authority: None, default_port: None })
         } else {
             Err(RequestError::TargetForm)
         };
     }
-    parse_absolute(method, text)
+    parse_absolute(method, text, asked)
 }
 
-fn parse_absolute<'b>(method: &str, text: &'b str) -> Result<ParsedTarget<'b>, RequestError> {
+fn parse_absolute<'b>(
+    method: &str,
+    text: &'b str,
+    asked: PathNormalization,
+) -> Result<ParsedTarget<'b>, RequestError> {
     let (scheme, rest) = text.split_once("://").ok_or(RequestError::TargetForm)?;
     let default_port = match scheme {
         _ if scheme.eq_ignore_ascii_case("http") => 80,
@@ -94,15 +112,20 @@ fn parse_absolute<'b>(method: &str, text: &'b str) -> Result<ParsedTarget<'b>, R
     let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path_and_query) = rest.split_at(authority_end);
     let authority = authority::parse(authority.as_bytes()).ok_or(RequestError::HostSyntax)?;
-    let (path, query) = split_path(path_and_query)?;
+    let Split { path, normal, query } = split_path(path_and_query, asked)?;
     // RFC 9112 sections 3.2.1 and 3.2.4: an empty path is sent on as `/`, and as `*` on OPTIONS.
-    let path = match (path, query, method) {
-        ("", None, "OPTIONS") => "*",
-        ("", _, _) => "/",
-        _ => path,
+    let (path, normal) = match (path, query, method) {
+        ("", None, "OPTIONS") => ("*", Cow::Borrowed("*")),
+        ("", _, _) => ("/", Cow::Borrowed("/")),
+        _ => (path, normal),
     };
     let target = Target::Absolute { scheme, authority: authority.text, path, query };
-    Ok(ParsedTarget { target, authority: Some(authority), default_port: Some(default_port) })
+    Ok(ParsedTarget {
+        target,
+        path: normal,
+        authority: Some(authority),
+        default_port: Some(default_port),
+    })
 }
 
 /// No path and no query may have it.
@@ -132,8 +155,16 @@ static MEANING: [u8; 256] = {
     meaning
 };
 
+/// A path and a query.
+#[derive(Debug, PartialEq, Eq)]
+struct Split<'b> {
+    path: &'b str,
+    normal: Cow<'b, str>,
+    query: Option<&'b str>,
+}
+
 /// Splits at the first `?` and checks both parts.
-fn split_path(text: &str) -> Result<(&str, Option<&str>), RequestError> {
+fn split_path(text: &str, asked: PathNormalization) -> Result<Split<'_>, RequestError> {
     let (path, query) = match memchr::memchr(b'?', text.as_bytes()) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
@@ -144,52 +175,20 @@ fn split_path(text: &str) -> Result<(&str, Option<&str>), RequestError> {
     {
         return Err(RequestError::TargetByte);
     }
-    if path_meaning & LOOK_AGAIN != 0 {
-        check_segments(path.as_bytes())?;
-    }
-    Ok((path, query))
+    let normal = if path_meaning & LOOK_AGAIN != 0 || has_empty_segment(path) {
+        path::normalize(path, asked)?
+    } else {
+        Cow::Borrowed(path)
+    };
+    Ok(Split { path, normal, query })
 }
 
 fn meaning(text: &str) -> u8 {
     text.bytes().fold(0, |seen, byte| seen | MEANING[usize::from(byte)])
 }
 
-/// Refuses a path that means another one to whoever decodes it or resolves its dots: a route that
-/// is open at `/public/` must not lead to `/public/../admin`, however that is spelled.
-fn check_segments(path: &[u8]) -> Result<(), RequestError> {
-    let mut dots = 0;
-    let mut others = 0;
-    let mut rest = path;
-    while let [first, after @ ..] = rest {
-        let (byte, after) = match (first, after) {
-            (b'%', [high, low, after @ ..]) => {
-                let decoded = hex_pair(*high, *low).filter(|&byte| byte != 0);
-                (decoded.ok_or(RequestError::TargetEncoding)?, after)
-            }
-            (b'%', _) => return Err(RequestError::TargetEncoding),
-            (&byte, after) => (byte, after),
-        };
-        match byte {
-            b'/' | b'\\' if is_dot_segment(dots, others) => {
-                return Err(RequestError::TargetDotSegment);
-            }
-            b'/' | b'\\' => (dots, others) = (0, 0),
-            b'.' => dots += 1,
-            _ => others += 1,
-        }
-        rest = after;
-    }
-    if is_dot_segment(dots, others) { Err(RequestError::TargetDotSegment) } else { Ok(()) }
-}
-
-/// Whether a segment of so many dots and other bytes is `.` or `..`.
-fn is_dot_segment(dots: usize, others: usize) -> bool {
-    others == 0 && (dots == 1 || dots == 2)
-}
-
-fn hex_pair(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(high)? << 4 | digit(low)?).ok()
+fn has_empty_segment(path: &str) -> bool {
+    path.as_bytes().windows(2).any(|pair| pair == b"//")
 }
 
 #[cfg(test)]
@@ -198,7 +197,8 @@ mod tests {
 
     #[test]
     fn reads_each_form() {
-        let parse = |method, text| parse(method, text).map(|parsed| parsed.target);
+        let parse =
+            |method, text| parse(method, text, PathNormalization::On).map(|parsed| parsed.target);
         let origin = |path, query| Ok(Target::Origin { path, query });
         let absolute = |scheme, authority, path, query| {
             Ok(Target::Absolute { scheme, authority, path, query })
@@ -233,47 +233,39 @@ mod tests {
             ("GET", "http://u@a/", RequestError::HostSyntax),
             ("GET", "http://a\\@b/", RequestError::HostSyntax),
         ] {
-            assert_eq!(parse(method, text).map(|_| ()), Err(error), "{method} {text}");
+            let parsed = parse(method, text, PathNormalization::On);
+            assert_eq!(parsed.map(|_| ()), Err(error), "{method} {text}");
         }
     }
 
     #[test]
     fn refuses_bytes_that_no_target_has() {
+        let refuses = |text: &str| split_path(text, PathNormalization::On).is_err();
         for byte in 0..=0x7f_u8 {
             let byte = char::from(byte);
             let refused_in_query = byte <= ' ' || "\"#<>\x7f".contains(byte);
             let refused_in_path = refused_in_query || byte == '\\' || byte == '%';
-            assert_eq!(split_path(&format!("/a?{byte}")).is_err(), refused_in_query, "{byte:?}");
-            assert_eq!(split_path(&format!("/a{byte}")).is_err(), refused_in_path, "{byte:?}");
+            assert_eq!(refuses(&format!("/a?{byte}")), refused_in_query, "{byte:?}");
+            assert_eq!(refuses(&format!("/a{byte}")), refused_in_path, "{byte:?}");
         }
-        assert_eq!(split_path("/é"), Err(RequestError::TargetByte));
-        assert_eq!(split_path("/a?é"), Err(RequestError::TargetByte));
+        for text in ["/é", "/a?é"] {
+            let split = split_path(text, PathNormalization::On);
+            assert_eq!(split, Err(RequestError::TargetByte), "{text}");
+        }
     }
 
     #[test]
-    fn refuses_dot_segments_in_any_spelling() {
-        for path in [
-            "/.",
-            "/..",
-            "/./a",
-            "/a/../b",
-            "/a/..",
-            "/%2e",
-            "/%2E%2e/a",
-            "/.%2e/",
-            "/a%2f..%2Fb",
-            "/a%5c..",
-            "/a/%2e%2e%5cb",
+    fn a_path_has_its_normal_form_beside_it_and_a_query_has_none() {
+        for (text, path, normal) in [
+            ("/a?//../%61", "/a", "/a"),
+            ("/a/../b?q", "/a/../b", "/b"),
+            ("http://h//a/%62", "//a/%62", "/a/b"),
+            ("http://h", "/", "/"),
         ] {
-            assert_eq!(split_path(path), Err(RequestError::TargetDotSegment), "{path}");
+            let parsed = parse("GET", text, PathNormalization::On).unwrap();
+            assert_eq!((parsed.target.path(), &*parsed.path), (path, normal), "{text}");
         }
-        for path in
-            ["/...", "/.a", "/a.", "/..a/b", "/a%2fb", "/.well-known/x", "/a.b/c..d", "/%2e%2e%2e"]
-        {
-            assert_eq!(split_path(path), Ok((path, None)));
-        }
-        for path in ["/%", "/%2", "/%zz", "/%+1", "/a%00b"] {
-            assert_eq!(split_path(path), Err(RequestError::TargetEncoding), "{path}");
-        }
+        let asterisk = parse("OPTIONS", "http://h", PathNormalization::On).unwrap();
+        assert_eq!(&*asterisk.path, "*");
     }
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::snapshot::path_normalization::PathNormalization;
 
 /// Small enough for generated heads to be over each of them.
 const LIMITS: HeadLimits = HeadLimits { head_bytes: 400, head_fields: 8, target_bytes: 40 };
@@ -39,11 +40,11 @@ struct Meaning {
 
 fn meaning(bytes: &[u8], limits: HeadLimits) -> Result<Progress<Meaning>, RequestError> {
     let mut slots = FieldSlots::new();
-    Ok(match parse_request(bytes, &mut slots, limits)? {
+    Ok(match parse_request(bytes, &mut slots, limits, PathNormalization::On)? {
         Progress::Partial => Progress::Partial,
         Progress::Complete(head) => Progress::Complete(Meaning {
             method: head.method.to_owned(),
-            path: head.target.path().to_owned(),
+            path: head.path.clone().into_owned(),
             query: head.target.query().map(str::to_owned),
             host: head.host.to_owned(),
             body: head.body,

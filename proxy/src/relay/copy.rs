@@ -7,8 +7,10 @@ use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
+use super::pace::Pace;
 use super::{Pools, Sink, Source};
 use crate::http1::{ChunkedError, retain_trailers};
+use crate::snapshot::limits::BodyRate;
 use crate::uring::{Buffer, Recv, Send, Stream};
 
 /// From where to where, within which bounds.
@@ -20,6 +22,10 @@ pub struct Flow<'a> {
     pub to: &'a Stream,
     /// The longest time without progress, on either side.
     pub progress: Duration,
+    /// The slowest that the sender may be.
+    pub rate_from: Option<&'a BodyRate>,
+    /// The slowest that the receiver may be.
+    pub rate_to: Option<&'a BodyRate>,
     /// Body bytes at most.
     pub bytes_max: u64,
     /// Which trailer fields may go on.
@@ -51,6 +57,12 @@ pub enum CopyError {
     /// More than `bytes_max`.
     #[error("the body is over its limit")]
     TooLarge,
+    /// The sender is slower than it may be.
+    #[error("the sender is too slow")]
+    SourceTooSlow,
+    /// The receiver is slower than it may be.
+    #[error("the receiver is too slow")]
+    SinkTooSlow,
     /// The receiver made no progress in time.
     #[error("the receiver made no progress in time")]
     SinkTimedOut,
@@ -63,7 +75,7 @@ impl CopyError {
     /// Whether it is the receiving side's fault.
     #[must_use]
     pub fn is_sink(&self) -> bool {
-        matches!(self, Self::SinkTimedOut | Self::Sink(_))
+        matches!(self, Self::SinkTimedOut | Self::SinkTooSlow | Self::Sink(_))
     }
 }
 
@@ -79,17 +91,24 @@ pub async fn copy(
     first: Option<Buffer>,
 ) -> Result<Option<Buffer>, CopyError> {
     let mut sending: Option<Send> = None;
-    let ended = pump(&flow, source, sink, first, &mut sending).await;
+    let mut paces = Paces { from: Pace::new(flow.rate_from), to: Pace::new(flow.rate_to) };
+    let ended = pump(&flow, source, sink, first, &mut sending, &mut paces).await;
     // Whatever ended it, what is queued goes out: the receiver gets all that came before.
     let flushed = match sending {
-        Some(sending) => flow.to.finish_send(sending, flow.progress).await.0,
+        Some(sending) => finish(&flow, sending, &mut paces.to).await.map(drop),
         None => Ok(()),
     };
     let leftover = ended?;
-    flushed.map_err(sink_error)?;
+    flushed?;
     // Only now: whoever else waits on these streams is to see a deadline that has passed.
     flow.from.disarm();
     Ok(leftover)
+}
+
+/// How fast either side is.
+struct Paces<'a> {
+    from: Pace<'a>,
+    to: Pace<'a>,
 }
 
 async fn pump(
@@ -98,6 +117,7 @@ async fn pump(
     sink: Sink,
     mut first: Option<Buffer>,
     sending: &mut Option<Send>,
+    paces: &mut Paces<'_>,
 ) -> Result<Option<Buffer>, CopyError> {
     let mut large = source.is_longer_than(flow.pools.small.buffer_bytes());
     let mut spare: Option<Buffer> = None;
@@ -112,7 +132,7 @@ async fn pump(
                 buffer.reserve_front(sink.front_room());
                 let room = buffer.receivable();
                 let receiving = flow.from.recv_at_most(buffer, source.receivable());
-                let buffer = receive(flow, source, receiving).await?;
+                let buffer = receive(flow, source, receiving, &mut paces.from).await?;
                 large |= buffer.len() == room;
                 buffer
             }
@@ -131,8 +151,7 @@ async fn pump(
         let trailers = passing_trailers(trailers, flow.keep_trailer);
         sink.frame(&mut buffer, done, trailers.is_some());
         if let Some(previous) = sending.take() {
-            let (result, returned) = flow.to.finish_send(previous, flow.progress).await;
-            result.map_err(sink_error)?;
+            let returned = finish(flow, previous, &mut paces.to).await?;
             spare =
                 Some(returned).filter(|b| !large || b.capacity() > flow.pools.small.buffer_bytes());
         }
@@ -140,7 +159,7 @@ async fn pump(
             *sending = Some(flow.to.send(buffer));
         }
         if let Some(trailers) = trailers {
-            send_trailers(flow, sending, &trailers).await?;
+            send_trailers(flow, sending, &trailers, &mut paces.to).await?;
         }
         if done {
             return Ok(step.leftover);
@@ -153,11 +172,14 @@ async fn receive(
     flow: &Flow<'_>,
     source: &Source,
     mut receiving: Recv,
+    pace: &mut Pace<'_>,
 ) -> Result<Buffer, CopyError> {
     flow.from.arm(flow.progress);
+    pace.begin();
     loop {
         match receiving.await {
             (Ok(0), _) if !source.ends_at_close() => return Err(CopyError::SourceClosed),
+            (Ok(received), _) if !pace.moved(received) => return Err(CopyError::SourceTooSlow),
             (Ok(_), buffer) => return Ok(buffer),
             (Err(_), _) if flow.from.expired() => return Err(CopyError::SourceTimedOut),
             (Err(error), buffer) if flow.from.is_bystander(&error) => {
@@ -169,14 +191,27 @@ async fn receive(
     }
 }
 
+/// Awaits a send to its end and gives its buffer back.
+async fn finish(flow: &Flow<'_>, sending: Send, pace: &mut Pace<'_>) -> Result<Buffer, CopyError> {
+    pace.begin();
+    let goes_on = |sent| pace.moved(sent);
+    let (result, buffer) = flow.to.finish_send_while(sending, flow.progress, goes_on).await;
+    match result {
+        Ok(()) => Ok(buffer),
+        Err(_) if pace.is_too_slow() => Err(CopyError::SinkTooSlow),
+        Err(error) => Err(sink_error(error)),
+    }
+}
+
 /// Sends the trailer section and the empty line that ends the body.
 async fn send_trailers(
     flow: &Flow<'_>,
     sending: &mut Option<Send>,
     trailers: &[u8],
+    pace: &mut Pace<'_>,
 ) -> Result<(), CopyError> {
     if let Some(previous) = sending.take() {
-        flow.to.finish_send(previous, flow.progress).await.0.map_err(sink_error)?;
+        finish(flow, previous, pace).await?;
     }
     *sending = Some(flow.to.send(trailer_section(flow.pools, trailers)?));
     Ok(())

@@ -3,6 +3,7 @@
 mod body;
 mod copy;
 mod frames;
+mod pace;
 mod pipes;
 mod splicer;
 mod tunnel;

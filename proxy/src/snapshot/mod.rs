@@ -6,11 +6,15 @@
 
 pub mod answers;
 pub mod claims_policy;
+pub mod client_rule;
+pub mod cors;
 pub mod credentials;
 pub mod deny_list;
+pub mod field_edits;
 pub mod ids;
 pub mod key_set;
 pub mod limits;
+pub mod path_normalization;
 pub mod peers;
 pub mod provider;
 pub mod route_match;
@@ -23,9 +27,11 @@ use std::sync::Arc;
 
 use crate::telemetry::labels::{ListenerCounters, ProviderCounters, TcpCounters};
 use deny_list::DenyList;
+use field_edits::{FieldEdits, Identity};
 use ids::{Generation, ProviderId, UpstreamId};
-use limits::{Limits, Timeouts};
-use peers::PeerRules;
+use limits::{Limits, ListenerBounds, Timeouts};
+use path_normalization::PathNormalization;
+use peers::{PeerRules, PrefixSet};
 use provider::Provider;
 use route_table::RouteTable;
 use upstream_set::Upstream;
@@ -58,6 +64,12 @@ pub struct Snapshot {
     pub timeouts: Timeouts,
     /// What an upstream is told about the client.
     pub forwarding: Forwarding,
+    /// In which form paths are matched and forwarded.
+    pub path_normalization: PathNormalization,
+    /// What the gateway says of itself.
+    pub identity: Identity,
+    /// What is done to the fields of responses to requests that no route takes.
+    pub own_fields: FieldEdits,
 }
 
 impl Snapshot {
@@ -71,6 +83,13 @@ impl Snapshot {
     #[must_use]
     pub fn upstream(&self, id: UpstreamId) -> &Upstream {
         &self.upstreams[id.index()]
+    }
+
+    /// Bytes of the longest head that any listener or upstream may send.
+    #[must_use]
+    pub fn head_bytes_max(&self) -> usize {
+        let of_listeners = self.listeners.iter().map(|listener| listener.bounds.head_bytes);
+        of_listeners.fold(self.limits.head_bytes, usize::max)
     }
 }
 
@@ -91,8 +110,41 @@ pub struct Listener {
     pub token_field_names: Vec<Box<str>>,
     /// Whether refusals say why in a field.
     pub reason_header: bool,
+    /// Whether a header says whose a connection is; none: never.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// What is refused or ended on it for its size, number or slowness.
+    pub bounds: ListenerBounds,
     /// What is done with its connections.
     pub service: Service,
+}
+
+/// Who says whose a connection is, in a header of the PROXY protocol before its first byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// Whether a connection may have none.
+    pub mode: ProxyProtocolMode,
+    /// Whose header is believed.
+    pub from: PrefixSet,
+}
+
+/// Whether a connection may have no header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyProtocolMode {
+    /// Every one has it.
+    Required,
+    /// One without is the peer's own.
+    Optional,
+}
+
+impl ProxyProtocolMode {
+    /// As it stands in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Optional => "optional",
+        }
+    }
 }
 
 /// What is done with the connections of a listener.
@@ -116,10 +168,40 @@ pub struct TcpService {
 /// Which fields tell an upstream about the client (RFC 7239 and the older `X-Forwarded-*`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Forwarding {
-    /// Append the client's address to `X-Forwarded-For`, set `-Proto` and `-Host`.
+    /// Append the peer's address to `X-Forwarded-For`, set `-Proto` and `-Host`.
     pub x_forwarded: bool,
     /// Append an element to `Forwarded`.
     pub forwarded: bool,
-    /// Keep what the client sent in these fields and append to it, instead of starting afresh.
-    pub trust_incoming: bool,
+    /// In which of them trusted proxies tell of the client; the others of theirs do not pass.
+    pub client_from: ClientFrom,
+}
+
+/// The field in which trusted proxies tell of the client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ClientFrom {
+    /// `X-Forwarded-For`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded`.
+    Forwarded,
+}
+
+impl ClientFrom {
+    /// The name of the field.
+    #[must_use]
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "X-Forwarded-For",
+            Self::Forwarded => "Forwarded",
+        }
+    }
+
+    /// As it stands in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x_forwarded_for",
+            Self::Forwarded => "forwarded",
+        }
+    }
 }

@@ -128,6 +128,12 @@ impl PeerRules {
         self.allow.covers(prefix) || self.trusted.covers(prefix) || prefix.addr().is_loopback()
     }
 
+    /// Whether a peer may tell of the client.
+    #[must_use]
+    pub fn is_trusted_proxy(&self, peer: IpAddr) -> bool {
+        self.trusted.contains(peer.to_canonical())
+    }
+
     /// Loopback is the operator's own.
     fn is_trusted(&self, peer: IpAddr) -> bool {
         peer.is_loopback() || self.trusted.contains(peer)
@@ -160,14 +166,16 @@ impl BanList {
 }
 
 /// Prefixes none of which contains another, in order.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct PrefixSet {
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct PrefixSet {
     v4: Vec<Ipv4Net>,
     v6: Vec<Ipv6Net>,
 }
 
 impl PrefixSet {
-    fn new(prefixes: &[IpNet]) -> Self {
+    /// The set of these.
+    #[must_use]
+    pub fn new(prefixes: &[IpNet]) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for prefix in prefixes {
             match prefix {
@@ -178,11 +186,13 @@ impl PrefixSet {
         Self { v4: Ipv4Net::aggregate(&v4), v6: Ipv6Net::aggregate(&v6) }
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
     }
 
-    fn contains(&self, address: IpAddr) -> bool {
+    /// Whether an address is in one of them; an IPv4-mapped one is none of IPv4.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
         self.covers(address.into())
     }
 

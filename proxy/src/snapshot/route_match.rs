@@ -184,6 +184,9 @@ impl PathPattern {
         let mut buffer = [0; SEGMENT_BYTES_MAX];
         for piece in pieces {
             let segment = match decode_segment(piece.as_bytes(), &mut buffer) {
+                Segment::Plain(bytes) if memchr::memchr2(b'/', b'\\', bytes).is_some() => {
+                    return Err(PathPatternError::Escape);
+                }
                 Segment::Plain(bytes) => bytes,
                 Segment::Empty => return Err(PathPatternError::EmptySegment),
                 Segment::Dots => return Err(PathPatternError::DotSegment),
@@ -223,10 +226,53 @@ pub(super) enum Segment<'a> {
     Empty,
     /// `.` or `..`.
     Dots,
-    /// A broken escape, or one that hides `/`, `\` or NUL; or a bare backslash.
+    /// A broken escape, or one of NUL; or a bare backslash.
     Malformed,
     /// More bytes than any pattern's segment.
     TooLong,
+}
+
+/// The segments of a path that begins with `/`.
+pub(super) fn segments(path: &str, reading: Reading) -> impl Iterator<Item = &[u8]> {
+    let mut rest = path.as_bytes().strip_prefix(b"/");
+    std::iter::from_fn(move || {
+        let left = rest?;
+        let Some((at, length)) = separator(left, reading) else { return rest.take() };
+        rest = Some(&left[at + length..]);
+        Some(&left[..at])
+    })
+}
+
+/// Whether a slash or backslash is percent-encoded.
+pub(super) fn has_encoded_separator(path: &str) -> bool {
+    encoded_separators(path.as_bytes()).next().is_some()
+}
+
+/// What separates segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// A slash.
+    AsSpelled,
+    /// An encoded slash or backslash as well, as for recipients that decode before they split.
+    Decoded,
+}
+
+/// Where the first separator is, and how long.
+fn separator(bytes: &[u8], reading: Reading) -> Option<(usize, usize)> {
+    let slash = memchr::memchr(b'/', bytes);
+    if reading == Reading::Decoded
+        && let Some(at) = encoded_separators(&bytes[..slash.unwrap_or(bytes.len())]).next()
+    {
+        return Some((at, 3));
+    }
+    slash.map(|at| (at, 1))
+}
+
+fn encoded_separators(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    memchr::memchr_iter(b'%', bytes).filter(|at| {
+        let octet = bytes.get(at + 1..at + 3).and_then(hex_octet);
+        matches!(octet, Some(b'/' | b'\\'))
+    })
 }
 
 /// Decodes one segment. Upstreams differ in what they make of escapes, parameters, empty and dot
@@ -245,7 +291,7 @@ pub(super) fn decode_segment<'a>(
         while let Some(&byte) = raw.get(read) {
             let (octet, used) = match byte {
                 b'%' => match raw.get(read + 1..read + 3).and_then(hex_octet) {
-                    None | Some(b'/' | b'\\' | 0) => return Segment::Malformed,
+                    None | Some(0) => return Segment::Malformed,
                     Some(octet) => (octet, 3),
                 },
                 other => (other, 1),

@@ -14,15 +14,20 @@
 //! Paths are compared segment by segment as the most lenient upstream would read them, so that a
 //! spelling cannot slip past a route: percent-escapes are decoded, empty segments skipped, what
 //! follows `;` in a segment ignored. A path with a dot segment, a backslash, a broken escape or an
-//! escaped `/`, `\` or NUL has no route. The request itself is forwarded as it came.
+//! escaped NUL has no route. Nor has one with an escaped `/` or `\`, unless the route is the same
+//! whether that separates segments or not.
 
 use hashbrown::HashMap;
 
 use super::claims_policy::AuthPolicy;
+use super::client_rule::ClientRule;
+use super::cors::Cors;
+use super::field_edits::FieldEdits;
 use super::ids::{ListenerId, RouteId, UpstreamId};
+use super::limits::RouteBounds;
 use super::route_match::{
-    HOST_BYTES_MAX, HostPattern, Method, PathKind, PathPattern, RouteMatch, SEGMENT_BYTES_MAX,
-    Segment, decode_segment,
+    HOST_BYTES_MAX, HostPattern, Method, PathKind, PathPattern, Reading, RouteMatch,
+    SEGMENT_BYTES_MAX, Segment, decode_segment, has_encoded_separator, segments,
 };
 use crate::telemetry::labels::RouteCounters;
 
@@ -42,12 +47,20 @@ pub struct RouteTable {
 pub struct Route {
     /// As configured or made from the position (`routes[0]`); the `route` label.
     pub name: Box<str>,
+    /// Which clients may use it, whatever their token.
+    pub clients: ClientRule,
     /// The token rules, or none: anyone passes.
     pub auth: Option<AuthPolicy>,
     /// What is done with a request that passes.
     pub action: Action,
-    /// Bytes of a request body after decoding its framing (413).
-    pub request_body_bytes: u64,
+    /// What is done to the fields of its requests.
+    pub request_fields: FieldEdits,
+    /// What is done to those of its responses.
+    pub response_fields: FieldEdits,
+    /// Which pages of other origins may use it; none: that is up to the upstream.
+    pub cors: Option<Cors>,
+    /// What is refused or ended on it for its size or slowness.
+    pub bounds: RouteBounds,
     /// The cells that count what happens on it.
     pub counters: RouteCounters,
 }
@@ -122,25 +135,42 @@ impl RouteTable {
         path: &str,
         method: &str,
     ) -> Option<RouteId> {
-        if !is_routable(path) {
-            return None;
-        }
-        self.slot(listener, host, path)?.route(method)
+        let found = |reading| {
+            if !is_routable(path, reading) {
+                return None;
+            }
+            self.slot(listener, host, path, reading)?.route(method)
+        };
+        let route = found(Reading::AsSpelled)?;
+        let is_plain = !has_encoded_separator(path) || found(Reading::Decoded) == Some(route);
+        is_plain.then_some(route)
     }
 
     /// Why [`Self::find`] finds no route for a request.
     #[must_use]
     pub fn miss(&self, listener: ListenerId, host: &str, path: &str) -> Miss {
-        if !is_routable(path) {
+        let slot = |reading| self.slot(listener, host, path, reading);
+        let differs = || {
+            let [one, other] = [Reading::AsSpelled, Reading::Decoded].map(slot);
+            one.map(std::ptr::from_ref) != other.map(std::ptr::from_ref)
+        };
+        if !is_routable(path, Reading::Decoded) || (has_encoded_separator(path) && differs()) {
             return Miss::Path;
         }
-        self.slot(listener, host, path).map_or(Miss::Place, |_| Miss::Method)
+        slot(Reading::AsSpelled).map_or(Miss::Place, |_| Miss::Method)
     }
 
     /// The routes of the most specific listener, host and path that match a routable path.
-    fn slot(&self, listener: ListenerId, host: &str, path: &str) -> Option<&Slot> {
+    fn slot(
+        &self,
+        listener: ListenerId,
+        host: &str,
+        path: &str,
+        reading: Reading,
+    ) -> Option<&Slot> {
         let own = self.by_listener.get(listener.index());
-        own.and_then(|hosts| hosts.find(host, path)).or_else(|| self.any_listener.find(host, path))
+        own.and_then(|hosts| hosts.find(host, path, reading))
+            .or_else(|| self.any_listener.find(host, path, reading))
     }
 
     /// The route with this id; ids are made by the compiler of this table and fit it.
@@ -177,14 +207,14 @@ fn share_a_method(a: &[Method], b: &[Method]) -> bool {
 }
 
 /// Whether the path means the same to everyone who reads it; see the module's text.
-fn is_routable(path: &str) -> bool {
-    let Some(rest) = path.as_bytes().strip_prefix(b"/") else { return false };
+fn is_routable(path: &str, reading: Reading) -> bool {
     let mut buffer = [0; SEGMENT_BYTES_MAX];
-    rest.split(|b| *b == b'/').all(|raw| {
-        // Only these bytes can make a segment mean something else than it says.
-        memchr::memchr3(b'.', b'%', b'\\', raw).is_none()
-            || !matches!(decode_segment(raw, &mut buffer), Segment::Dots | Segment::Malformed)
-    })
+    path.starts_with('/')
+        && segments(path, reading).all(|raw| {
+            // Only these bytes can make a segment mean something else than it says.
+            memchr::memchr3(b'.', b'%', b'\\', raw).is_none()
+                || !matches!(decode_segment(raw, &mut buffer), Segment::Dots | Segment::Malformed)
+        })
 }
 
 type FixedMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
@@ -211,18 +241,18 @@ impl HostTable {
         }
     }
 
-    fn find(&self, host: &str, path: &str) -> Option<&Slot> {
-        self.find_named(host, path).or_else(|| self.any.find(path))
+    fn find(&self, host: &str, path: &str, reading: Reading) -> Option<&Slot> {
+        self.find_named(host, path, reading).or_else(|| self.any.find(path, reading))
     }
 
     /// The slot under the most specific pattern that names the host.
-    fn find_named(&self, host: &str, path: &str) -> Option<&Slot> {
+    fn find_named(&self, host: &str, path: &str, reading: Reading) -> Option<&Slot> {
         // With the root's dot at its end a name is the same name (RFC 1034 section 3.1).
         let host = host.strip_suffix('.').unwrap_or(host);
         if host.is_empty() || host.len() > HOST_BYTES_MAX {
             return None;
         }
-        if let Some(slot) = self.exact.get(host).and_then(|trie| trie.find(path)) {
+        if let Some(slot) = self.exact.get(host).and_then(|trie| trie.find(path, reading)) {
             return Some(slot);
         }
         if self.below.is_empty() {
@@ -231,7 +261,7 @@ impl HostTable {
         memchr::memchr_iter(b'.', host.as_bytes())
             .map(|dot| &host[dot + 1..])
             .filter(|suffix| suffix.len() <= self.below_bytes_max)
-            .find_map(|suffix| self.below.get(suffix)?.find(path))
+            .find_map(|suffix| self.below.get(suffix)?.find(path, reading))
     }
 }
 
@@ -281,12 +311,12 @@ impl PathTrie {
     }
 
     /// The slot of the most specific pattern that takes a path found routable.
-    fn find(&self, path: &str) -> Option<&Slot> {
+    fn find(&self, path: &str, reading: Reading) -> Option<&Slot> {
         let mut node = self.nodes.first()?;
         let mut best = None;
         let mut trailing_slash = true;
         let mut buffer = [0; SEGMENT_BYTES_MAX];
-        for raw in path.as_bytes().split(|b| *b == b'/').skip(1) {
+        for raw in segments(path, reading) {
             let segment = match decode_segment(raw, &mut buffer) {
                 Segment::Empty => {
                     trailing_slash = true;

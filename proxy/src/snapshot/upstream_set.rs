@@ -21,6 +21,8 @@ pub struct Upstream {
     pub idle_connections_max: usize,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,
+    /// Requests at once on each worker, if there is a bound.
+    pub requests_per_worker: Option<usize>,
     /// When an endpoint is taken out and for how long.
     pub ejection: Ejection,
     /// The cells that count what happens to it.

@@ -12,7 +12,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,8 +42,10 @@ pub struct AccessEntry<'a> {
     pub time: SystemTime,
     /// From then until the response's last byte was sent, or the connection ended.
     pub duration: Duration,
-    /// The client's address.
-    pub client: SocketAddr,
+    /// The address of the connection's other end.
+    pub peer: SocketAddr,
+    /// The client's, where that is another and the peer tells of it.
+    pub told_client: Option<IpAddr>,
     /// The listener's name.
     pub listener: &'a str,
     /// What it is about.
@@ -78,6 +80,8 @@ pub struct RequestEntry<'a> {
     pub host: &'a str,
     /// The path of the target, without the query.
     pub path: &'a str,
+    /// The name that the request goes by in all logs.
+    pub id: Option<&'a str>,
     /// The route taken.
     pub route: Option<&'a str>,
     /// The status sent; 0 where the client left before one was.

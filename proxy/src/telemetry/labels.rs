@@ -25,6 +25,10 @@ families! {
         "Client connections open now.";
     CONNECTIONS_REFUSED = Counter "ringgate_connections_refused" ["listener"]
         "Client connections closed, with a 503 where it speaks HTTP, because the worker held as many as it may.";
+    ACCEPT_PAUSES = Counter "ringgate_accept_pauses" ["listener"]
+        "Times that a worker stopped accepting because it held as many connections as it may.";
+    CONNECTIONS_OVER_TIME = Counter "ringgate_connections_over_time" ["listener"]
+        "Client connections that ended because they had been open for `timeouts.connection`.";
     CONNECTIONS_BARRED = Counter "ringgate_connections_barred" ["listener", "by"]
         "Client connections whose source the shield's deny list or a ban names: closed at once, or only counted by a ban in shadow mode.";
     LISTENER_REQUESTS = Counter "ringgate_listener_requests" ["listener"]
@@ -80,6 +84,10 @@ pub struct ListenerCounters {
     pub connections_open: CounterId,
     /// [`CONNECTIONS_REFUSED`].
     pub connections_refused: CounterId,
+    /// [`ACCEPT_PAUSES`].
+    pub accept_pauses: CounterId,
+    /// [`CONNECTIONS_OVER_TIME`].
+    pub connections_over_time: CounterId,
     /// [`CONNECTIONS_BARRED`], closed.
     pub barred_by_deny: CounterId,
     /// [`CONNECTIONS_BARRED`], closed.
@@ -100,6 +108,8 @@ impl ListenerCounters {
             connections: registry.cell(&CONNECTIONS, &[listener])?,
             connections_open: registry.cell(&CONNECTIONS_OPEN, &[listener])?,
             connections_refused: registry.cell(&CONNECTIONS_REFUSED, &[listener])?,
+            accept_pauses: registry.cell(&ACCEPT_PAUSES, &[listener])?,
+            connections_over_time: registry.cell(&CONNECTIONS_OVER_TIME, &[listener])?,
             barred_by_deny: registry.cell(&CONNECTIONS_BARRED, &[listener, "deny"])?,
             barred_by_ban: registry.cell(&CONNECTIONS_BARRED, &[listener, "ban"])?,
             barred_in_shadow: registry.cell(&CONNECTIONS_BARRED, &[listener, "shadow_ban"])?,

@@ -41,9 +41,12 @@ pub struct Lease {
     reused: bool,
 }
 
-/// No endpoint of the upstream could be connected to.
+/// Why a request has no connection to its upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
+    /// It has as many requests as it may.
+    #[error("the upstream has as many requests as it may")]
+    Full,
     /// It has none: no name of it has ever resolved.
     #[error("the upstream has no endpoint")]
     NoEndpoint,

@@ -30,6 +30,8 @@ pub struct UpstreamState {
     name: Box<str>,
     balance: Balance,
     endpoints: Vec<Rc<EndpointState>>,
+    /// Leases at once.
+    leases_max: usize,
     /// Round robin's next, or the random state of power of two.
     cursor: Cell<u64>,
 }
@@ -81,6 +83,17 @@ impl Upstreams {
 }
 
 impl UpstreamState {
+    /// Lets one more request in, which takes its lease at once. Those on endpoints that a reload has
+    /// taken out are not counted.
+    ///
+    /// # Errors
+    /// When there are as many as there may be.
+    pub fn admit(&self) -> Result<(), ConnectError> {
+        let is_bounded = self.leases_max != usize::MAX;
+        let leases = || self.endpoints.iter().map(|endpoint| endpoint.in_flight()).sum::<usize>();
+        if is_bounded && leases() >= self.leases_max { Err(ConnectError::Full) } else { Ok(()) }
+    }
+
     fn succeed(
         old: Option<&Self>,
         upstream: &Upstream,
@@ -104,6 +117,12 @@ impl UpstreamState {
             .collect();
         // Not 0, which the random state would never leave.
         let cursor = Cell::new(old.map_or_else(balance::seed, |old| old.cursor.get()) | 1);
-        Self { name: upstream.name.clone(), balance: upstream.balance, endpoints, cursor }
+        Self {
+            name: upstream.name.clone(),
+            balance: upstream.balance,
+            endpoints,
+            leases_max: upstream.requests_per_worker.unwrap_or(usize::MAX),
+            cursor,
+        }
     }
 }

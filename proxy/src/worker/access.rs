@@ -4,13 +4,14 @@
 //! is used again for later requests.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use super::core::{Core, Live};
 use super::parking::Since;
 use super::reason::Reason;
 use super::reply::Written;
+use super::request_id::RequestId;
 use crate::auth::{Refusal, VerifiedToken};
 use crate::http1::RequestHead;
 use crate::snapshot::ids::{ListenerId, ProviderId, RouteId, UpstreamId};
@@ -77,6 +78,9 @@ pub(super) struct Record {
     /// In the snapshot that the request is judged by.
     listener: ListenerId,
     draft: Option<Draft>,
+    pub(super) request_id: Option<RequestId>,
+    /// Of whom a trusted proxy told.
+    pub(super) told_client: Option<IpAddr>,
     pub(super) route: Option<RouteId>,
     verdict: Option<Verdict>,
     provider: Option<ProviderId>,
@@ -105,6 +109,8 @@ impl Record {
             since,
             listener,
             draft: head.and_then(|head| core.drafts.draft(head)),
+            request_id: None,
+            told_client: None,
             route: None,
             verdict: None,
             provider: None,
@@ -155,7 +161,7 @@ impl Record {
     }
 
     /// Counts the request and writes its line.
-    pub(super) fn finish(self, core: &Core, live: &Live, client: SocketAddr) {
+    pub(super) fn finish(self, core: &Core, live: &Live, peer: SocketAddr) {
         let route = self.route.map(|id| live.snapshot.routes.route(id));
         let cells = route.map_or(&core.cells.no_route, |route| &route.counters);
         let duration = self.since.started.elapsed();
@@ -176,6 +182,7 @@ impl Record {
             method: draft.map_or("", |d| &d.text[..d.method_end]),
             host: draft.map_or("", |d| &d.text[d.method_end..d.host_end]),
             path: draft.map_or("", |d| &d.text[d.host_end..]),
+            id: self.request_id.as_ref().map(RequestId::as_str),
             route: route.map(|route| &*route.name),
             status: self.status,
             verdict: self.verdict.map(|verdict| match verdict {
@@ -189,7 +196,8 @@ impl Record {
         log.record(&AccessEntry {
             time: self.since.time,
             duration,
-            client,
+            peer,
+            told_client: self.told_client,
             listener: &live.snapshot.listeners[self.listener.index()].name,
             subject: Subject::Request(request),
             reason: self.reason.map(Reason::code),

@@ -13,6 +13,9 @@
 //! the next request mostly follows at once, and then waits without either: many thousands may.
 
 mod deferred;
+mod ends;
+mod lifetime;
+pub(super) mod place;
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -20,6 +23,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::client::is_welcome;
+use tokio::time::Instant;
+
+use self::place::Registered;
 use super::core::{Core, Live};
 use super::exchange::{Exchange, Input, Next};
 use super::judge::{self, Answer, Facts, Verdict, judge};
@@ -27,14 +34,12 @@ use super::listener::ListenerState;
 use super::pacing::Standing;
 use super::parking::Attempt;
 use super::reason::{Gate, Reason};
-use super::tcp::TcpConnection;
+use super::tcp::{self, TcpConnection};
 use crate::http1::{BodyLength, RequestError, head_end};
 use crate::relay::Source;
 use crate::snapshot::Service;
 use crate::snapshot::ids::ListenerId;
-use crate::snapshot::peers::Admission;
 use crate::snapshot::route_table::Action;
-use crate::telemetry::counters::CounterId;
 use crate::uring::{Buffer, Recv, Stream};
 
 /// How long an idle connection keeps its buffer. Every connection that falls silent holds one for
@@ -53,22 +58,47 @@ const TURNED_AWAY_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct ConnectionState {
     pub(super) stream: Stream,
-    pub(super) peer: SocketAddr,
+    peer: Cell<SocketAddr>,
     pub(super) listener: Rc<ListenerState>,
     /// Requests answered on it.
     pub(super) served: Cell<u64>,
     /// By the last token that was presented on it.
     pub(super) standing: Cell<Standing>,
     idle: Cell<bool>,
+    /// When it has been open for as long as it may, if there is a bound.
+    ends: Option<Instant>,
     /// Its peer may not connect any more.
     barred: Cell<bool>,
 }
 
 impl ConnectionState {
     /// Whether it has no future once nothing is in hand: the worker drains, its listener is gone or
-    /// speaks HTTP no more, or its peer is denied or banned.
+    /// speaks HTTP no more, its peer is denied or banned, or it has been open for long enough.
     pub(super) fn is_finishing(&self, core: &Core) -> bool {
-        core.is_draining() || !self.listener.serves_http() || self.barred.get()
+        core.is_draining()
+            || !self.listener.serves_http()
+            || self.barred.get()
+            || self.is_over_time()
+    }
+
+    /// The other end, or whose the connection is by a proxy that says so.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer.get()
+    }
+
+    /// Takes another's word for whose it is.
+    pub(super) fn set_peer(&self, peer: SocketAddr) {
+        self.peer.set(peer);
+    }
+
+    /// Says whether it waits for a first byte.
+    pub(super) fn set_idle(&self, idle: bool) {
+        self.idle.set(idle);
+    }
+
+    /// Whether it need not begin any more, whatever it is to speak.
+    pub(super) fn is_unwanted(&self, core: &Core) -> bool {
+        core.is_draining() || self.barred.get() || self.listener.id().is_none()
     }
 
     /// Ends it when nothing is in hand.
@@ -96,36 +126,30 @@ pub(super) fn start(
     let Some(id) = listener.id() else { return };
     let of = &live.snapshot.listeners[id.index()];
     core.count(of.counters.connections);
-    let admission = core.admit(&live, peer.ip());
-    match admission {
-        Admission::Admitted => {}
-        Admission::Shadowed => core.count(of.counters.barred_in_shadow),
-        Admission::Denied => core.count(of.counters.barred_by_deny),
-        Admission::Banned => core.count(of.counters.barred_by_ban),
-    }
-    if admission.is_refusal() {
+    if !is_welcome(core, &live, of, peer.ip()) {
         return;
     }
     let state = Rc::new(ConnectionState {
         stream,
-        peer,
+        peer: Cell::new(peer),
         listener: Rc::clone(listener),
         served: Cell::new(0),
         standing: Cell::new(Standing::Clean),
         idle: Cell::new(false),
+        ends: of.bounds.connection.map(|limit| Instant::now() + limit),
         barred: Cell::new(false),
     });
-    if core.connection_count() >= live.snapshot.limits.connections_per_worker {
+    if let Some(gate) = place::is_full(core, &live, listener, of) {
         core.count(of.counters.connections_refused);
         if let Service::Tcp(service) = of.service {
-            return TcpConnection::new(core, &live, id, service, peer).turn_away();
+            return TcpConnection::new(core, &live, id, service, peer).turn_away(gate);
         }
         if core.turning_away.get() >= TURNED_AWAY_MAX {
             return;
         }
         core.turning_away.set(core.turning_away.get() + 1);
         let client = Client { core: Rc::clone(core), state };
-        tokio_uring::spawn(client.turn_away(live, id));
+        tokio_uring::spawn(client.turn_away(live, id, gate));
         return;
     }
     // Before its task first runs: the next one accepted must find it counted.
@@ -133,40 +157,22 @@ pub(super) fn start(
     match of.service {
         Service::Http => {
             let client = Client { core: Rc::clone(core), state };
+            let over_time = of.counters.connections_over_time;
             tokio_uring::spawn(async move {
                 let _registered = registered;
                 client.serve().await;
+                if client.state.is_over_time() {
+                    client.core.count(over_time);
+                }
             });
         }
         Service::Tcp(service) => {
-            let connection = TcpConnection::new(core, &live, id, service, peer);
+            let core = Rc::clone(core);
             tokio_uring::spawn(async move {
                 let _registered = registered;
-                connection.serve(&state.stream).await;
+                tcp::serve(&core, &live, id, service, &state).await;
             });
         }
-    }
-}
-
-/// A connection's place in the worker's list and in its gauge; gone with it, however it ends.
-struct Registered {
-    core: Rc<Core>,
-    key: usize,
-    cell: CounterId,
-}
-
-impl Registered {
-    fn new(core: &Rc<Core>, state: &Rc<ConnectionState>, cell: CounterId) -> Self {
-        core.count(cell);
-        let key = core.add_connection(Rc::clone(state));
-        Self { core: Rc::clone(core), key, cell }
-    }
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.core.remove_connection(self.key);
-        self.core.counters.decrement(self.cell);
     }
 }
 
@@ -199,8 +205,8 @@ struct Client {
 
 impl Client {
     async fn serve(&self) {
-        let mut input = Input::Empty;
-        let mut limit = self.core.live().snapshot.timeouts.head;
+        let Some(mut input) = self.beginning().await else { return };
+        let mut limit = self.until(|bounds| bounds.head);
         // The future of a request is most of what a connection holds: it lives in memory of its
         // own, which the next request uses again and a long silence gives back.
         let mut running = None;
@@ -224,7 +230,7 @@ impl Client {
                 Next::Linger => return Box::pin(self.linger()).await,
             }
             self.state.served.set(self.state.served.get() + 1);
-            limit = self.core.live().snapshot.timeouts.idle;
+            limit = self.until(|bounds| bounds.idle);
         }
     }
 
@@ -320,8 +326,7 @@ impl Client {
             Verdict::Answer(answer) => Box::pin(self.answer(live, buffer, answer)).await,
             Verdict::Forward(forward) => {
                 buffer.consume(forward.facts.head_bytes);
-                let exchange = Exchange::new(&self.core, &live, &self.state, forward.facts);
-                exchange.run(buffer, forward).await
+                Exchange::run(&self.core, &live, &self.state, buffer, forward).await
             }
         }
     }
@@ -345,7 +350,8 @@ impl Client {
         mut buffer: Buffer,
     ) -> (Verdict, Buffer) {
         let stream = &self.state.stream;
-        stream.arm(live.snapshot.timeouts.head);
+        let bounds = &live.snapshot.listeners[listener.index()].bounds;
+        stream.arm(bounds.head);
         loop {
             let seen = buffer.len();
             buffer.compact();
@@ -355,14 +361,14 @@ impl Client {
                 let fits = larger.append(buffer.filled()) && larger.receivable() > 0;
                 if !fits {
                     let reason = Reason::Request(RequestError::HeadTooLong);
-                    return (self.refuse_unparsed(live, listener, reason), buffer);
+                    return (self.refuse_unparsed(live, listener, &buffer, reason), buffer);
                 }
                 buffer = larger;
             }
             let (result, returned) = stream.recv(buffer).await;
             buffer = returned;
             let is_last = stream.expired() || !matches!(result, Ok(received) if received > 0);
-            if is_last && judge::is_refused(live, buffer.filled()) {
+            if is_last && judge::is_refused(live, bounds, buffer.filled()) {
                 // As it would have been at once, had it come at once.
                 stream.disarm();
                 return (self.read_head(live, listener, &buffer, Attempt::first()), buffer);
@@ -371,7 +377,7 @@ impl Client {
                 // Whatever came with it: a client that always has one more byte is late as well.
                 _ if stream.expired() => {
                     let reason = Reason::Gate(Gate::HeadTimeout);
-                    return (self.refuse_unparsed(live, listener, reason), buffer);
+                    return (self.refuse_unparsed(live, listener, &buffer, reason), buffer);
                 }
                 Ok(received) if received > 0 => {}
                 _ => {
@@ -379,7 +385,7 @@ impl Client {
                     return (Verdict::Incomplete, buffer);
                 }
             }
-            let full = buffer.len() >= live.snapshot.limits.head_bytes;
+            let full = buffer.len() >= bounds.head_bytes;
             if full || head_end(buffer.filled(), seen) {
                 match self.read_head(live, listener, &buffer, Attempt::first()) {
                     Verdict::Incomplete => {}
@@ -392,24 +398,31 @@ impl Client {
         }
     }
 
-    fn refuse_unparsed(&self, live: &Live, listener: ListenerId, reason: Reason) -> Verdict {
-        Verdict::Answer(judge::refuse_unparsed(&self.core, live, listener, reason))
+    fn refuse_unparsed(
+        &self,
+        live: &Live,
+        listener: ListenerId,
+        buffer: &Buffer,
+        reason: Reason,
+    ) -> Verdict {
+        let part = buffer.filled();
+        Verdict::Answer(judge::refuse_unparsed(&self.core, live, listener, part, reason))
     }
 
     /// Sends an answer of the gateway's own and decides how the connection goes on.
     async fn answer(&self, live: Rc<Live>, mut buffer: Buffer, mut answer: Answer) -> Next {
-        let limit = live.snapshot.timeouts.body_progress;
+        let limit = answer.body_progress(&live);
         let (mut sent, _) = self.state.stream.send_all(answer.out, limit).await;
         if let (Ok(()), Some((route, at))) = (&sent, answer.rest)
             && let Action::Respond(response) = &live.snapshot.routes.route(route).action
         {
-            sent = self.send_pieces(&live, &response.body[at..]).await;
+            sent = self.send_pieces(&live, &response.body[at..], limit).await;
             answer.record.sent.set(response.body.len() as u64);
         }
         if sent.is_err() {
             answer.record.reason = Some(Reason::Gate(Gate::ClientLost));
         }
-        answer.record.finish(&self.core, &live, self.state.peer);
+        answer.record.finish(&self.core, &live, self.state.peer());
         let Some(facts) = answer.facts.filter(|_| sent.is_ok()) else {
             return if sent.is_ok() { Next::Linger } else { Next::Close };
         };
@@ -422,15 +435,14 @@ impl Client {
     }
 
     /// Sends what does not fit one buffer.
-    async fn send_pieces(&self, live: &Live, bytes: &[u8]) -> std::io::Result<()> {
+    async fn send_pieces(&self, live: &Live, bytes: &[u8], limit: Duration) -> std::io::Result<()> {
         let mut out = live.heads.take();
         let size = out.capacity();
         for piece in bytes.chunks(size) {
             out.clear();
             let fits = out.append(piece);
             debug_assert!(fits, "cut to what fits");
-            let (result, returned) =
-                self.state.stream.send_all(out, live.snapshot.timeouts.body_progress).await;
+            let (result, returned) = self.state.stream.send_all(out, limit).await;
             result?;
             out = returned;
         }
@@ -441,7 +453,7 @@ impl Client {
     async fn discard_body(&self, live: &Live, facts: Facts, mut buffer: Buffer) -> Next {
         let mut source = Source::new(facts.body, judge::head_limits(&live.snapshot.limits));
         let stream = &self.state.stream;
-        stream.arm(live.snapshot.timeouts.body_progress);
+        stream.arm(facts.bounds.body_progress);
         loop {
             // Only bodies of a known length are discarded: those cannot be malformed.
             let Ok(step) = source.step(&mut buffer) else { return Next::Close };
@@ -456,35 +468,5 @@ impl Client {
                 return Next::Close;
             }
         }
-    }
-
-    /// Says goodbye and reads on for a while, so that the last answer arrives.
-    async fn linger(&self) {
-        let stream = &self.state.stream;
-        stream.shutdown_write();
-        stream.arm(LINGER);
-        let mut buffer = self.core.live().heads.take();
-        let mut total = 0;
-        while total < LINGER_BYTES {
-            buffer.clear();
-            let (result, returned) = stream.recv(buffer).await;
-            buffer = returned;
-            match result {
-                Ok(received) if received > 0 && !stream.expired() => total += received,
-                _ => return,
-            }
-        }
-    }
-
-    /// Answers 503 to a connection over the limit.
-    async fn turn_away(self, live: Rc<Live>, listener: ListenerId) {
-        let reason = Reason::Gate(Gate::TooManyConnections);
-        let answer = judge::refuse_unparsed(&self.core, &live, listener, reason);
-        let (sent, _) = self.state.stream.send_all(answer.out, LINGER).await;
-        answer.record.finish(&self.core, &live, self.state.peer);
-        if sent.is_ok() {
-            self.linger().await;
-        }
-        self.core.turning_away.set(self.core.turning_away.get() - 1);
     }
 }

@@ -17,6 +17,7 @@ use super::mailbox::{Command, Mailbox};
 use super::offences::Offences;
 use super::pacing::Pacing;
 use super::parking::{Parking, Wait};
+use super::request_id::RequestIds;
 use super::{WorkerCounters, WorkerSpec};
 use crate::auth::{TokenCache, UnixTime};
 use crate::kernel::LoadSlot;
@@ -73,6 +74,7 @@ pub(super) struct Core {
     pub(super) cells: WorkerCounters,
     pub(super) access_log: RefCell<Option<AccessLogWriter>>,
     pub(super) drafts: Drafts,
+    pub(super) request_ids: RequestIds,
     connections: RefCell<Slab<Rc<ConnectionState>>>,
     /// Where steering reads how busy this worker is, if it does.
     load: RefCell<Option<LoadSlot>>,
@@ -83,6 +85,8 @@ pub(super) struct Core {
     bans: RefCell<Arc<BanList>>,
     /// Connections over the limit that are being told so.
     pub(super) turning_away: Cell<usize>,
+    /// Tells accept loops that pause to look again.
+    pub(super) room: Notify,
     listeners: RefCell<Vec<Rc<ListenerState>>>,
     /// Accept loops that run.
     pub(super) accepting: Cell<usize>,
@@ -111,6 +115,7 @@ impl Core {
             cells: spec.cells,
             drafts: Drafts::new(spec.access_log.is_some()),
             access_log: RefCell::new(spec.access_log),
+            request_ids: RequestIds::new(),
             connections: RefCell::default(),
             load: RefCell::default(),
             parking: Parking::new(spec.ask_for_keys),
@@ -119,6 +124,7 @@ impl Core {
             offences: Offences::new(spec.report_offences),
             bans: RefCell::default(),
             turning_away: Cell::new(0),
+            room: Notify::new(),
             listeners: RefCell::default(),
             accepting: Cell::new(0),
             draining: Cell::new(false),
@@ -186,6 +192,7 @@ impl Core {
     /// Takes a connection off the list.
     pub(super) fn remove_connection(&self, key: usize) {
         self.connections.borrow_mut().remove(key);
+        self.room.notify_waiters();
         self.tell_load();
     }
 
@@ -196,7 +203,9 @@ impl Core {
 
     /// What moves the bytes of tunnels.
     pub(super) fn ways<'a>(&'a self, live: &'a Live) -> Ways<'a> {
-        Ways { pools: self.pools(live), pipes: Some(&self.pipes), splicer: self.splicer.as_ref() }
+        // Pipes move bytes between sockets of the kernel only.
+        let pipes = (!cfg!(feature = "simulation")).then_some(&self.pipes);
+        Ways { pools: self.pools(live), pipes, splicer: self.splicer.as_ref() }
     }
 
     /// Counts the end of a request's wait for a key.
@@ -214,15 +223,21 @@ impl Core {
         }
     }
 
-    /// Whether a peer may connect, or stay.
-    pub(super) fn admit(&self, live: &Live, peer: IpAddr) -> Admission {
-        live.snapshot.peers.admit(peer, &self.bans.borrow(), Instant::now())
+    /// Whether a peer may connect, or stay, or a client be served.
+    pub(super) fn admit(&self, live: &Live, address: IpAddr) -> Admission {
+        live.snapshot.peers.admit(address, &self.bans.borrow(), Instant::now())
     }
 
     /// Takes note of a signature that no key has made.
-    pub(super) fn note_offence(&self, live: &Live, peer: IpAddr, listener: &Listener, route: &str) {
-        if live.snapshot.peers.is_watched(peer) {
-            let noted = self.offences.note(source_of(peer), &listener.name, route);
+    pub(super) fn note_offence(
+        &self,
+        live: &Live,
+        client: IpAddr,
+        listener: &Listener,
+        route: &str,
+    ) {
+        if live.snapshot.peers.is_watched(client) {
+            let noted = self.offences.note(source_of(client), &listener.name, route);
             let cells = &self.cells;
             self.count(if noted { cells.offences_noted } else { cells.offences_overflow });
         }
@@ -232,7 +247,7 @@ impl Core {
     fn bar_connections(&self) {
         let live = self.live();
         for (_, connection) in self.connections.borrow().iter() {
-            if self.admit(&live, connection.peer.ip()).is_refusal() {
+            if self.admit(&live, connection.peer().ip()).is_refusal() {
                 connection.bar();
             }
         }
@@ -258,7 +273,7 @@ impl Core {
 
     fn adopt(&self, snapshot: Arc<Snapshot>) {
         let old = self.live();
-        let same_heads = old.snapshot.limits.head_bytes == snapshot.limits.head_bytes;
+        let same_heads = old.snapshot.head_bytes_max() == snapshot.head_bytes_max();
         let live = Live {
             upstreams: old.upstreams.succeed(&snapshot, &self.counters),
             heads: if same_heads { Rc::clone(&old.heads) } else { head_pool(&snapshot) },
@@ -302,6 +317,7 @@ impl Core {
             }
         }
         drop(listeners);
+        self.room.notify_waiters();
         if any_ended {
             self.wake_idle_connections();
         }
@@ -321,6 +337,7 @@ impl Core {
         for listener in self.listeners.borrow_mut().drain(..) {
             listener.close();
         }
+        self.room.notify_waiters();
         self.wake_idle_connections();
         let deadline = Instant::now() + within;
         let is_busy = || self.accepting.get() > 0 || !self.connections.borrow().is_empty();
@@ -393,7 +410,7 @@ impl Core {
 
 /// Buffers for message heads: the largest that is accepted and what is added to it.
 fn head_pool(snapshot: &Snapshot) -> Rc<BufferPool> {
-    BufferPool::new(snapshot.limits.head_bytes + ADDED_FIELDS_ROOM, HEAD_BUFFERS_KEPT)
+    BufferPool::new(snapshot.head_bytes_max() + ADDED_FIELDS_ROOM, HEAD_BUFFERS_KEPT)
 }
 
 /// The clock for tokens, read once a request.

@@ -76,7 +76,10 @@ impl Failure {
             CopyError::SourceClosed | CopyError::Source(_) => Reason::Gate(Gate::UpstreamBodyCut),
             CopyError::SourceTimedOut => Reason::Gate(Gate::UpstreamBodyTimeout),
             CopyError::Malformed(error) => Reason::ResponseChunks(*error),
-            CopyError::TooLarge | CopyError::Stopped => Reason::Gate(Gate::UpstreamBodyCut),
+            CopyError::TooLarge | CopyError::Stopped | CopyError::SourceTooSlow => {
+                Reason::Gate(Gate::UpstreamBodyCut)
+            }
+            CopyError::SinkTooSlow => Reason::Gate(Gate::ClientTooSlow),
             CopyError::SinkTimedOut | CopyError::Sink(_) => Reason::Gate(Gate::ClientLost),
         };
         Self { reason, begun, stale: false }
@@ -138,20 +141,18 @@ pub(super) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    pub(super) fn new(
+    /// Runs it to its end. `input` is what was received behind the request's head.
+    pub(super) async fn run(
         core: &'a Rc<Core>,
         live: &'a Rc<Live>,
         connection: &'a ConnectionState,
-        facts: Facts,
-    ) -> Self {
-        Self { core, live, connection, facts }
-    }
-
-    /// Runs it to its end. `input` is what was received behind the request's head.
-    pub(super) async fn run(self, input: Buffer, forward: Forward) -> Next {
-        let Forward { out, mut record, upstream, .. } = forward;
-        let next = self.serve(input, out, &mut record, upstream).await;
-        record.finish(self.core, self.live, self.connection.peer);
+        input: Buffer,
+        forward: Forward,
+    ) -> Next {
+        let Forward { out, mut record, facts, upstream } = forward;
+        let exchange = Self { core, live, connection, facts };
+        let next = exchange.serve(input, out, &mut record, upstream).await;
+        record.finish(core, live, connection.peer());
         next
     }
 
@@ -169,7 +170,9 @@ impl<'a> Exchange<'a> {
             Err(failure) => return Box::pin(self.fail(record, None, failure, None)).await,
         };
         let upstream = self.live.upstreams.get(upstream);
-        let lease = if self.facts.upgrade.is_some() {
+        let lease = if let Err(full) = upstream.admit() {
+            Err(full)
+        } else if self.facts.upgrade.is_some() {
             // Not sent again if its connection proves dead, so on one that cannot be stale.
             upstream.lease_fresh(&self.core.wheel, timeouts.connect).await
         } else {
@@ -208,7 +211,7 @@ impl<'a> Exchange<'a> {
             lease.count_request();
             let receiving = lease.receive(|| self.live.heads.take());
             let sending = lease.stream().send(out);
-            let response_limit = self.live.snapshot.timeouts.response;
+            let response_limit = self.facts.bounds.response;
             let (sent, returned) = lease.stream().finish_send(sending, response_limit).await;
             out = returned;
             if sent.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
@@ -286,7 +289,7 @@ impl<'a> Exchange<'a> {
         } else {
             Some(Input::Buffered(input))
         };
-        let limit = self.live.snapshot.timeouts.body_progress;
+        let limit = self.facts.bounds.body_progress;
         let (sent, _out) = stream.finish_send(sending, limit).await;
         if sent.is_err() {
             record.reason = Some(Reason::Gate(Gate::ClientLost));
@@ -310,7 +313,9 @@ impl<'a> Exchange<'a> {
         Flow {
             from,
             to: &self.connection.stream,
-            progress: self.live.snapshot.timeouts.body_progress,
+            progress: self.facts.bounds.body_progress,
+            rate_from: None,
+            rate_to: self.facts.bounds.body_rate.as_ref(),
             bytes_max: u64::MAX,
             keep_trailer: &|_| true,
             pools: self.core.pools(self.live),
@@ -346,24 +351,18 @@ impl<'a> Exchange<'a> {
         let lost = matches!(failure.reason, Reason::Gate(Gate::ClientLost | Gate::ClientLeft));
         if failure.begun != 0 || lost {
             record.status = failure.begun;
-            if self.facts.version == Version::Http10 {
-                // An orderly close would say that the part sent is the whole.
+            let is_slow = failure.reason == Reason::Gate(Gate::ClientTooSlow);
+            if is_slow || self.facts.version == Version::Http10 {
+                // What the kernel holds for it is let go. An orderly close would say that the part sent is the whole.
                 self.connection.stream.abort();
             }
             return Next::Close;
         }
         let keep = self.facts.keep_alive && input.is_some();
-        let framing = Framing {
-            time: record.since().time,
-            head_only: self.facts.is_head,
-            close: !keep,
-            keep_alive_10: self.facts.version == Version::Http10,
-            grpc: self.facts.grpc,
-            reason_header: self.live.says_reasons(self.facts.listener),
-        };
+        let framing = Framing::of(self.live, &self.facts, record.since().time, keep);
         let mut out = self.live.heads.take();
         record.answered(reply::refuse(&mut out, failure.reason, None, framing));
-        let limit = self.live.snapshot.timeouts.body_progress;
+        let limit = self.facts.bounds.body_progress;
         let (sent, _) = self.connection.stream.send_all(out, limit).await;
         match input {
             _ if sent.is_err() => Next::Close,

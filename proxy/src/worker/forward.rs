@@ -7,12 +7,17 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 
+use super::carried::{takes_out, write_via};
+use super::request_id::RequestId;
 use crate::auth::{Authorization, Removal, STATUS_FIELD};
-use crate::http1::{BodyLength, Field, HeadOverflow, HeadWriter, RequestHead, names_alike};
+use crate::http1::{
+    BodyLength, Field, HeadOverflow, HeadWriter, RequestHead, ToldClient, names_alike,
+};
 use crate::snapshot::claims_policy::AuthPolicy;
+use crate::snapshot::field_edits::FieldEdits;
 use crate::snapshot::ids::UpstreamId;
 use crate::snapshot::upstream_set::HostHeader;
-use crate::snapshot::{Forwarding, Listener, Snapshot};
+use crate::snapshot::{ClientFrom, Listener, Snapshot};
 
 /// Everything that decides what the upstream's head says.
 pub(super) struct Outgoing<'a, 'h, 'b> {
@@ -23,7 +28,10 @@ pub(super) struct Outgoing<'a, 'h, 'b> {
     pub(super) authorization: &'a Authorization,
     /// What the request was judged by.
     pub(super) policy: Option<&'a AuthPolicy>,
-    pub(super) client: IpAddr,
+    pub(super) edits: &'a FieldEdits,
+    pub(super) request_id: Option<RequestId>,
+    pub(super) client: ToldClient,
+    pub(super) peer: IpAddr,
 }
 
 impl Outgoing<'_, '_, '_> {
@@ -38,9 +46,9 @@ impl Outgoing<'_, '_, '_> {
         match head.target.query() {
             Some(query) if removal.takes_parameters() => {
                 let left = removal.parameters_left(query);
-                writer.request_line_of_parts(head.method, head.target.path(), left);
+                writer.request_line_of_parts(head.method, &head.path, left);
             }
-            query => writer.request_line(head.method, head.target.path(), query),
+            query => writer.request_line(head.method, &head.path, query),
         }
         let host = match &self.snapshot.upstream(self.upstream).host {
             HostHeader::Keep => head.host,
@@ -56,6 +64,13 @@ impl Outgoing<'_, '_, '_> {
             }
         }
         self.write_client(&mut writer);
+        for (name, value) in self.edits.added() {
+            writer.field(name, value.as_bytes());
+        }
+        if let (Some(rule), Some(id)) = (&self.snapshot.identity.request_id, self.request_id) {
+            writer.field(&rule.header, id.as_bytes());
+        }
+        write_via(&mut writer, self.snapshot, head.version);
         match self.authorization {
             Authorization::Verified(token, _) => writer.raw(&token.header_block),
             Authorization::Tolerated(refusal, _) => {
@@ -90,44 +105,70 @@ impl Outgoing<'_, '_, '_> {
     /// Whether a field of the client's stays behind.
     fn is_withheld(&self, field: &Field<'_>, removal: Removal<'_>) -> bool {
         removal.takes_field(field.name)
-            || is_reserved(field.name, self.listener, self.snapshot.forwarding)
+            || takes_out(self.edits, self.snapshot, field.name)
+            || is_reserved(field.name, self.listener)
     }
 
-    /// Writes the fields that tell about the client, behind what a trusted proxy said before us.
+    /// Writes the fields that tell about the client: behind what is believed of a trusted proxy's, the
+    /// peer.
     fn write_client(&self, writer: &mut HeadWriter<'_>) {
         let rule = self.snapshot.forwarding;
         if rule.x_forwarded {
-            self.carry_on(writer, "X-Forwarded-For");
+            self.write_believed(writer, ClientFrom::XForwardedFor);
             let mut address = [0; 48];
-            writer.field("X-Forwarded-For", display(&mut address, self.client));
-            if !(rule.trust_incoming && self.carry_on(writer, "X-Forwarded-Proto")) {
+            writer.field(ClientFrom::XForwardedFor.field(), display(&mut address, self.peer));
+            if !self.carry_on(writer, "X-Forwarded-Proto") {
                 writer.field("X-Forwarded-Proto", b"http");
             }
-            if !(rule.trust_incoming && self.carry_on(writer, "X-Forwarded-Host")) {
+            if !self.carry_on(writer, "X-Forwarded-Host") {
                 writer.field("X-Forwarded-Host", self.head.host.as_bytes());
             }
         }
         if rule.forwarded {
-            self.carry_on(writer, "Forwarded");
+            self.write_believed(writer, ClientFrom::Forwarded);
             let mut element = [0; 384];
             let mut rest = &mut element[..];
-            // RFC 7239 section 6: an IPv6 address is bracketed and therefore quoted. The host was
-            // checked to hold no quote and no backslash.
-            let written = match self.client {
-                IpAddr::V4(address) => write!(rest, "for={address}"),
-                IpAddr::V6(address) => write!(rest, "for=\"[{address}]\""),
-            }
-            .and_then(|()| write!(rest, ";host=\"{}\";proto=http", self.head.host));
+            // The host was checked to hold no quote and no backslash.
+            let written = write_for(&mut rest, self.peer)
+                .and_then(|()| write!(rest, ";host=\"{}\";proto=http", self.head.host));
             let length = 384 - rest.len();
             if written.is_ok() {
-                writer.field("Forwarded", &element[..length]);
+                writer.field(ClientFrom::Forwarded.field(), &element[..length]);
             }
         }
     }
 
-    /// Repeats the client's own fields of this name where they are trusted; says whether any was.
+    /// Writes what is believed of the list that a trusted proxy has sent: as it stands where it stood
+    /// in this field, else the client alone.
+    fn write_believed(&self, writer: &mut HeadWriter<'_>, to: ClientFrom) {
+        let from = self.snapshot.forwarding.client_from;
+        if !self.client.is_told() {
+            return;
+        }
+        if from == to {
+            for line in self.client.believed(self.head.fields, from) {
+                writer.field(to.field(), line);
+            }
+            return;
+        }
+        let mut element = [0; 64];
+        let mut rest = &mut element[..];
+        // The longest address is 45 bytes.
+        let written = match to {
+            ClientFrom::XForwardedFor => write!(rest, "{}", self.client.address),
+            ClientFrom::Forwarded => write_for(&mut rest, self.client.address),
+        };
+        debug_assert!(written.is_ok(), "an address fits");
+        let length = 64 - rest.len();
+        writer.field(to.field(), &element[..length]);
+    }
+
+    /// Repeats a field that goes with `X-Forwarded-For`, where a trusted proxy sent it and that is
+    /// what it speaks; says whether there was any.
     fn carry_on(&self, writer: &mut HeadWriter<'_>, name: &str) -> bool {
-        if !self.snapshot.forwarding.trust_incoming {
+        let is_theirs = self.snapshot.forwarding.client_from == ClientFrom::XForwardedFor
+            && self.snapshot.peers.is_trusted_proxy(self.peer);
+        if !is_theirs {
             return false;
         }
         let mut any = false;
@@ -139,16 +180,26 @@ impl Outgoing<'_, '_, '_> {
     }
 }
 
-/// Whether only the gateway sets a field of this name: a client's own never passes. `_` counts as
-/// `-`, because upstreams behind CGI-like interfaces cannot tell the two apart.
-pub(super) fn is_reserved(name: &str, listener: &Listener, rule: Forwarding) -> bool {
-    names_alike(name, STATUS_FIELD)
-        || listener.claim_header_names.iter().any(|claim| names_alike(name, claim))
-        || (rule.x_forwarded && X_FORWARDED.iter().any(|field| names_alike(name, field)))
-        || (rule.forwarded && names_alike(name, "Forwarded"))
+/// RFC 7239 section 6: an IPv6 address is bracketed and therefore quoted.
+fn write_for(out: &mut &mut [u8], address: IpAddr) -> std::io::Result<()> {
+    match address {
+        IpAddr::V4(address) => write!(out, "for={address}"),
+        IpAddr::V6(address) => write!(out, "for=\"[{address}]\""),
+    }
 }
 
-const X_FORWARDED: [&str; 3] = ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"];
+/// Whether only the gateway sets a field of this name: a client's own never passes. `_` counts as
+/// `-`, because upstreams behind CGI-like interfaces cannot tell the two apart.
+pub(super) fn is_reserved(name: &str, listener: &Listener) -> bool {
+    names_alike(name, STATUS_FIELD)
+        || listener.claim_header_names.iter().any(|claim| names_alike(name, claim))
+        || ABOUT_THE_CLIENT.iter().any(|field| names_alike(name, field))
+}
+
+/// Never passed on as they are, whether the gateway sets its own or not: nobody could tell them from
+/// those that are true.
+const ABOUT_THE_CLIENT: [&str; 4] =
+    ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded"];
 
 /// An address as text, in memory of the caller's.
 fn display(out: &mut [u8; 48], address: IpAddr) -> &[u8] {

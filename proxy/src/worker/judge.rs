@@ -4,7 +4,10 @@
 //! Nothing borrowed from the head outlives the pass, so nothing parsed is held over a wait. Every
 //! request takes this pass, whatever came before on its connection.
 
+use std::time::Duration;
+
 use super::access::Record;
+use super::client::{check_client, client_of};
 use super::connection::ConnectionState;
 use super::core::{Core, Live, unix_time};
 use super::forward;
@@ -13,16 +16,19 @@ use super::pacing::{Closed, Standing};
 use super::parking::{Attempt, Since, Wait};
 use super::reason::{Gate, Reason};
 use super::reply::{self, Framing};
-use super::routing::{check_head, check_length, find_route};
+use super::request_id::RequestId;
+use super::routing::{check_head, check_length, find_route, origin, preflight};
 use crate::auth::{self, Authorization, Criteria, Presented, Refusal};
 use crate::http1::{
-    BodyLength, FieldSlots, HeadLimits, Progress, RequestHead, Version, parse_request,
+    BodyLength, FieldSlots, HeadLimits, Progress, RequestError, RequestHead, ToldClient, Version,
+    parse_request,
 };
 use crate::snapshot::Listener;
 use crate::snapshot::claims_policy::AuthPolicy;
+use crate::snapshot::cors::Cors;
 use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
-use crate::snapshot::limits::Limits;
-use crate::snapshot::route_table::Action;
+use crate::snapshot::limits::{Limits, ListenerBounds, RouteBounds, Timeouts};
+use crate::snapshot::route_table::{Action, Route};
 use crate::uring::Buffer;
 
 /// What the connection goes on with.
@@ -53,15 +59,15 @@ impl Verdict {
 }
 
 /// What outlives the head of a request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Facts {
     /// In the snapshot that the request is judged by.
     pub(super) listener: ListenerId,
     /// Bytes of the head; the body follows them.
     pub(super) head_bytes: usize,
     pub(super) body: BodyLength,
-    /// As the route allows; 0 where there is none.
-    pub(super) body_bytes_max: u64,
+    /// Of the route; of none where there is none yet.
+    pub(super) bounds: RouteBounds,
     pub(super) version: Version,
     /// Whether the client wants the connection kept.
     pub(super) client_stays: bool,
@@ -76,6 +82,11 @@ pub(super) struct Facts {
     pub(super) grpc: Option<&'static str>,
     /// The response is for this client alone: its target holds a token.
     pub(super) private: bool,
+    /// Once it has been found.
+    pub(super) route: Option<RouteId>,
+    pub(super) request_id: Option<RequestId>,
+    /// Of the page that asks, where the route has rules for that.
+    pub(super) origin: Option<Box<str>>,
 }
 
 /// To which protocol the client asks to switch.
@@ -108,6 +119,14 @@ pub(super) struct Answer {
     pub(super) rest: Option<(RouteId, usize)>,
 }
 
+impl Answer {
+    /// How long it may take without progress.
+    pub(super) fn body_progress(&self, live: &Live) -> Duration {
+        let everywhere = live.snapshot.timeouts.body_progress;
+        self.facts.as_ref().map_or(everywhere, |facts| facts.bounds.body_progress)
+    }
+}
+
 /// A request that goes upstream, its head written and ready to send.
 #[derive(Debug)]
 pub(super) struct Forward {
@@ -128,18 +147,14 @@ pub(super) fn judge(
 ) -> Verdict {
     let listener = (listener, &live.snapshot.listeners[listener.index()]);
     let mut slots = FieldSlots::new();
-    let parsed = parse_request(bytes, &mut slots, head_limits(&live.snapshot.limits));
+    let parsed = parse_head(live, &listener.1.bounds, bytes, &mut slots);
     let case = match parsed {
         Ok(Progress::Partial) => return Verdict::Incomplete,
         Ok(Progress::Complete(head)) => Case::new(core, live, connection, listener, head, attempt),
         Err(error) => {
             core.count(listener.1.counters.requests);
-            return Verdict::Answer(refuse_unparsed(
-                core,
-                live,
-                listener.0,
-                Reason::Request(error),
-            ));
+            let reason = Reason::Request(error);
+            return Verdict::Answer(refuse_unparsed(core, live, listener.0, bytes, reason));
         }
     };
     let verdict = case.judge();
@@ -150,34 +165,64 @@ pub(super) fn judge(
 }
 
 /// Whether a head is to be refused whatever is still to come of it.
-pub(super) fn is_refused(live: &Live, part: &[u8]) -> bool {
+pub(super) fn is_refused(live: &Live, bounds: &ListenerBounds, part: &[u8]) -> bool {
     let mut slots = FieldSlots::new();
-    parse_request(part, &mut slots, head_limits(&live.snapshot.limits)).is_err()
+    parse_head(live, bounds, part, &mut slots).is_err()
 }
 
-/// The answer where no head was understood: the connection cannot go on.
+fn parse_head<'h, 'b>(
+    live: &Live,
+    bounds: &ListenerBounds,
+    bytes: &'b [u8],
+    slots: &'h mut FieldSlots<'b>,
+) -> Result<Progress<RequestHead<'h, 'b>>, RequestError> {
+    parse_request(bytes, slots, request_limits(bounds), live.snapshot.path_normalization)
+}
+
+/// The answer where no head was understood of what came: the connection cannot go on.
 pub(super) fn refuse_unparsed(
     core: &Core,
     live: &Live,
     listener: ListenerId,
+    part: &[u8],
     reason: Reason,
 ) -> Answer {
     let mut record = Record::new(core, listener, None, Since::now());
     let mut out = live.heads.take();
-    let time = record.since().time;
-    let framing = Framing::last(time, live.says_reasons(listener));
+    // Who says HEAD takes no byte for a body, whatever is wrong with the rest.
+    let head_only = part.trim_ascii_start().starts_with(b"HEAD ");
+    let framing = Framing { head_only, ..Framing::last(live, listener, record.since().time) };
     record.answered(reply::refuse(&mut out, reason, None, framing));
     record.reason = Some(reason);
     Answer { out, record, facts: None, rest: None }
 }
 
-/// What bounds the heads of requests.
+/// What bounds the heads of a listener's requests.
 #[must_use]
-pub fn head_limits(limits: &Limits) -> HeadLimits {
+pub fn request_limits(bounds: &ListenerBounds) -> HeadLimits {
+    HeadLimits {
+        head_bytes: bounds.head_bytes,
+        head_fields: bounds.head_fields,
+        target_bytes: bounds.target_bytes,
+    }
+}
+
+/// What bounds the heads of responses, and trailers.
+pub(super) fn head_limits(limits: &Limits) -> HeadLimits {
     HeadLimits {
         head_bytes: limits.head_bytes,
         head_fields: limits.head_fields,
         target_bytes: limits.target_bytes,
+    }
+}
+
+/// What bounds a request without a route.
+fn unrouted(timeouts: &Timeouts) -> RouteBounds {
+    RouteBounds {
+        request_body_bytes: 0,
+        response: timeouts.response,
+        body_progress: timeouts.body_progress,
+        body_rate: None,
     }
 }
 
@@ -188,6 +233,7 @@ struct Case<'a, 'h, 'b> {
     connection: &'a ConnectionState,
     listener: (ListenerId, &'a Listener),
     head: RequestHead<'h, 'b>,
+    client: ToldClient,
     facts: Facts,
     record: Record,
     attempt: Attempt<'a>,
@@ -203,12 +249,12 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         attempt: Attempt<'a>,
     ) -> Self {
         let may_stay = !connection.is_finishing(core)
-            && connection.served.get() + 1 < live.snapshot.limits.requests_per_connection;
+            && connection.served.get() + 1 < listener.1.bounds.requests_per_connection;
         let facts = Facts {
             listener: listener.0,
             head_bytes: head.head_bytes,
             body: head.body,
-            body_bytes_max: 0,
+            bounds: unrouted(&live.snapshot.timeouts),
             version: head.version,
             client_stays: head.keep_alive,
             keep_alive: head.keep_alive && may_stay,
@@ -218,43 +264,48 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             upgrade: head.upgrade.map(Upgrade::to),
             grpc: grpc::media_type(head.fields),
             private: false,
+            route: None,
+            request_id: live.snapshot.identity.request_id.as_ref().map(|rule| {
+                RequestId::of(rule, head.fields, &core.request_ids, attempt.since.time)
+            }),
+            origin: None,
         };
-        let record = Record::new(core, listener.0, Some(&head), attempt.since);
-        Self { core, live, connection, listener, head, facts, record, attempt }
+        let client = client_of(&live.snapshot, connection.peer().ip(), &head);
+        let mut record = Record::new(core, listener.0, Some(&head), attempt.since);
+        record.request_id = facts.request_id;
+        record.told_client = client.is_told().then_some(client.address);
+        Self { core, live, connection, listener, head, client, facts, record, attempt }
     }
 
     fn judge(mut self) -> Verdict {
         let live = self.live;
-        if let Some(gate) = check_head(&self.head) {
+        let client = check_client(self.core, live, &self.client);
+        if let Some(gate) = client.or_else(|| check_head(&self.head)) {
             return self.refuse(Reason::Gate(gate));
         }
         let Some(route_id) = find_route(&live.snapshot, self.listener.0, &self.head) else {
             return self.refuse(Reason::Gate(Gate::NoRoute));
         };
         self.record.route = Some(route_id);
+        self.facts.route = Some(route_id);
         let route = live.snapshot.routes.route(route_id);
+        if !route.clients.admits(self.client.address) {
+            return self.refuse(Reason::Gate(Gate::RouteClient));
+        }
+        if let Some(cors) = &route.cors {
+            self.facts.origin = origin(&self.head).map(Box::from);
+            match preflight(cors, &self.head) {
+                Some(Ok(())) => return self.answer_preflight(cors),
+                Some(Err(gate)) => return self.refuse(Reason::Gate(gate)),
+                None => {}
+            }
+        }
         if let Some(gate) = check_length(&self.head, route) {
             return self.refuse(Reason::Gate(gate));
         }
-        self.facts.body_bytes_max = route.request_body_bytes;
-        let judged = match &route.auth {
-            None => Ok(Authorization::Anonymous),
-            Some(policy) => auth::authorize(
-                Presented { fields: self.head.fields, query: self.head.target.query() },
-                &Criteria {
-                    policy,
-                    providers: &live.snapshot.providers,
-                    deny_list: &live.snapshot.deny_list,
-                    generation: live.snapshot.verdicts,
-                    now: unix_time(self.record.since().time),
-                },
-                &mut self.core.tokens.borrow_mut(),
-                || self.core.pacing.begin(self.attempt.turn),
-            ),
-        };
-        let authorization = match judged {
-            Ok(authorization) => authorization,
-            Err(Closed) => return Verdict::Queue(self.attempt.since),
+        self.facts.bounds = route.bounds;
+        let Ok(authorization) = self.authorize(route) else {
+            return Verdict::Queue(self.attempt.since);
         };
         let authorization = spare_preflight(authorization, route.auth.as_ref(), &self.head);
         if let Authorization::Refused(refusal) | Authorization::Tolerated(refusal, _) =
@@ -272,8 +323,10 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         match &route.action {
             Action::Respond(response) => {
                 self.note(authorization);
-                let (mut out, framing) = (live.heads.take(), self.framing());
-                if reply::respond(&mut out, response, self.facts.private, framing).is_err() {
+                let mut out = live.heads.take();
+                self.spare_body();
+                let private = self.facts.private;
+                if reply::respond(&mut out, response, private, self.framing()).is_err() {
                     return self.refuse(Reason::Gate(Gate::ForwardedHeadTooLarge));
                 }
                 self.record.status = response.status;
@@ -286,15 +339,34 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
                 let rest = (fitting < body.len()).then_some((route_id, fitting));
                 Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest })
             }
-            Action::Proxy(upstream) => self.forward(*upstream, authorization, route.auth.as_ref()),
+            Action::Proxy(upstream) => self.forward(*upstream, authorization, route),
         }
+    }
+
+    /// Whether the token rules of the route let the request pass; not known yet where that takes a
+    /// turn of its own.
+    fn authorize(&self, route: &Route) -> Result<Authorization, Closed> {
+        let Some(policy) = &route.auth else { return Ok(Authorization::Anonymous) };
+        let snapshot = &self.live.snapshot;
+        auth::authorize(
+            Presented { fields: self.head.fields, query: self.head.target.query() },
+            &Criteria {
+                policy,
+                providers: &snapshot.providers,
+                deny_list: &snapshot.deny_list,
+                generation: snapshot.verdicts,
+                now: unix_time(self.record.since().time),
+            },
+            &mut self.core.tokens.borrow_mut(),
+            || self.core.pacing.begin(self.attempt.turn),
+        )
     }
 
     fn forward(
         mut self,
         upstream: UpstreamId,
         authorization: Authorization,
-        policy: Option<&AuthPolicy>,
+        route: &Route,
     ) -> Verdict {
         let mut out = self.live.heads.take();
         let outgoing = forward::Outgoing {
@@ -303,8 +375,11 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             snapshot: &self.live.snapshot,
             upstream,
             authorization: &authorization,
-            policy,
-            client: self.connection.peer.ip(),
+            policy: route.auth.as_ref(),
+            client: self.client,
+            peer: self.connection.peer().ip(),
+            edits: &route.request_fields,
+            request_id: self.facts.request_id,
         };
         let Ok(length) = outgoing.write(out.spare_mut()) else {
             self.note(authorization);
@@ -339,9 +414,9 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         if refusal.reason == auth::Reason::Signature
             && let Some(route) = self.record.route
         {
-            let (live, peer) = (self.live, self.connection.peer.ip());
+            let (live, client) = (self.live, self.client.address);
             let route = &live.snapshot.routes.route(route).name;
-            self.core.note_offence(live, peer, self.listener.1, route);
+            self.core.note_offence(live, client, self.listener.1, route);
         }
         if refusal.reason.class() == auth::Class::InvalidToken {
             self.connection.standing.set(Standing::Suspect);
@@ -356,21 +431,35 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         self.blame(&refusal);
         let reason = Reason::Token(refusal.reason);
         let mut out = self.live.heads.take();
-        let framing = self.framing();
+        self.spare_body();
         let policy = self.live.snapshot.routes.route(route).auth.as_ref();
         let origin =
             self.head.fields.iter().find(|field| field.name.eq_ignore_ascii_case("origin"));
         let challenge = policy.map(|policy| (&refusal, policy, origin.map(|field| field.value)));
-        self.record.answered(reply::refuse(&mut out, reason, challenge, framing));
+        let written = reply::refuse(&mut out, reason, challenge, self.framing());
+        self.record.answered(written);
         self.record.refused(refusal);
         self.answer(out, reason)
     }
 
     fn refuse(mut self, reason: Reason) -> Verdict {
         let mut out = self.live.heads.take();
+        self.spare_body();
         let framing = self.framing();
-        self.record.answered(reply::refuse(&mut out, reason, None, framing));
+        let written = reply::refuse(&mut out, reason, None, framing);
+        self.record.answered(written);
         self.answer(out, reason)
+    }
+
+    /// Tells a browser what a page may ask for.
+    fn answer_preflight(mut self, cors: &Cors) -> Verdict {
+        let mut out = self.live.heads.take();
+        self.spare_body();
+        if reply::preflight(&mut out, cors, self.framing()).is_err() {
+            return self.refuse(Reason::Gate(Gate::ForwardedHeadTooLarge));
+        }
+        self.record.status = 204;
+        Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest: None })
     }
 
     fn answer(mut self, out: Buffer, reason: Reason) -> Verdict {
@@ -378,18 +467,15 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest: None })
     }
 
-    /// How an answer of ours ends. The connection goes on only if the body, which nobody wants, is
-    /// small enough to be read and thrown away.
-    fn framing(&mut self) -> Framing {
+    /// The connection goes on behind an answer of ours only if the body, which nobody wants, is small
+    /// enough to be read and thrown away.
+    fn spare_body(&mut self) {
         self.facts.keep_alive &= self.facts.can_discard_body();
-        Framing {
-            time: self.record.since().time,
-            head_only: self.facts.is_head,
-            close: !self.facts.keep_alive,
-            keep_alive_10: self.facts.version == Version::Http10,
-            grpc: self.facts.grpc,
-            reason_header: self.listener.1.reason_header,
-        }
+    }
+
+    /// How an answer of ours ends.
+    fn framing(&self) -> Framing<'_> {
+        Framing::of(self.live, &self.facts, self.record.since().time, self.facts.keep_alive)
     }
 }
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connection;
+use super::connection::{self, place};
 use super::core::Core;
 use crate::snapshot::ids::ListenerId;
 use crate::snapshot::{Service, Snapshot};
@@ -29,12 +29,15 @@ pub(super) struct ListenerState {
     id: Cell<Option<ListenerId>>,
     /// Whether it speaks HTTP there.
     is_http: Cell<bool>,
+    /// Connections of it that are open.
+    pub(super) open: Cell<usize>,
 }
 
 impl ListenerState {
     pub(super) fn new(address: SocketAddr, socket: Arc<TcpListener>) -> Rc<Self> {
         let socket = RefCell::new(Some(Rc::new(Listener::new(socket))));
-        Rc::new(Self { address, socket, id: Cell::new(None), is_http: Cell::new(false) })
+        let (id, is_http, open) = Default::default();
+        Rc::new(Self { address, socket, id, is_http, open })
     }
 
     /// Its place in the snapshot that is current.
@@ -81,6 +84,10 @@ pub(super) async fn accept_loop(core: Rc<Core>, listener: Rc<ListenerState>) {
     let Some(socket) = listener.socket.borrow().clone() else { return };
     core.accepting.set(core.accepting.get() + 1);
     while !listener.is_closed() {
+        until_room(&core, &listener).await;
+        if listener.is_closed() {
+            break;
+        }
         match socket.accept().await {
             Ok(accepted) => take(&core, &listener, accepted),
             Err(error) if is_passing(&error) => {}
@@ -98,6 +105,28 @@ pub(super) async fn accept_loop(core: Rc<Core>, listener: Rc<ListenerState>) {
         }
     }
     core.accepting.set(core.accepting.get() - 1);
+}
+
+/// Waits until one more connection may be accepted, where those over the number are not.
+async fn until_room(core: &Core, listener: &ListenerState) {
+    let mut is_counted = false;
+    loop {
+        let live = core.live();
+        let Some(id) = listener.id() else { return };
+        let of = &live.snapshot.listeners[id.index()];
+        let waits = live.snapshot.limits.pause_when_full
+            && !listener.is_closed()
+            && place::is_full(core, &live, listener, of).is_some();
+        if !waits {
+            return;
+        }
+        if !is_counted {
+            core.count(of.counters.accept_pauses);
+            is_counted = true;
+        }
+        drop(live);
+        core.room.notified().await;
+    }
 }
 
 fn take(core: &Rc<Core>, listener: &Rc<ListenerState>, (socket, peer): (OwnedFd, SocketAddr)) {

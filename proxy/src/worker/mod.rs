@@ -13,6 +13,8 @@
 
 mod access;
 mod bind;
+mod carried;
+mod client;
 mod connection;
 mod core;
 mod exchange;
@@ -25,23 +27,27 @@ mod mailbox;
 mod offences;
 mod pacing;
 mod parking;
+mod proxied;
 mod reason;
 mod receive;
 mod reply;
+mod request_id;
 mod respond;
 mod routing;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod switched;
 mod tcp;
 mod token_cache_counters;
 mod transfer;
 
 pub use bind::bind;
-pub use judge::{head_limits, spare_preflight};
+pub use judge::{request_limits, spare_preflight};
 pub use offences::{Offence, ReportOffences};
 pub use parking::{AskForKeys, KeyLookup};
 pub use reason::{Gate, Reason, WorkerCounters};
 pub use reply::{Outline, outline};
-pub use routing::{check_head, check_length, explain_no_route, find_route};
+pub use routing::{check_head, check_length, explain_no_route, find_route, preflight};
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};

@@ -54,22 +54,44 @@ macro_rules! gate {
 gate! {
     /// No route matches.
     NoRoute = "route.none";
+    /// The route is not for clients of this address.
+    RouteClient = "route.client_denied";
+    /// A page of this origin may not use the route, by its `cors`.
+    CorsOrigin = "cors.origin";
+    /// A trusted proxy sent it for a client whose address the shield's deny list names.
+    ClientDenied = "client.denied";
+    /// A trusted proxy sent it for a client whose source is banned.
+    ClientBanned = "client.banned";
+    /// The listener requires a header of the PROXY protocol, and there is none.
+    ProxyHeaderMissing = "proxy_protocol.missing";
+    /// A header of the PROXY protocol is malformed.
+    ProxyHeaderMalformed = "proxy_protocol.malformed";
+    /// A header of the PROXY protocol, or a connection that requires one, from somebody who may send none.
+    ProxyHeaderUntrusted = "proxy_protocol.untrusted";
     /// CONNECT or TRACE, which no route allows.
     MethodRefused = "request.method_refused";
     /// The request body is over `limits.request_body`.
     BodyTooLarge = "limit.request_body";
     /// The worker holds as many connections as it may.
     TooManyConnections = "limit.connections";
+    /// The worker holds as many connections of the listener as it may.
+    TooManyOfListener = "limit.listener_connections";
+    /// The worker has as many requests at the upstream as it may.
+    UpstreamFull = "limit.upstream_requests";
     /// The head with what the gateway adds to it does not fit a buffer.
     ForwardedHeadTooLarge = "limit.forwarded_head";
     /// The head did not arrive in time.
     HeadTimeout = "timeout.request_head";
     /// The request body made no progress in time.
     BodyTimeout = "timeout.request_body";
+    /// The request body came too slowly.
+    BodyTooSlow = "timeout.request_body_rate";
     /// The client left before its request was whole.
     ClientLeft = "client.left";
     /// The client left, or did not read, while the response was on its way.
     ClientLost = "client.lost";
+    /// The client took the response too slowly.
+    ClientTooSlow = "client.too_slow";
     /// The upstream has no endpoint.
     NoEndpoint = "upstream.no_endpoint";
     /// No endpoint accepts connections.
@@ -97,6 +119,7 @@ gate! {
 impl From<ConnectError> for Gate {
     fn from(error: ConnectError) -> Self {
         match error {
+            ConnectError::Full => Self::UpstreamFull,
             ConnectError::NoEndpoint => Self::NoEndpoint,
             ConnectError::Refused => Self::ConnectRefused,
             ConnectError::TimedOut => Self::ConnectTimeout,
@@ -144,8 +167,12 @@ impl Reason {
         !matches!(
             self,
             Self::Gate(
-                Gate::ClientLeft
+                Gate::ProxyHeaderMissing
+                    | Gate::ProxyHeaderMalformed
+                    | Gate::ProxyHeaderUntrusted
+                    | Gate::ClientLeft
                     | Gate::ClientLost
+                    | Gate::ClientTooSlow
                     | Gate::UpstreamBodyCut
                     | Gate::UpstreamBodyTimeout
                     | Gate::TokenExpired
@@ -166,16 +193,27 @@ impl Reason {
             Self::Response(_) | Self::ResponseChunks(_) => Fault::Upstream,
             Self::Gate(gate) => match gate {
                 Gate::NoRoute
+                | Gate::RouteClient
+                | Gate::CorsOrigin
+                | Gate::ClientDenied
+                | Gate::ClientBanned
+                | Gate::ProxyHeaderMissing
+                | Gate::ProxyHeaderMalformed
+                | Gate::ProxyHeaderUntrusted
                 | Gate::MethodRefused
                 | Gate::BodyTooLarge
                 | Gate::ForwardedHeadTooLarge
                 | Gate::HeadTimeout
                 | Gate::BodyTimeout
+                | Gate::BodyTooSlow
                 | Gate::ClientLeft
                 | Gate::ClientLost
+                | Gate::ClientTooSlow
                 | Gate::TokenExpired
                 | Gate::TokenRevoked => Fault::Client,
-                Gate::TooManyConnections => Fault::Gateway,
+                Gate::TooManyConnections | Gate::TooManyOfListener | Gate::UpstreamFull => {
+                    Fault::Gateway
+                }
                 Gate::NoEndpoint
                 | Gate::ConnectRefused
                 | Gate::ConnectTimeout

@@ -5,7 +5,9 @@ use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::exchange::{Begun, Exchange, Failure};
 use super::judge::head_limits;
@@ -99,7 +101,7 @@ impl Exchange<'_> {
             }
         }
         // Set once: an upstream that always has one more byte of head is late as well.
-        let limit = self.live.snapshot.timeouts.response;
+        let limit = self.facts.bounds.response;
         let now = Instant::now();
         let limit = until.get_or_insert(now + limit).saturating_duration_since(now);
         upstream.arm(limit.min(CLIENT_UNWATCHED));
@@ -186,7 +188,9 @@ impl Exchange<'_> {
             if !self.facts.upgrade.is_some_and(|asked| asked.is_met_by(head.upgrade)) {
                 return Err(Failure::gate(Gate::UpstreamSwitched));
             }
-            return respond::write_switch(out, head).map(Response::Final).map_err(too_large);
+            return respond::write_switch(out, head, &self.live.snapshot, &self.facts)
+                .map(Response::Final)
+                .map_err(too_large);
         }
         if head.is_interim() {
             if self.facts.version == Version::Http11 && head.status != 100 {
@@ -194,11 +198,10 @@ impl Exchange<'_> {
             }
             return Ok(Response::Interim);
         }
-        let limits = head_limits(&self.live.snapshot.limits);
         // A drain that began meanwhile is announced, too.
         let finishing = self.connection.is_finishing(self.core);
         let keep = self.facts.keep_alive && upload_done && !finishing;
-        respond::write_final(out, head, &self.facts, keep, limits)
+        respond::write_final(out, head, &self.live.snapshot, &self.facts, keep)
             .map(Response::Final)
             .map_err(too_large)
     }
@@ -208,7 +211,7 @@ impl Exchange<'_> {
         if out.is_empty() {
             return Ok(out);
         }
-        let limit = self.live.snapshot.timeouts.body_progress;
+        let limit = self.facts.bounds.body_progress;
         let (sent, out) = self.connection.stream.send_all(out, limit).await;
         match sent {
             Ok(()) => Ok(out),

@@ -6,13 +6,18 @@ use std::time::SystemTime;
 
 use httpdate::HttpDate;
 
+use super::carried::{self, Carried};
+use super::core::Live;
 use super::grpc;
+use super::judge::Facts;
 use super::reason::{Gate, Reason};
 use crate::auth;
-use crate::http1::{Field, HeadOverflow, HeadWriter, reason_phrase};
+use crate::http1::{Field, HeadOverflow, HeadWriter, Version, reason_phrase};
 use crate::snapshot::answers::NoKeys;
 use crate::snapshot::claims_policy::AuthPolicy;
+use crate::snapshot::cors::Cors;
 use crate::snapshot::credentials::TokenLocation;
+use crate::snapshot::ids::ListenerId;
 use crate::snapshot::route_table::FixedResponse;
 use crate::uring::Buffer;
 
@@ -20,8 +25,8 @@ use crate::uring::Buffer;
 const RETRY_AFTER: &str = "5";
 
 /// What ends a reply and what it may carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Framing {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Framing<'a> {
     /// Of the request, for `Date`.
     pub(super) time: SystemTime,
     /// The request was HEAD: the head tells of a body that does not follow.
@@ -34,13 +39,34 @@ pub(super) struct Framing {
     pub(super) grpc: Option<&'static str>,
     /// A refusal says why in a field of its own.
     pub(super) reason_header: bool,
+    pub(super) carried: Carried<'a>,
 }
 
-impl Framing {
+impl<'a> Framing<'a> {
+    /// Of an answer to this request.
+    pub(super) fn of(live: &'a Live, facts: &'a Facts, time: SystemTime, keep: bool) -> Self {
+        Self {
+            time,
+            head_only: facts.is_head,
+            close: !keep,
+            keep_alive_10: facts.version == Version::Http10,
+            grpc: facts.grpc,
+            reason_header: live.says_reasons(facts.listener),
+            carried: Carried::of(&live.snapshot, facts),
+        }
+    }
+
     /// Of an answer to whatever it was, behind which the connection closes.
-    pub(super) fn last(time: SystemTime, reason_header: bool) -> Self {
-        let (head_only, close, keep_alive_10, grpc) = (false, true, false, None);
-        Self { time, head_only, close, keep_alive_10, grpc, reason_header }
+    pub(super) fn last(live: &'a Live, listener: ListenerId, time: SystemTime) -> Self {
+        Self {
+            time,
+            head_only: false,
+            close: true,
+            keep_alive_10: false,
+            grpc: None,
+            reason_header: live.says_reasons(listener),
+            carried: Carried::by_any(&live.snapshot),
+        }
     }
 }
 
@@ -60,16 +86,26 @@ fn status(reason: Reason, policy: Option<&AuthPolicy>) -> u16 {
         },
         Reason::Response(_) | Reason::ResponseChunks(_) => 502,
         Reason::Gate(gate) => match gate {
+            Gate::RouteClient | Gate::CorsOrigin => 403,
             Gate::NoRoute => 404,
+            Gate::ClientDenied | Gate::ClientBanned => 403,
             Gate::MethodRefused => 405,
             Gate::BodyTooLarge => 413,
             Gate::ForwardedHeadTooLarge => 431,
-            Gate::HeadTimeout | Gate::BodyTimeout => 408,
+            Gate::HeadTimeout | Gate::BodyTimeout | Gate::BodyTooSlow => 408,
             // Nobody is there to read it; it stands in the log.
-            Gate::ClientLeft | Gate::ClientLost => 400,
+            Gate::ProxyHeaderMissing
+            | Gate::ProxyHeaderMalformed
+            | Gate::ProxyHeaderUntrusted
+            | Gate::ClientLeft
+            | Gate::ClientLost
+            | Gate::ClientTooSlow => 400,
             // The status has been sent by then.
             Gate::TokenExpired | Gate::TokenRevoked => 401,
-            Gate::TooManyConnections | Gate::NoEndpoint => 503,
+            Gate::TooManyConnections
+            | Gate::TooManyOfListener
+            | Gate::UpstreamFull
+            | Gate::NoEndpoint => 503,
             Gate::ConnectTimeout | Gate::UpstreamTimeout | Gate::UpstreamBodyTimeout => 504,
             Gate::ConnectRefused
             | Gate::UpstreamClosed
@@ -136,7 +172,7 @@ pub(super) fn refuse(
     out: &mut Buffer,
     reason: Reason,
     challenge: Option<(&auth::Refusal, &AuthPolicy, Option<&[u8]>)>,
-    framing: Framing,
+    framing: Framing<'_>,
 ) -> Written {
     let policy = challenge.map(|(_, policy, _)| policy);
     let status = status(reason, policy);
@@ -174,6 +210,7 @@ pub(super) fn refuse(
         writer.field("Retry-After", RETRY_AFTER.as_bytes());
     }
     let body = if framing.head_only { "" } else { &body };
+    framing.carried.write(&mut writer, OWN_OF_REFUSALS);
     if let Ok(head) = finish(writer, Some(length), framing) {
         out.commit(head);
         if out.append(body.as_bytes()) {
@@ -186,6 +223,19 @@ pub(super) fn refuse(
     Written { status: 500, body_bytes: 0 }
 }
 
+/// Fields that a refusal may have of its own, which no rule of a route replaces.
+const OWN_OF_REFUSALS: &[&str] = &[
+    "Content-Type",
+    "Cache-Control",
+    "grpc-status",
+    "grpc-message",
+    "WWW-Authenticate",
+    "Proxy-Authenticate",
+    "X-Ringgate-Reason",
+    "Allow",
+    "Retry-After",
+];
+
 const BARE_500: &[u8] =
     b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
@@ -197,19 +247,40 @@ pub(super) fn respond(
     out: &mut Buffer,
     response: &FixedResponse,
     private: bool,
-    framing: Framing,
+    framing: Framing<'_>,
 ) -> Result<(), HeadOverflow> {
     let mut writer = HeadWriter::new(out.spare_mut());
     writer.status_line(response.status, reason_phrase(response.status));
-    for (name, value) in &response.fields {
+    let kept = response.fields.iter().filter(|(name, _)| !framing.carried.replaces(name));
+    for (name, value) in kept {
         writer.field(name, value.as_bytes());
     }
+    framing.carried.write(&mut writer, &[]);
     if private {
         writer.field("Cache-Control", b"private");
     }
     // RFC 9110 section 8.6: none on a 204.
     let length = (response.status != 204).then_some(response.body.len());
     let head = finish(writer, length, framing)?;
+    out.commit(head);
+    Ok(())
+}
+
+/// Writes the answer to a preflight that is granted.
+///
+/// # Errors
+/// When `out` has no room for it.
+pub(super) fn preflight(
+    out: &mut Buffer,
+    cors: &Cors,
+    framing: Framing<'_>,
+) -> Result<(), HeadOverflow> {
+    let mut writer = HeadWriter::new(out.spare_mut());
+    writer.status_line(204, reason_phrase(204));
+    carried::write_preflight(&mut writer, cors);
+    framing.carried.write(&mut writer, &[]);
+    // RFC 9110 section 8.6: no length on a 204.
+    let head = finish(writer, None, framing)?;
     out.commit(head);
     Ok(())
 }
@@ -221,7 +292,7 @@ const DATE_BYTES: usize = 29;
 fn finish(
     mut writer: HeadWriter<'_>,
     length: Option<usize>,
-    framing: Framing,
+    framing: Framing<'_>,
 ) -> Result<usize, HeadOverflow> {
     // RFC 9110 section 6.6.1: whoever makes a response and has a clock says when.
     let mut date = [0; DATE_BYTES];

@@ -1,8 +1,10 @@
 //! The head that a client sees of an upstream's response, written anew, and how its body goes on.
 
-use super::judge::Facts;
-use crate::http1::{BodyLength, HeadLimits, HeadOverflow, HeadWriter, ResponseHead, Version};
+use super::carried::{Carried, write_via};
+use super::judge::{Facts, head_limits};
+use crate::http1::{BodyLength, HeadOverflow, HeadWriter, ResponseHead, Version};
 use crate::relay::{Sink, Source};
+use crate::snapshot::Snapshot;
 use crate::uring::Buffer;
 
 /// How a response goes on behind its head.
@@ -25,9 +27,9 @@ pub(super) struct Plan {
 pub(super) fn write_final(
     out: &mut Buffer,
     head: &ResponseHead<'_, '_>,
+    snapshot: &Snapshot,
     facts: &Facts,
     keep_client: bool,
-    limits: HeadLimits,
 ) -> Result<Plan, HeadOverflow> {
     let http10 = facts.version == Version::Http10;
     let (sink, keep_client) = match head.body {
@@ -36,7 +38,7 @@ pub(super) fn write_final(
         BodyLength::Chunked | BodyLength::UntilClose if http10 => (Sink::Raw, false),
         BodyLength::Chunked | BodyLength::UntilClose => (Sink::Chunked, keep_client),
     };
-    let mut writer = start(out, head);
+    let mut writer = start(out, head, snapshot, facts);
     if facts.private {
         // Beside what the upstream says: of two directives the stricter counts (RFC 9111 section 4.2.1).
         writer.field("Cache-Control", b"private");
@@ -66,7 +68,7 @@ pub(super) fn write_final(
     out.commit(length);
     Ok(Plan {
         status: head.status,
-        source: Source::new(head.body, limits),
+        source: Source::new(head.body, head_limits(&snapshot.limits)),
         sink,
         keep_client,
         keep_upstream: head.keep_alive && head.body != BodyLength::UntilClose,
@@ -81,7 +83,12 @@ pub(super) fn write_interim(
     out: &mut Buffer,
     head: &ResponseHead<'_, '_>,
 ) -> Result<(), HeadOverflow> {
-    let length = start(out, head).end()?;
+    let mut writer = HeadWriter::new(out.spare_mut());
+    writer.status_line(head.status, head.reason);
+    for field in head.end_to_end() {
+        writer.field(field.name, field.value);
+    }
+    let length = writer.end()?;
     out.commit(length);
     Ok(())
 }
@@ -93,8 +100,10 @@ pub(super) fn write_interim(
 pub(super) fn write_switch(
     out: &mut Buffer,
     head: &ResponseHead<'_, '_>,
+    snapshot: &Snapshot,
+    facts: &Facts,
 ) -> Result<Plan, HeadOverflow> {
-    let mut writer = start(out, head);
+    let mut writer = start(out, head, snapshot, facts);
     if let Some(protocol) = head.upgrade {
         writer.field("Upgrade", protocol);
     }
@@ -110,12 +119,20 @@ pub(super) fn write_switch(
     })
 }
 
-/// The status line and the end-to-end fields.
-fn start<'o>(out: &'o mut Buffer, head: &ResponseHead<'_, '_>) -> HeadWriter<'o> {
+/// The status line, the end-to-end fields, and those that go with them.
+fn start<'o>(
+    out: &'o mut Buffer,
+    head: &ResponseHead<'_, '_>,
+    snapshot: &Snapshot,
+    facts: &Facts,
+) -> HeadWriter<'o> {
+    let carried = Carried::of(snapshot, facts);
     let mut writer = HeadWriter::new(out.spare_mut());
     writer.status_line(head.status, head.reason);
-    for field in head.end_to_end() {
+    for field in head.end_to_end().filter(|field| !carried.replaces(field.name)) {
         writer.field(field.name, field.value);
     }
+    carried.write(&mut writer, &[]);
+    write_via(&mut writer, snapshot, head.version);
     writer
 }

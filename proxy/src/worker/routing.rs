@@ -3,6 +3,7 @@
 use super::reason::Gate;
 use crate::http1::{BodyLength, RequestHead, without_port};
 use crate::snapshot::Snapshot;
+use crate::snapshot::cors::Cors;
 use crate::snapshot::ids::{ListenerId, RouteId};
 use crate::snapshot::route_table::{Miss, Route};
 
@@ -15,7 +16,18 @@ pub fn find_route(
 ) -> Option<RouteId> {
     let mut lower = [0; HOST_BYTES_MAX];
     let host = bare_host(head.host, &mut lower)?;
-    snapshot.routes.find(listener, host, routed_path(head), head.method)
+    let find = |method| snapshot.routes.find(listener, host, routed_path(head), method);
+    preflighted(head)
+        .and_then(find)
+        .filter(|id| snapshot.routes.route(*id).cors.as_ref().is_some_and(|c| c.answers_preflight))
+        .or_else(|| find(head.method))
+}
+
+/// The method that a preflight asks for: its route answers, which need not take OPTIONS itself.
+fn preflighted<'b>(head: &RequestHead<'_, 'b>) -> Option<&'b str> {
+    let is_method = |name: &str| name.eq_ignore_ascii_case("access-control-request-method");
+    let asked = head.is_cors_preflight().then(|| head.fields.iter().find(|f| is_method(f.name)));
+    asked.flatten().and_then(|field| std::str::from_utf8(field.value).ok())
 }
 
 /// Why [`find_route`] finds none for a request.
@@ -30,8 +42,8 @@ pub fn explain_no_route(
     host.map_or(Miss::Place, |host| snapshot.routes.miss(listener, host, routed_path(head)))
 }
 
-fn routed_path<'b>(head: &RequestHead<'_, 'b>) -> &'b str {
-    match head.target.path() {
+fn routed_path<'a>(head: &'a RequestHead<'_, '_>) -> &'a str {
+    match &*head.path {
         // The server as a whole is asked: whoever takes everything takes it.
         "*" => "/",
         path => path,
@@ -48,8 +60,24 @@ pub fn check_head(head: &RequestHead<'_, '_>) -> Option<Gate> {
 #[must_use]
 pub fn check_length(head: &RequestHead<'_, '_>, route: &Route) -> Option<Gate> {
     let too_large =
-        matches!(head.body, BodyLength::Length(bytes) if bytes > route.request_body_bytes);
+        matches!(head.body, BodyLength::Length(bytes) if bytes > route.bounds.request_body_bytes);
     too_large.then_some(Gate::BodyTooLarge)
+}
+
+/// The origin of the page that asks, if a page does.
+pub(super) fn origin<'b>(head: &RequestHead<'_, 'b>) -> Option<&'b str> {
+    let mut origins = head.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("origin"));
+    let (origin, None) = (origins.next()?, origins.next()) else { return None };
+    std::str::from_utf8(origin.value).ok()
+}
+
+/// Whether the request is a preflight that a route answers itself, and then whether it is granted.
+#[must_use]
+pub fn preflight(cors: &Cors, head: &RequestHead<'_, '_>) -> Option<Result<(), Gate>> {
+    (cors.answers_preflight && head.is_cors_preflight()).then(|| {
+        let may = origin(head).is_some_and(|origin| cors.origins.take(origin));
+        may.then_some(()).ok_or(Gate::CorsOrigin)
+    })
 }
 
 /// The longest host that can match: RFC 1035 section 2.3.4 allows 255 octets.

@@ -26,7 +26,7 @@ impl Exchange<'_> {
     ) -> Next {
         lease.count_request();
         let receiving = lease.receive(|| self.live.heads.take());
-        let limit = self.live.snapshot.timeouts.response;
+        let limit = self.facts.bounds.response;
         // A failed send shows in the receive.
         let (_, spare) = lease.stream().send_all(out, limit).await;
         let begun = self.response_head(lease.stream(), receiving, spare, &Cell::new(true)).await;

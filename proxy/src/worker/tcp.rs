@@ -13,8 +13,10 @@ use std::rc::Rc;
 
 use tokio::sync::futures::Notified;
 
+use super::connection::ConnectionState;
 use super::core::{Core, Live};
 use super::parking::Since;
+use super::proxied::{self, Beginning};
 use super::reason::{Gate, Reason};
 use crate::relay::{Tunnel, TunnelEnd, tunnel};
 use crate::snapshot::TcpService;
@@ -22,7 +24,29 @@ use crate::snapshot::ids::ListenerId;
 use crate::telemetry::access_log::{AccessEntry, Subject};
 use crate::telemetry::labels::TcpEnd;
 use crate::upstream::{EndpointState, Lease};
-use crate::uring::Stream;
+use crate::uring::{Buffer, Stream};
+
+/// Serves a connection to its end.
+pub(super) async fn serve(
+    core: &Rc<Core>,
+    live: &Rc<Live>,
+    listener: ListenerId,
+    service: TcpService,
+    client: &ConnectionState,
+) {
+    let on = &live.snapshot.listeners[listener.index()];
+    let beginning = match &on.proxy_protocol {
+        Some(rule) => Some(Box::pin(proxied::beginning(core, live, client, on, rule)).await),
+        None => None,
+    };
+    let connection = TcpConnection::new(core, live, listener, service, client.peer());
+    match beginning {
+        None => connection.serve(&client.stream, None).await,
+        Some(Beginning::Bytes(first)) => connection.serve(&client.stream, Some(first)).await,
+        Some(Beginning::Ended) => {}
+        Some(Beginning::Refused(gate)) => connection.finish(TcpEnd::Refused, Some(gate), None),
+    }
+}
 
 /// A connection of a tcp listener. It keeps what it began with, whatever a reload says.
 pub(super) struct TcpConnection {
@@ -58,20 +82,24 @@ impl TcpConnection {
     }
 
     /// Counts and logs one over the limit, which is to be closed.
-    pub(super) fn turn_away(self) {
-        self.finish(TcpEnd::Refused, Some(Gate::TooManyConnections), None);
+    pub(super) fn turn_away(self, gate: Gate) {
+        self.finish(TcpEnd::Refused, Some(gate), None);
     }
 
-    /// From the connection to an endpoint to the end of both.
-    pub(super) async fn serve(self, client: &Stream) {
+    /// From the connection to an endpoint to the end of both. `first` has come from the client already.
+    async fn serve(self, client: &Stream, first: Option<Buffer>) {
         // Before the first wait: it tells only those that ask already.
         let drain_over = self.core.drain_over.notified();
         let upstream = self.live.upstreams.get(self.service.upstream);
         let limit = self.live.snapshot.timeouts.connect;
-        match upstream.lease_fresh(&self.core.wheel, limit).await {
+        let lease = match upstream.admit() {
+            Ok(()) => upstream.lease_fresh(&self.core.wheel, limit).await,
+            Err(full) => Err(full),
+        };
+        match lease {
             Ok(lease) => {
                 lease.endpoint().succeeded();
-                let end = self.lead(client, &lease, drain_over).await;
+                let end = self.lead(client, first, &lease, drain_over).await;
                 self.finish(end, None, Some(lease.endpoint()));
             }
             Err(error) => {
@@ -81,7 +109,23 @@ impl TcpConnection {
         }
     }
 
-    async fn lead(&self, client: &Stream, lease: &Lease, drain_over: Notified<'_>) -> TcpEnd {
+    async fn lead(
+        &self,
+        client: &Stream,
+        first: Option<Buffer>,
+        lease: &Lease,
+        drain_over: Notified<'_>,
+    ) -> TcpEnd {
+        if let Some(first) = first.filter(|first| !first.is_empty()) {
+            let (bytes, limit) = (first.len(), self.live.snapshot.timeouts.tunnel_idle);
+            let (sent, _) = lease.stream().send_all(first, limit).await;
+            if sent.is_err() {
+                client.abort();
+                lease.stream().abort();
+                return TcpEnd::Failed;
+            }
+            self.received.set(bytes as u64);
+        }
         let whole = Tunnel {
             client,
             upstream: lease.stream(),
@@ -124,7 +168,8 @@ impl TcpConnection {
         log.record(&AccessEntry {
             time: self.since.time,
             duration: self.since.started.elapsed(),
-            client: self.client,
+            peer: self.client,
+            told_client: None,
             listener: &snapshot.listeners[self.listener.index()].name,
             subject: Subject::Connection(end),
             reason: reason.map(Reason::code),

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use super::access::Record;
+use super::carried::takes_out;
 use super::exchange::{Begun, Exchange, Failure, Input, Next, Opening};
 use super::forward;
 use super::judge::head_limits;
@@ -69,7 +70,7 @@ impl Exchange<'_> {
         let trailers = passing_trailers(step.trailers, |name| self.keeps_trailer(name));
         let bytes = input.len() as u64;
         record.received.set(bytes);
-        if bytes > self.facts.body_bytes_max {
+        if bytes > self.facts.bounds.request_body_bytes {
             return Err(Failure::gate(Gate::BodyTooLarge));
         }
         sink.frame(&mut input, step.done, trailers.is_some());
@@ -98,7 +99,10 @@ impl Exchange<'_> {
         let snapshot = &self.live.snapshot;
         let listener = &snapshot.listeners[self.facts.listener.index()];
         let is_token = listener.token_field_names.iter().any(|token| names_alike(name, token));
-        !is_token && !forward::is_reserved(name, listener, snapshot.forwarding)
+        let is_edited = self.facts.route.is_some_and(|route| {
+            takes_out(&snapshot.routes.route(route).request_fields, snapshot, name)
+        });
+        !is_token && !is_edited && !forward::is_reserved(name, listener)
     }
 
     /// Streams the request body up while the response comes down.
@@ -111,7 +115,7 @@ impl Exchange<'_> {
         lease.count_request();
         let receiving = lease.receive(|| self.live.heads.take());
         let upstream = lease.stream();
-        let timeouts = &self.live.snapshot.timeouts;
+        let bounds = &self.facts.bounds;
         let upload_done = Cell::new(false);
         let spare = self.live.heads.take();
         let (uploaded, downloaded) = {
@@ -128,7 +132,7 @@ impl Exchange<'_> {
                     match &ended {
                         Ok(_) => {}
                         // The upstream reads no more; it may have said why.
-                        Err(error) if error.is_sink() => upstream.arm(timeouts.response),
+                        Err(error) if error.is_sink() => upstream.arm(bounds.response),
                         // The request will never be whole: no response to it is of use.
                         Err(_) => upstream.shutdown(),
                     }
@@ -179,12 +183,14 @@ impl Exchange<'_> {
             (Err(error), Err(failure)) if !error.is_sink() => {
                 let reason = match error {
                     CopyError::SourceTimedOut => Reason::Gate(Gate::BodyTimeout),
+                    CopyError::SourceTooSlow => Reason::Gate(Gate::BodyTooSlow),
                     CopyError::Malformed(error) => Reason::RequestChunks(error),
                     CopyError::TooLarge => Reason::Gate(Gate::BodyTooLarge),
                     CopyError::SourceClosed
                     | CopyError::Source(_)
                     | CopyError::Stopped
                     | CopyError::SinkTimedOut
+                    | CopyError::SinkTooSlow
                     | CopyError::Sink(_) => Reason::Gate(Gate::ClientLeft),
                 };
                 self.fail(record, None, Failure { reason, ..failure }, None).await
@@ -207,13 +213,13 @@ impl Exchange<'_> {
         done: &Cell<bool>,
     ) -> Result<Option<Buffer>, CopyError> {
         let BegunUpload { out, rest, mut source, sink, done: whole, leftover, trailers } = begun;
-        let timeouts = &self.live.snapshot.timeouts;
+        let bounds = &self.facts.bounds;
         for buffer in std::iter::once(out).chain(rest) {
-            send(upstream, buffer, timeouts.body_progress).await?;
+            send(upstream, buffer, bounds.body_progress).await?;
         }
         if let Some(trailers) = trailers {
             let section = trailer_section(self.core.pools(self.live), &trailers)?;
-            send(upstream, section, timeouts.body_progress).await?;
+            send(upstream, section, bounds.body_progress).await?;
         }
         let leftover = if whole {
             leftover
@@ -223,14 +229,16 @@ impl Exchange<'_> {
                 let mut out = self.live.heads.take();
                 let fits = out.append(CONTINUE);
                 debug_assert!(fits, "a head buffer holds more");
-                let (sent, _) = self.connection.stream.send_all(out, timeouts.body_progress).await;
+                let (sent, _) = self.connection.stream.send_all(out, bounds.body_progress).await;
                 sent.map_err(CopyError::Source)?;
             }
             let flow = Flow {
                 from: &self.connection.stream,
                 to: upstream,
-                progress: timeouts.body_progress,
-                bytes_max: self.facts.body_bytes_max,
+                progress: bounds.body_progress,
+                rate_from: bounds.body_rate.as_ref(),
+                rate_to: None,
+                bytes_max: bounds.request_body_bytes,
                 keep_trailer: &|name| self.keeps_trailer(name),
                 pools: self.core.pools(self.live),
                 bytes: received,
@@ -238,7 +246,7 @@ impl Exchange<'_> {
             copy(flow, &mut source, sink, None).await?
         };
         done.set(true);
-        upstream.arm(timeouts.response);
+        upstream.arm(bounds.response);
         Ok(leftover)
     }
 
@@ -263,7 +271,7 @@ impl Exchange<'_> {
         let status = plan.status;
         let failed = |error: CopyError| Failure::upstream_copy(&error, status);
         let client = &self.connection.stream;
-        let limit = self.live.snapshot.timeouts.body_progress;
+        let limit = self.facts.bounds.body_progress;
         for buffer in std::iter::once(out).chain((!rest_fitted).then_some(rest)) {
             send(client, buffer, limit).await.map_err(failed)?;
         }

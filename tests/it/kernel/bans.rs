@@ -177,12 +177,14 @@ fn allowed_sources_trusted_proxies_and_loopback_are_never_banned() {
     if !possible(TEST, Assist::Shield) {
         return;
     }
-    let guarded = Guarded::new(json!({
+    let shield = json!({
         "interfaces": ["rg0"],
         "allow": [SECOND, "fd88::/64"],
-        "trusted_proxies": ["10.88.0.4/30"],
         "ban": ban("enforce", "1h"),
-    }));
+    });
+    let guarded = Guarded::with(shield, |config| {
+        config.set("forwarding.trusted_proxies", json!(["10.88.0.4/30"]))
+    });
     let forged = guarded.forged_token();
     for source in [SECOND, THIRD, FIRST_V6] {
         guarded.present(source, &forged, 2 * ENOUGH);

@@ -22,11 +22,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use crate::harness::deadline::pace;
 use crate::harness::fixture::unescape;
-use crate::harness::wire::Wire;
 
 /// The cases for one of the runner's gateways.
 pub struct Section {
@@ -67,9 +64,12 @@ impl Outcome {
 
 /// The cases in a folder under `tests/fixtures/http`, by their gateway.
 pub fn all(folder: &str) -> Vec<Section> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/http").join(folder);
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let path = root.map(|at| at.join("tests/fixtures/http").join(folder)).find(|at| at.is_dir());
+    let mut paths: Vec<PathBuf> = fs::read_dir(path.expect("the fixtures"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     paths.sort();
     let mut by_gateway: BTreeMap<String, Vec<Case>> = BTreeMap::new();
     for (gateway, cases) in paths.iter().map(|path| read(path)) {
@@ -127,54 +127,6 @@ fn add_line(into: &mut Vec<u8>, line: &str, name: &str) {
     } else {
         into.extend(unescape(line, name));
         into.extend_from_slice(b"\r\n");
-    }
-}
-
-/// How the bytes of a case are cut into what is sent at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Split {
-    /// All of them.
-    Whole,
-    /// Behind each CR, so inside each line end.
-    LineEnds,
-    /// One by one.
-    Bytes,
-}
-
-/// Longer messages are not sent byte by byte.
-const BYTE_BY_BYTE_MAX: usize = 400;
-
-const PAUSE: Duration = Duration::from_millis(4);
-
-impl Split {
-    /// Those that make a difference for this message.
-    pub fn for_message(bytes: &[u8]) -> &'static [Self] {
-        if bytes.len() > BYTE_BY_BYTE_MAX {
-            &[Self::Whole, Self::LineEnds]
-        } else {
-            &[Self::Whole, Self::LineEnds, Self::Bytes]
-        }
-    }
-
-    /// Sends a message as a slow peer: behind the first piece, the middle one and the last but one,
-    /// which so have mostly been read before the next. Where they have not, less is shown, and
-    /// nothing wrongly.
-    pub fn send(self, wire: &mut Wire, bytes: &[u8]) {
-        let pieces: Vec<&[u8]> = match self {
-            Self::Whole => vec![bytes],
-            Self::LineEnds => bytes.split_inclusive(|byte| *byte == b'\r').collect(),
-            Self::Bytes => bytes.chunks(1).collect(),
-        };
-        let pauses = [1, pieces.len() / 2, pieces.len().saturating_sub(1)];
-        for (at, piece) in pieces.into_iter().enumerate() {
-            if at > 0 && pauses.contains(&at) {
-                pace(PAUSE);
-            }
-            // A gateway that has refused the beginning reads on for a while only.
-            if wire.try_send(piece).is_err() {
-                break;
-            }
-        }
     }
 }
 

@@ -165,7 +165,7 @@ impl Reader {
     }
 
     /// The first message of a stream.
-    fn read(&self, stream: &[u8], side: Side) -> Option<(End, Vec<u8>)> {
+    pub fn read(&self, stream: &[u8], side: Side) -> Option<(End, Vec<u8>)> {
         let mut at = 0;
         let start = loop {
             let (line, used) = self.line(&stream[at..])?;

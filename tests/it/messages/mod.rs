@@ -5,6 +5,7 @@ mod cases;
 mod lenient;
 mod requests;
 mod responses;
+mod split;
 mod splits;
 
 use std::collections::{HashMap, HashSet};
@@ -19,7 +20,8 @@ use crate::harness::message::{self, Framing, WireError};
 use crate::harness::token::{AUDIENCE, ISSUER, jwks};
 use crate::harness::wire::{Wire, lossy};
 use crate::harness::{Client, Config, Gateway, Key, Message, Upstream, wait_until};
-use cases::{Case, Section, Split};
+use cases::{Case, Section};
+use split::Split;
 
 /// Connections at once.
 const CLIENTS: usize = 32;
@@ -29,10 +31,12 @@ const CLIENTS: usize = 32;
 /// Small limits, so that both sides of each fit a case.
 fn gateway(name: &str, upstream: &Upstream, key: &Key) -> Gateway {
     let told = name == "forwarding";
-    assert!(told || name == "plain", "no gateway is called {name}");
+    let paths = if name == "strict" { "reject_encoded_slash" } else { "on" };
+    assert!(["forwarding", "plain", "strict"].contains(&name), "no gateway is called {name}");
     let config = Config::new()
         .endpoints("main", &[upstream.endpoint()])
         .set("upstreams.main.ejection", json!({ "consecutive_failures": 0 }))
+        .set("path_normalization", json!(paths))
         .set("forwarding", json!({ "x_forwarded": told, "forwarded": told }))
         .set(
             "limits",

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::cases::{Case, Outcome, Split, all};
+use super::cases::{Case, Outcome, all};
 use super::lenient::{READERS, Side, agree};
+use super::split::Split;
 use super::{Log, Run, canonical, canonical_request, expect_end, expect_none, gateway, shown};
 use crate::harness::message::{self, WireError};
 use crate::harness::upstream::ok;

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::cases::{Case, Section, Split, all};
+use super::cases::{Case, Section, all};
 use super::lenient::{Side, agree};
+use super::split::Split;
 use super::{Log, Run, canonical, expect_end, expect_none, gateway, shown};
 use crate::harness::deadline::wait;
 use crate::harness::message::{self, WireError};

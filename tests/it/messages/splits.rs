@@ -8,6 +8,7 @@ use ringgate::http1::{
     BodyLength, CHUNK_HEADER_MAX, ChunkedDecoder, FieldSlots, HeadLimits, HeadWriter, LAST_CHUNK,
     Progress, chunk_header, parse_request, parse_response,
 };
+use ringgate::snapshot::path_normalization::PathNormalization;
 
 use super::cases::all;
 use super::lenient::{Side, agree};
@@ -67,7 +68,7 @@ impl Reader {
 
     fn head(&mut self) -> bool {
         let mut slots = FieldSlots::new();
-        let head = match parse_request(&self.input, &mut slots, LIMITS) {
+        let head = match parse_request(&self.input, &mut slots, LIMITS, PathNormalization::On) {
             Ok(Progress::Complete(head)) => head,
             Ok(Progress::Partial) => return false,
             Err(error) => {
@@ -78,7 +79,7 @@ impl Reader {
         let fields = head.end_to_end().map(|field| (field.name.to_owned(), field.value.to_vec()));
         let request = Request {
             method: head.method.to_owned(),
-            path: head.target.path().to_owned(),
+            path: head.path.clone().into_owned(),
             query: head.target.query().map(str::to_owned),
             host: head.host.to_owned(),
             body: head.body,

@@ -80,16 +80,6 @@ fn x_forwarded_fields_tell_the_client_and_drop_what_it_claimed() {
 }
 
 #[test]
-fn x_forwarded_for_grows_where_what_comes_in_is_trusted() {
-    let (request, client) = seen(
-        |config| config.set("forwarding", json!({ "x_forwarded": true, "trust_incoming": true })),
-        "X-Forwarded-For: 10.1.1.1\r\nX-Forwarded-For: 10.2.2.2\r\n",
-    );
-    let list = request.all("X-Forwarded-For").join(", ");
-    assert_eq!(list, format!("10.1.1.1, 10.2.2.2, {}", client.ip()));
-}
-
-#[test]
 fn forwarded_tells_the_client() {
     let (request, client) =
         seen(|config| config.set("forwarding.forwarded", true), "Forwarded: for=6.6.6.6\r\n");

@@ -1,7 +1,9 @@
 //! What is forwarded and how it comes back, one file an aspect.
 
 mod bodies;
+mod client;
 mod connections;
+mod edits;
 mod fields;
 mod interim;
 mod large;

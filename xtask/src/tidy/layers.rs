@@ -16,6 +16,7 @@ const RANKS: &[(&str, u32)] = &[
     ("telemetry", 10),
     ("snapshot", 11),
     ("http1", 20),
+    ("proxy_protocol", 20),
     ("auth", 30),
     ("uring", 40),
     ("kernel", 40),
@@ -24,6 +25,7 @@ const RANKS: &[(&str, u32)] = &[
     ("worker", 60),
     ("control", 70),
     ("gateway", 80),
+    ("simulation", 80),
     ("cli", 81),
     ("main", 82),
 ];

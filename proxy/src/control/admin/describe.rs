@@ -9,6 +9,8 @@ use crate::control::config::{
 };
 use crate::control::reload::Bound;
 use crate::snapshot::claims_policy::{EndWithToken, Mode};
+use crate::snapshot::field_edits::FieldEdits;
+use crate::snapshot::limits::BodyRate;
 use crate::snapshot::provider::{Audiences, Issuer};
 use crate::snapshot::route_match::{Method, PathKind, PathPattern};
 use crate::snapshot::route_table::Action;
@@ -23,6 +25,7 @@ pub fn describe(config: &Config, bound: &[Bound]) -> Value {
             "configured": bound.listener.address,
             "address": bound.address,
             "reason_header": bound.listener.reason_header,
+            "proxy_protocol": bound.listener.proxy_protocol.as_ref().map(|rule| rule.mode.name()),
             "led": bound.listener.led.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "tcp": bound.listener.tcp.map(|id| json!({ "upstream": config.upstreams[id.index()].name })),
         })
@@ -48,13 +51,16 @@ pub fn describe(config: &Config, bound: &[Bound]) -> Value {
             "head_fields": limits.head_fields,
             "target_bytes": limits.target_bytes,
             "request_body_bytes": limits.request_body_bytes,
+            "body_rate": limits.body_rate.map(rate),
             "connections": limits.connections.count(),
+            "connections_full": if limits.pause_when_full { "pause" } else { "refuse" },
             "requests_per_connection": limits.requests_per_connection,
             "token_cache_entries": limits.token_cache_entries,
         },
         "timeouts": {
             "head": text(timeouts.head),
             "idle": text(timeouts.idle),
+            "connection": timeouts.connection.map(text),
             "connect": text(timeouts.connect),
             "response": text(timeouts.response),
             "body_progress": text(timeouts.body_progress),
@@ -64,13 +70,25 @@ pub fn describe(config: &Config, bound: &[Bound]) -> Value {
         "forwarding": {
             "x_forwarded": config.forwarding.x_forwarded,
             "forwarded": config.forwarding.forwarded,
-            "trust_incoming": config.forwarding.trust_incoming,
+            "trusted_proxies":
+                config.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "client_from": config.forwarding.client_from.name(),
         },
+        "server": config.identity.server,
+        "via": config.identity.via.as_ref().map(|via| &via.http11),
+        "request_id": config.identity.request_id.as_ref().map(|rule| json!({
+            "header": rule.header,
+            "keep": rule.keep,
+        })),
     })
 }
 
 fn text(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
+}
+
+fn rate(rate: BodyRate) -> Value {
+    json!({ "bytes": rate.bytes, "within": text(rate.within) })
 }
 
 fn provider(provider: &ProviderConfig) -> Value {
@@ -103,6 +121,7 @@ fn upstream(upstream: &UpstreamConfig) -> Value {
             Balance::RoundRobin => "round_robin",
             Balance::PowerOfTwo => "power_of_two",
         },
+        "concurrent_requests": upstream.concurrent_requests,
         "host": match &upstream.host {
             HostHeader::Keep => "keep",
             HostHeader::Rewrite(host) => host,
@@ -133,6 +152,7 @@ fn route(config: &Config, route: &RouteConfig) -> Value {
         Action::Proxy(id) => ("upstream", json!(config.upstreams[id.index()].name)),
         Action::Respond(response) => ("respond", json!(response.status)),
     };
+    let bounds = config.route_bounds(&route.bounds);
     json!({
         "name": route.name,
         "listener": selects.listener.map(|id| &config.listeners[id.index()].name),
@@ -143,10 +163,31 @@ fn route(config: &Config, route: &RouteConfig) -> Value {
         }: path_text(&selects.path),
         "methods": selects.methods.iter().map(Method::as_str).collect::<Vec<_>>(),
         "jwt": auth,
-        "request_body_bytes":
-            route.request_body_bytes.unwrap_or(config.limits.request_body_bytes),
+        "request_headers": edits(&route.request_fields),
+        "response_headers": edits(&route.response_fields),
+        "cors": route.cors.as_ref().map(|cors| json!({
+            "methods": cors.methods,
+            "headers": cors.headers,
+            "expose_headers": cors.expose_headers,
+            "credentials": cors.credentials,
+            "max_age": cors.max_age,
+        })),
+        "limits": {
+            "request_body_bytes": bounds.request_body_bytes,
+            "body_rate": bounds.body_rate.map(rate),
+        },
+        "timeouts": {
+            "response": text(bounds.response),
+            "body_progress": text(bounds.body_progress),
+        },
         action: target,
     })
+}
+
+/// Names alone: values may be secrets of the upstream's.
+fn edits(edits: &FieldEdits) -> Value {
+    let added = edits.added().iter().map(|(name, _)| name);
+    json!({ "removed": edits.dropped(), "added": added.collect::<Vec<_>>() })
 }
 
 /// The path with its escapes decoded, as it is compared.

@@ -20,8 +20,8 @@ use crate::snapshot::ids::ListenerId;
 use crate::snapshot::route_table::{Action, Miss, Route};
 use crate::snapshot::{Service, Snapshot, TcpService};
 use crate::worker::{
-    Gate, Reason, check_head, check_length, explain_no_route, find_route, head_limits, outline,
-    spare_preflight,
+    Gate, Reason, check_head, check_length, explain_no_route, find_route, outline, preflight,
+    request_limits, spare_preflight,
 };
 
 /// The most bytes of a description: the longest head, its strings escaped.
@@ -59,8 +59,9 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
         return led_on(snapshot, service);
     }
     let mut slots = FieldSlots::new();
-    let limits = &snapshot.limits;
-    let head = match parse_request(&described.head, &mut slots, head_limits(limits)) {
+    let limits = request_limits(&snapshot.listeners[listener.index()].bounds);
+    let paths = snapshot.path_normalization;
+    let head = match parse_request(&described.head, &mut slots, limits, paths) {
         Ok(Progress::Complete(head)) => head,
         // It ends in an empty line: more bytes than it may have.
         Ok(Progress::Partial) => return refused(snapshot, RequestError::HeadTooLong.into(), None),
@@ -81,6 +82,11 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
     let route = snapshot.routes.route(id);
     if let Some(gate) = check_length(&head, route) {
         return refused(snapshot, Reason::Gate(gate), Some(&head));
+    }
+    match route.cors.as_ref().and_then(|cors| preflight(cors, &head)) {
+        None => {}
+        Some(Err(gate)) => return refused(snapshot, Reason::Gate(gate), Some(&head)),
+        Some(Ok(())) => return preflight_granted(snapshot, route),
     }
     let now = described.now.unwrap_or_else(clock);
     let (tokens, authorization) = match &route.auth {
@@ -108,6 +114,21 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
         Some(policy) => tokens.iter().map(|one| token(snapshot, policy, one)).collect(),
     };
     body
+}
+
+/// A page's browser is told what it may ask for, before a token is looked for.
+fn preflight_granted(snapshot: &Snapshot, route: &Route) -> Value {
+    json!({
+        "generation": snapshot.generation.0,
+        "verdict": "no_token",
+        "reason": null,
+        "status": 204,
+        "upstream": null,
+        "set_headers": [],
+        "route": route_body(snapshot, route),
+        "tokens": [],
+        "detail": "a preflight, which the route answers by its cors",
+    })
 }
 
 /// What a tcp listener does with it, as with anything else.

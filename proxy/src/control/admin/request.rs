@@ -10,6 +10,7 @@ use crate::http1::{
     BodyLength, ChunkedDecoder, Field, FieldSlots, HeadLimits, Progress, RequestError,
     parse_request,
 };
+use crate::snapshot::path_normalization::PathNormalization;
 
 /// The most bytes of a head.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
@@ -120,7 +121,9 @@ fn read(mut stream: &TcpStream, into: &mut [u8], deadline: Instant) -> io::Resul
 /// The head, or nothing while it is incomplete.
 fn parse(bytes: &[u8]) -> Result<Option<Head>, RequestError> {
     let mut slots = FieldSlots::new();
-    let Progress::Complete(head) = parse_request(bytes, &mut slots, LIMITS)? else {
+    let Progress::Complete(head) =
+        parse_request(bytes, &mut slots, LIMITS, PathNormalization::Off)?
+    else {
         return Ok(None);
     };
     let method = match head.method {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::assists::Shielding;
-use super::config::KernelConfig;
+use super::config::BanConfig;
 use super::status::BanStatus;
 use crate::snapshot::peers::{BanList, BanMode, PeerRules, Source, prefix_of};
 use crate::worker::{Offence, WorkerHandle};
@@ -64,12 +64,13 @@ impl Bans {
     /// exempt.
     pub fn configure(
         &mut self,
-        config: &KernelConfig,
+        rules: PeerRules,
+        terms: Option<BanConfig>,
         now: Instant,
         enforcers: &mut Enforcers<'_>,
     ) {
-        self.rules = config.peers();
-        let Some(config) = config.ban() else {
+        self.rules = rules;
+        let Some(config) = terms else {
             self.lift(Lift::All, "bans are switched off", now, enforcers);
             self.book = None;
             return;

@@ -7,6 +7,8 @@
 mod claims;
 mod credentials;
 mod deny_list;
+mod fields;
+mod forwarding;
 mod kernel;
 mod key_sources;
 mod limits;
@@ -33,7 +35,6 @@ use super::raw;
 use super::schema::schema;
 use super::settings::{Config, LogConfig, LogFormat, Workers};
 use super::shape;
-use crate::snapshot::Forwarding;
 
 /// Reads a document that serde_json found well-formed in `text`.
 pub(super) fn convert(
@@ -44,22 +45,26 @@ pub(super) fn convert(
 ) -> Result<Config, ConfigErrors> {
     let mut reader = Reader::new(value, text, file);
     reader.key_files = key_files;
-    let listeners = listeners::listeners(&mut reader);
-    let admin = listeners::admin(&mut reader, &listeners);
-    let kernel = kernel::kernel(&mut reader);
-    let providers = providers::providers(&mut reader);
-    let cache_directory = key_sources::cache_directory(&mut reader);
-    let deny_list = deny_list::deny_list(&mut reader);
-    let startup = key_sources::startup(&mut reader);
-    let upstreams = upstreams::upstreams(&mut reader);
-    let (routes, added) = routes::routes(&mut reader, &providers);
     let workers = match reader.section::<raw::Workers>("workers") {
         raw::Workers::Auto => Workers::Auto,
         raw::Workers::Count(count) => Workers::Count(count),
     };
     let limits = limits::limits(&mut reader, workers);
     let timeouts = limits::timeouts(&mut reader);
-    let forwarding = forwarding(&reader.section("forwarding"));
+    let (forwarding, trusted_proxies) = forwarding::forwarding(&mut reader);
+    let process = listeners::Process { workers, limits: &limits, trusted: &trusted_proxies };
+    let listeners = listeners::listeners(&mut reader, &process);
+    let admin = listeners::admin(&mut reader, &listeners);
+    let kernel = kernel::kernel(&mut reader, &trusted_proxies);
+    let providers = providers::providers(&mut reader);
+    let cache_directory = key_sources::cache_directory(&mut reader);
+    let deny_list = deny_list::deny_list(&mut reader);
+    let startup = key_sources::startup(&mut reader);
+    let upstreams = upstreams::upstreams(&mut reader, workers);
+    let identity = fields::identity(&mut reader);
+    let reserved = fields::Reserved::new(forwarding, &providers, &identity);
+    let (routes, added) = routes::routes(&mut reader, &providers, &reserved);
+    let path_normalization = reader.section::<raw::PathNormalization>("path_normalization").into();
     let log = log(&reader.section("log"));
     let access_log = listeners::access_log(&mut reader);
     let typed = [
@@ -84,17 +89,15 @@ pub(super) fn convert(
         limits,
         timeouts,
         forwarding,
+        path_normalization,
+        identity,
+        trusted_proxies,
         admin,
         log,
         access_log,
         kernel,
         warnings,
     })
-}
-
-fn forwarding(raw: &raw::Forwarding) -> Forwarding {
-    let raw::Forwarding { x_forwarded, forwarded, trust_incoming } = *raw;
-    Forwarding { x_forwarded, forwarded, trust_incoming }
 }
 
 fn log(raw: &raw::Log) -> LogConfig {

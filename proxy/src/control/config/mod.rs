@@ -24,10 +24,12 @@ pub(in crate::control) use locate::Locator;
 pub use error::{ConfigErrors, Problem, Problems};
 pub use locate::Position;
 pub use schema::{schema, schema_text};
+pub(super) use settings::share;
 pub use settings::{
     AccessLogTarget, AdminConfig, BanConfig, Config, Connections, DenyListConfig, EndpointConfig,
-    JwksSource, KernelConfig, Led, LimitsConfig, ListenerConfig, LogConfig, LogFormat,
-    ProviderConfig, RouteConfig, ShieldConfig, Startup, SteeringConfig, UpstreamConfig, Workers,
+    JwksSource, KernelConfig, Led, LimitsConfig, ListenerConfig, ListenerOverrides, LogConfig,
+    LogFormat, ProviderConfig, RouteConfig, RouteOverrides, ShieldConfig, Startup, SteeringConfig,
+    UpstreamConfig, Workers,
 };
 
 /// Reads the configuration in a file.

@@ -3,8 +3,11 @@
 //! Nothing outside `config` sees these types. Doc comments here are the descriptions that an editor
 //! shows, so they speak to the person who writes the file.
 
+pub(super) mod bounds;
+pub(super) mod fields;
 pub(super) mod jwt;
 pub(super) mod kernel;
+mod paths;
 pub(super) mod routes;
 pub(super) mod upstreams;
 
@@ -15,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::quantity::{Size, Span};
 use crate::snapshot::limits as defaults;
+pub(super) use paths::PathNormalization;
 
 /// The configuration of a ringgate gateway. Durations and sizes are strings with their unit; paths
 /// are relative to the file.
@@ -47,9 +51,25 @@ pub(super) struct Config {
     /// What is ended for its slowness.
     #[serde(default)]
     timeouts: Timeouts,
-    /// What an upstream is told about the client.
+    /// Who the client is, and what an upstream is told about it.
     #[serde(default)]
     forwarding: Forwarding,
+    /// In which form the path of a request is matched and forwarded. on: dot segments are resolved,
+    /// slashes merged, what needs no percent-encoding has none; an encoded slash stays encoded.
+    /// reject_encoded_slash: the same, and a path with an encoded slash or backslash is refused (400).
+    /// off: as sent, without dot segments (400).
+    #[serde(default)]
+    path_normalization: PathNormalization,
+    /// What `Server` says in every response, in place of what the upstream says. Absent: that is passed
+    /// on, and answers of the gateway's own have none.
+    #[schemars(length(min = 1))]
+    server: Option<String>,
+    /// The name that the gateway goes by in `Via`, which then tells of it in requests and responses that
+    /// it passes on. Absent: it adds nothing there.
+    #[schemars(length(min = 1))]
+    via: Option<String>,
+    /// A name for each request, for the upstream, the client and the logs. Absent: none.
+    request_id: Option<fields::RequestId>,
     /// The administration listener: health, metrics, what runs, the keys, the deny list. Absent: none.
     admin: Option<Admin>,
     /// What the gateway says about itself.
@@ -131,6 +151,34 @@ pub(super) struct Listener {
     /// of the reason in `X-Ringgate-Reason`. Attackers can read it, too.
     #[serde(default)]
     pub(super) reason_header: bool,
+    /// Whether a header of the PROXY protocol, version 1 or 2, says whose a connection is. Absent: none
+    /// does.
+    pub(super) proxy_protocol: Option<ProxyProtocol>,
+    /// Bounds of its own. A listener with `tcp` has `connections` alone.
+    #[serde(default)]
+    pub(super) limits: bounds::ListenerLimits,
+    /// Bounds of its own. A listener with `tcp` has none.
+    #[serde(default)]
+    pub(super) timeouts: bounds::ListenerTimeouts,
+}
+
+/// Who says whose a connection is, in a header before its first byte.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProxyProtocol {
+    /// Whether a connection without it is refused, or the peer's own.
+    pub(super) mode: ProxyProtocolMode,
+    /// Addresses and prefixes of the proxies that send it; of others it is refused. Absent:
+    /// `forwarding.trusted_proxies`.
+    pub(super) from: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(super) enum ProxyProtocolMode {
+    Required,
+    Optional,
 }
 
 /// Where the connections of a listener go, whatever they carry. No token is asked for.
@@ -155,12 +203,20 @@ pub(super) struct Limits {
     pub(super) target_bytes: Size,
     /// A request body without its framing (413 when over), up to 1024GiB.
     pub(super) request_body_bytes: Size,
+    /// The slowest that a client may send a request body (408) or take a response (cut). Absent: only
+    /// `timeouts.body_progress` counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) body_rate: Option<bounds::BodyRate>,
     /// Client connections open at once, on all workers together (503 when over; closed where the
     /// listener has `tcp`). Absent: 65536, or as many as the process's limit on descriptors carries,
     /// at two for each.
     #[schemars(range(min = 1, max = 10_000_000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) connections: Option<usize>,
+    /// What becomes of connections over their number: refuse answers 503 (closes them, where the
+    /// listener has `tcp`); pause leaves them unaccepted until there is room, first in the listener's
+    /// backlog and then in the client's retries, save what another listener was about to accept.
+    pub(super) connections_full: ConnectionsFull,
     /// Requests served on one client connection before it is closed.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub(super) requests_per_connection: u64,
@@ -177,11 +233,22 @@ impl Default for Limits {
             head_fields: limits.head_fields,
             target_bytes: Size(limits.target_bytes as u64),
             request_body_bytes: Size(defaults::Limits::REQUEST_BODY_BYTES_DEFAULT),
+            body_rate: None,
             connections: None,
-            requests_per_connection: limits.requests_per_connection,
+            connections_full: ConnectionsFull::default(),
+            requests_per_connection: defaults::Limits::REQUESTS_PER_CONNECTION_DEFAULT,
             token_cache_entries: limits.token_cache_entries,
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(super) enum ConnectionsFull {
+    #[default]
+    Refuse,
+    Pause,
 }
 
 /// What is ended for its slowness. Each is 10ms to 24h, save where it says otherwise.
@@ -192,6 +259,10 @@ pub(super) struct Timeouts {
     pub(super) head: Span,
     /// A client connection without a request (closed).
     pub(super) idle: Span,
+    /// A client connection since it was accepted, up to 7 days: the request in hand is the last, its
+    /// response says so, and an idle one closes. Tunnels go on. Absent: no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) connection: Option<Span>,
     /// To connect to an endpoint (504, after trying the others).
     pub(super) connect: Span,
     /// From the end of the request to the head of the response (504).
@@ -211,6 +282,7 @@ impl Default for Timeouts {
         Self {
             head: Span(timeouts.head),
             idle: Span(timeouts.idle),
+            connection: None,
             connect: Span(timeouts.connect),
             response: Span(timeouts.response),
             body_progress: Span(timeouts.body_progress),
@@ -220,22 +292,40 @@ impl Default for Timeouts {
     }
 }
 
-/// What an upstream is told about the client.
+/// Who the client is, and what an upstream is told about it. What others than `trusted_proxies` say
+/// in these fields is dropped.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Forwarding {
-    /// Append the client's address to X-Forwarded-For, and set X-Forwarded-Proto and -Host.
+    /// Append the address of the connection to X-Forwarded-For, and set X-Forwarded-Proto and -Host.
     pub(super) x_forwarded: bool,
     /// Append an element to Forwarded (RFC 7239).
     pub(super) forwarded: bool,
-    /// Keep what the client sent in these fields and append to it. Only behind a proxy of your own.
-    pub(super) trust_incoming: bool,
+    /// Addresses and prefixes, such as `192.0.2.0/28`, of proxies in front of the gateway: what they
+    /// say of the client is believed, and they are never banned.
+    pub(super) trusted_proxies: Vec<String>,
+    /// The field in which they say it. It is read from its end: the client is the first address that
+    /// is none of theirs.
+    pub(super) client_from: ClientFrom,
 }
 
 impl Default for Forwarding {
     fn default() -> Self {
-        Self { x_forwarded: true, forwarded: false, trust_incoming: false }
+        Self {
+            x_forwarded: true,
+            forwarded: false,
+            trusted_proxies: Vec::new(),
+            client_from: ClientFrom::XForwardedFor,
+        }
     }
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(super) enum ClientFrom {
+    XForwardedFor,
+    Forwarded,
 }
 
 /// The administration listener.

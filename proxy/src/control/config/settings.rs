@@ -1,5 +1,6 @@
 //! A configuration that is valid: what the raw file says, as types that cannot hold a bad value.
 
+mod bounds;
 mod kernel;
 
 use std::net::SocketAddr;
@@ -7,19 +8,27 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::error::Problems;
 use crate::control::jwks::parse::IgnoredKey;
 use crate::control::jwks::transport::Transport;
-use crate::snapshot::Forwarding;
 use crate::snapshot::claims_policy::AuthPolicy;
+use crate::snapshot::client_rule::ClientRule;
+use crate::snapshot::cors::Cors;
 use crate::snapshot::credentials::TokenLocation;
+use crate::snapshot::field_edits::{FieldEdits, Identity};
 use crate::snapshot::ids::UpstreamId;
 use crate::snapshot::key_set::{Algorithm, AlgorithmSet, KeySet};
-use crate::snapshot::limits::{Limits, Timeouts};
+use crate::snapshot::limits::{BodyRate, Limits, Timeouts};
+use crate::snapshot::path_normalization::PathNormalization;
 use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer, TokenChecks};
 use crate::snapshot::route_match::RouteMatch;
 use crate::snapshot::route_table::Action;
 use crate::snapshot::upstream_set::{Balance, Ejection, Endpoint, HostHeader};
+use crate::snapshot::{Forwarding, ProxyProtocol};
+pub(in crate::control) use bounds::share;
+pub use bounds::{ListenerOverrides, RouteOverrides};
 pub use kernel::{BanConfig, KernelConfig, Led, ShieldConfig, SteeringConfig};
 
 /// A whole configuration. Ids in it are positions in its own lists, and fit.
@@ -48,6 +57,12 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What an upstream is told about the client.
     pub forwarding: Forwarding,
+    /// In which form paths are matched and forwarded.
+    pub path_normalization: PathNormalization,
+    /// What the gateway says of itself in messages.
+    pub identity: Identity,
+    /// Who may tell of the client.
+    pub trusted_proxies: Vec<IpNet>,
     /// The administration listener, if there is one.
     pub admin: Option<AdminConfig>,
     /// What the gateway says about itself, and how.
@@ -93,13 +108,25 @@ pub struct ListenerConfig {
     pub tcp: Option<UpstreamId>,
     /// Whether refusals say why in a field.
     pub reason_header: bool,
+    /// Whether a header says whose a connection is.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// Bounds of its own.
+    pub bounds: ListenerOverrides,
 }
 
 impl ListenerConfig {
     /// One with nothing but its address.
     #[must_use]
     pub fn new(name: &str, address: SocketAddr) -> Self {
-        Self { name: name.into(), address, led: Vec::new(), tcp: None, reason_header: false }
+        Self {
+            name: name.into(),
+            address,
+            led: Vec::new(),
+            tcp: None,
+            reason_header: false,
+            proxy_protocol: None,
+            bounds: ListenerOverrides::default(),
+        }
     }
 }
 
@@ -221,6 +248,8 @@ pub struct UpstreamConfig {
     pub idle_connections_max: usize,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,
+    /// Requests at once on all workers together.
+    pub concurrent_requests: Option<usize>,
     /// When an endpoint is taken out and for how long.
     pub ejection: Ejection,
 }
@@ -246,12 +275,20 @@ pub struct RouteConfig {
     pub name: Box<str>,
     /// Which requests it takes.
     pub selects: RouteMatch,
+    /// Which clients may use it, whatever their token.
+    pub clients: ClientRule,
     /// The token rules, or none: anyone passes.
     pub auth: Option<AuthPolicy>,
     /// What is done with a request that passes.
     pub action: Action,
-    /// In place of [`LimitsConfig::request_body_bytes`].
-    pub request_body_bytes: Option<u64>,
+    /// What is done to the fields of its requests.
+    pub request_fields: FieldEdits,
+    /// What is done to those of its responses.
+    pub response_fields: FieldEdits,
+    /// Which pages of other origins may use it.
+    pub cors: Option<Cors>,
+    /// Bounds of its own.
+    pub bounds: RouteOverrides,
 }
 
 /// Bounds on size and number for the process; [`LimitsConfig::for_each_of`] makes those of a worker.
@@ -265,9 +302,13 @@ pub struct LimitsConfig {
     pub target_bytes: usize,
     /// Bytes of a request body, where a route does not say otherwise.
     pub request_body_bytes: u64,
+    /// The slowest that a client may be, where a route does not say otherwise.
+    pub body_rate: Option<BodyRate>,
     /// Client connections open at once on all workers together.
     pub connections: Connections,
-    /// [`Limits::requests_per_connection`].
+    /// Whether those over the number are left unaccepted.
+    pub pause_when_full: bool,
+    /// Requests served on one client connection, where a listener does not say otherwise.
     pub requests_per_connection: u64,
     /// [`Limits::token_cache_entries`].
     pub token_cache_entries: usize,
@@ -293,16 +334,15 @@ impl Connections {
 }
 
 impl LimitsConfig {
-    /// The bounds of one worker among `workers`. The share of connections is rounded down, so that
-    /// the sum is never more than configured, but is at least one.
+    /// The bounds of one worker among `workers`.
     #[must_use]
     pub fn for_each_of(&self, workers: usize) -> Limits {
         Limits {
             head_bytes: self.head_bytes,
             head_fields: self.head_fields,
             target_bytes: self.target_bytes,
-            connections_per_worker: (self.connections.count() / workers.max(1)).max(1),
-            requests_per_connection: self.requests_per_connection,
+            connections_per_worker: share(self.connections.count(), workers),
+            pause_when_full: self.pause_when_full,
             token_cache_entries: self.token_cache_entries,
         }
     }

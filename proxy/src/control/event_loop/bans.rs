@@ -10,8 +10,9 @@ use crate::worker::Offence;
 impl EventLoop {
     /// Follows the configuration that runs now.
     pub(super) fn configure_bans(&mut self) {
-        let kernel = self.publisher.config().kernel.clone();
-        self.with_bans(|bans, now, enforcers| bans.configure(&kernel, now, enforcers));
+        let config = self.publisher.config();
+        let (rules, terms) = (config.peers(), config.kernel.ban());
+        self.with_bans(|bans, now, enforcers| bans.configure(rules, terms, now, enforcers));
     }
 
     pub(super) fn take_offences(&mut self, offences: Vec<Offence>) {

@@ -12,7 +12,7 @@ fn with_head<T>(
     let mut slots = FieldSlots::new();
     // Obs-text in the tables is written as the char of the same number.
     let bytes: Vec<u8> = raw.chars().map(|c| u8::try_from(c).expect("Latin-1")).collect();
-    let progress = parse_request(&bytes, &mut slots, limits)?;
+    let progress = parse_request(&bytes, &mut slots, limits, PathNormalization::On)?;
     Ok(match progress {
         Progress::Complete(head) => Progress::Complete(look(head)),
         Progress::Partial => Progress::Partial,

@@ -1,5 +1,7 @@
 //! Precedence by example, and against a version that is slow and obvious.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -33,15 +35,25 @@ impl Typed {
 fn table(matches: &[RouteMatch]) -> RouteTable {
     let counters = RouteCounters::register(&mut Registry::default(), "-").unwrap();
     let answer = FixedResponse { status: 200, fields: Vec::new(), body: Box::default() };
+    let bounds = RouteBounds {
+        request_body_bytes: 0,
+        response: Duration::ZERO,
+        body_progress: Duration::ZERO,
+        body_rate: None,
+    };
     let route = |(index, selects): (usize, &RouteMatch)| {
         let action = Action::Respond(answer.clone());
         (
             selects.clone(),
             Route {
                 name: format!("{index}").into(),
+                clients: ClientRule::default(),
                 auth: None,
                 action,
-                request_body_bytes: 0,
+                request_fields: FieldEdits::default(),
+                response_fields: FieldEdits::default(),
+                cors: None,
+                bounds,
                 counters,
             },
         )
@@ -161,8 +173,9 @@ fn a_path_that_readers_disagree_on_has_no_route() {
         "/a/..;x/b",
         "/%2e%2E/b",
         "/.%2e",
-        "/a%2fb",
-        "/a%5Cb",
+        "/a%2f..",
+        "/..%5cb",
+        "/a%2F..;x",
         "/a\\b",
         "/a%00",
         "/a%",
@@ -174,6 +187,25 @@ fn a_path_that_readers_disagree_on_has_no_route() {
     }
     for path in ["/...", "/.a", "/a.b/..c", "/%41", "/a%20b"] {
         assert_eq!(get(&[prefix("/")], path), Some(0), "{path}");
+    }
+}
+
+#[test]
+fn an_encoded_separator_finds_the_route_that_all_readers_find() {
+    let routes = [prefix("/"), prefix("/api"), prefix("/admin"), exact("/x/y"), prefix("/api/a/b")];
+    for (path, expected) in [
+        ("/api/group%2fname", Some(1)),
+        ("/api/c%2Fd%5Ce/f", Some(1)),
+        ("/%2F", Some(0)),
+        ("/z%5c", Some(0)),
+        ("/admin%2fx", None),
+        ("/%5Cadmin", None),
+        ("/x%2Fy", None),
+        ("/api/a%2fb", None),
+        ("/api%2F", None),
+        ("/api/a/%2fb", None),
+    ] {
+        assert_eq!(get(&routes, path), expected, "{path}");
     }
 }
 
@@ -228,7 +260,7 @@ fn read(path: &str) -> Option<(Vec<String>, bool)> {
         decoded.push_str(pieces.next().unwrap());
         for piece in pieces {
             let octet = u8::from_str_radix(piece.get(..2)?, 16).ok()?;
-            if matches!(octet, b'/' | b'\\' | 0) {
+            if octet == 0 {
                 return None;
             }
             decoded.push(char::from(octet));
@@ -236,7 +268,7 @@ fn read(path: &str) -> Option<(Vec<String>, bool)> {
         }
         match decoded.as_str() {
             "." | ".." => return None,
-            _ if decoded.contains('\\') => return None,
+            _ if raw.contains('\\') => return None,
             "" => slash = true,
             _ => {
                 segments.push(decoded);
@@ -275,7 +307,20 @@ fn rank(
     takes.then_some((typed.listener.is_some(), host_rank, is_exact, pattern.0.len(), pattern.1))
 }
 
+/// The route that readers agree on who split at encoded separators and who do not.
 fn slow(routes: &[Typed], listener: usize, host: &str, path: &str, method: &str) -> Option<usize> {
+    let split = ["%2f", "%2F", "%5c", "%5C"].iter().fold(path.to_owned(), |p, e| p.replace(e, "/"));
+    let found = |path: &str| slow_reading(routes, listener, host, path, method);
+    found(path).filter(|index| found(&split) == Some(*index))
+}
+
+fn slow_reading(
+    routes: &[Typed],
+    listener: usize,
+    host: &str,
+    path: &str,
+    method: &str,
+) -> Option<usize> {
     let path = read(path)?;
     let ranked: Vec<_> = routes
         .iter()

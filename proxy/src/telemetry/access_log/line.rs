@@ -1,5 +1,6 @@
 //! One access-log line: the fields of an entry as a JSON object, whatever bytes they hold.
 
+use std::fmt::Display;
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
@@ -21,10 +22,13 @@ pub fn append(line: &mut Vec<u8>, entry: &AccessEntry<'_>) {
     line.extend_from_slice(b"{\"time\":");
     append_time(line, entry);
     number(line, "duration_us", microseconds(entry.duration));
-    line.extend_from_slice(b",\"client\":\"");
-    // Writing to a Vec cannot fail.
-    let _ = write!(line, "{}", entry.client);
-    line.push(b'"');
+    // The peer is the client unless it tells of another.
+    if let Some(client) = entry.told_client {
+        address(line, "client", client);
+        address(line, "peer", entry.peer);
+    } else {
+        address(line, "client", entry.peer);
+    }
     string(line, "listener", entry.listener, STRING_BYTES_MAX);
     match &entry.subject {
         Subject::Request(request) => append_request(line, request),
@@ -42,6 +46,9 @@ fn append_request(line: &mut Vec<u8>, request: &RequestEntry<'_>) {
     string(line, "method", request.method, STRING_BYTES_MAX);
     string(line, "host", request.host, STRING_BYTES_MAX);
     string(line, "path", request.path, PATH_BYTES_MAX);
+    if request.id.is_some() {
+        optional(line, "request_id", request.id);
+    }
     optional(line, "route", request.route);
     number(line, "status", u64::from(request.status));
     optional(line, "verdict", request.verdict);
@@ -73,6 +80,13 @@ fn key(line: &mut Vec<u8>, name: &str) {
     line.extend_from_slice(b",\"");
     line.extend_from_slice(name.as_bytes());
     line.extend_from_slice(b"\":");
+}
+
+/// An address, which needs no escapes.
+fn address(line: &mut Vec<u8>, name: &str, value: impl Display) {
+    key(line, name);
+    // Writing to a Vec cannot fail.
+    let _ = write!(line, "\"{value}\"");
 }
 
 fn number(line: &mut Vec<u8>, name: &str, value: u64) {

@@ -11,12 +11,14 @@ fn entry<'a>(path: &'a str, kid: Option<&'a str>) -> AccessEntry<'a> {
     AccessEntry {
         time: UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
         duration: Duration::from_micros(1500),
-        client: SocketAddr::from(([203, 0, 113, 9], 4711)),
+        peer: SocketAddr::from(([203, 0, 113, 9], 4711)),
+        told_client: None,
         listener: "public",
         subject: Subject::Request(RequestEntry {
             method: "GET",
             host: "api.example.com",
             path,
+            id: None,
             route: Some("orders"),
             status: 401,
             verdict: Some("refuse"),
@@ -109,6 +111,7 @@ fn the_longest_line_fits_its_bound() {
             method: &controls,
             host: &controls,
             path: &controls,
+            id: None,
             route: Some(&controls),
             status: u16::MAX,
             verdict: Some(&controls),
@@ -121,7 +124,8 @@ fn the_longest_line_fits_its_bound() {
         received_bytes: u64::MAX,
         sent_bytes: u64::MAX,
         duration: Duration::MAX,
-        client: "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535".parse().unwrap(),
+        told_client: "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255".parse().ok(),
+        peer: "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535".parse().unwrap(),
         ..entry("", None)
     };
     let mut line = Vec::new();

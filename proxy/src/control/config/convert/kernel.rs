@@ -19,7 +19,7 @@ use crate::kernel::{Policy, SynRate, XdpChoice, XdpMode};
 /// The kernel's bound on the name of an interface (`IFNAMSIZ`), without the NUL.
 const INTERFACE_NAME_MAX: usize = 15;
 
-pub(super) fn kernel(reader: &mut Reader<'_>) -> KernelConfig {
+pub(super) fn kernel(reader: &mut Reader<'_>, trusted: &[IpNet]) -> KernelConfig {
     let raw: raw::Kernel = reader.section("kernel");
     let path = JsonPath::from(["kernel", "shield"]);
     KernelConfig {
@@ -31,11 +31,16 @@ pub(super) fn kernel(reader: &mut Reader<'_>) -> KernelConfig {
             raw::Steering::Off => SteeringConfig::Off,
         },
         splice: matches!(raw.splice, raw::Splice::On),
-        shield: raw.shield.map(|raw| shield(reader, &raw, &path)),
+        shield: raw.shield.map(|raw| shield(reader, &raw, trusted, &path)),
     }
 }
 
-fn shield(reader: &mut Reader<'_>, raw: &raw::Shield, path: &JsonPath) -> ShieldConfig {
+fn shield(
+    reader: &mut Reader<'_>,
+    raw: &raw::Shield,
+    trusted: &[IpNet],
+    path: &JsonPath,
+) -> ShieldConfig {
     let interfaces = interfaces(reader, &raw.interfaces, &path.join("interfaces"));
     if raw.syn_rate_per_source.is_some() && raw.interfaces.is_empty() {
         let what = "limits nothing without interfaces, which see the packets it counts";
@@ -50,7 +55,7 @@ fn shield(reader: &mut Reader<'_>, raw: &raw::Shield, path: &JsonPath) -> Shield
         },
         deny: prefixes(reader, &raw.deny, &path.join("deny")),
         allow: prefixes(reader, &raw.allow, &path.join("allow")),
-        trusted: prefixes(reader, &raw.trusted_proxies, &path.join("trusted_proxies")),
+        trusted: trusted.to_vec(),
         syn_rate: raw
             .syn_rate_per_source
             .and_then(NonZeroU32::new)

@@ -3,16 +3,28 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use ipnet::IpNet;
 use serde_json::Value;
 
-use super::{JsonPath, Reader, kernel, upstreams};
+use super::{JsonPath, Reader, forwarding, kernel, limits, upstreams};
 use crate::control::config::raw;
-use crate::control::config::settings::Led;
-use crate::control::config::settings::{AccessLogTarget, AdminConfig, ListenerConfig};
+use crate::control::config::settings::{
+    AccessLogTarget, AdminConfig, Led, LimitsConfig, ListenerConfig, Workers,
+};
 use crate::snapshot::ids::ListenerId;
 
+/// What of the process the listeners depend on.
+pub(super) struct Process<'a> {
+    pub(super) workers: Workers,
+    pub(super) limits: &'a LimitsConfig,
+    pub(super) trusted: &'a [IpNet],
+}
+
 /// The listeners and where each was typed.
-pub(super) fn listeners(reader: &mut Reader<'_>) -> Vec<(JsonPath, ListenerConfig)> {
+pub(super) fn listeners(
+    reader: &mut Reader<'_>,
+    process: &Process<'_>,
+) -> Vec<(JsonPath, ListenerConfig)> {
     let list = JsonPath::from(["listeners"]);
     let mut listeners: Vec<(JsonPath, ListenerConfig)> = Vec::new();
     let mut names: HashMap<String, JsonPath> = HashMap::new();
@@ -31,7 +43,7 @@ pub(super) fn listeners(reader: &mut Reader<'_>) -> Vec<(JsonPath, ListenerConfi
         let (places, led): (Vec<_>, Vec<_>) = led.into_iter().unzip();
         led_once(reader, &places, &led, &listeners);
         led_paths.push(places);
-        let tcp = raw.tcp.and_then(|tcp| {
+        let tcp = raw.tcp.as_ref().and_then(|tcp| {
             let path = path.join("tcp").join("upstream");
             upstreams::refer(reader, &upstreams, &tcp.upstream, &path)
         });
@@ -40,8 +52,17 @@ pub(super) fn listeners(reader: &mut Reader<'_>) -> Vec<(JsonPath, ListenerConfi
             let what = "a listener with `tcp` answers nothing itself; allowed: false";
             reader.problem(&path.join("reason_header"), what.to_owned());
         }
+        if tcp.is_some() {
+            limits::only_connections(reader, &path);
+        }
+        let bounds = limits::listener_bounds(reader, &path, process.workers, process.limits, &raw);
         let name = raw.name.into();
-        listeners.push((path, ListenerConfig { name, address, led, tcp, reason_header }));
+        let proxy_protocol = raw.proxy_protocol.as_ref().map(|raw| {
+            forwarding::proxy_protocol(reader, raw, &path.join("proxy_protocol"), process.trusted)
+        });
+        let listener =
+            ListenerConfig { name, address, led, tcp, reason_header, proxy_protocol, bounds };
+        listeners.push((path, listener));
     }
     for (index, places) in led_paths.iter().enumerate() {
         leads_past(reader, index, places, &listeners);

@@ -4,7 +4,9 @@ use serde_json::json;
 
 use super::{JsonPath, Reader};
 use crate::control::config::raw::jwt::Resource;
-use crate::control::config::settings::{ProviderConfig, RouteConfig};
+use crate::control::config::settings::{ProviderConfig, RouteConfig, RouteOverrides};
+use crate::snapshot::client_rule::ClientRule;
+use crate::snapshot::field_edits::FieldEdits;
 use crate::snapshot::ids::ListenerId;
 use crate::snapshot::provider::Issuer;
 use crate::snapshot::route_match::{HostPattern, Method, PathKind, PathPattern, RouteMatch};
@@ -112,9 +114,13 @@ pub(super) fn metadata_routes(
             let config = RouteConfig {
                 name: format!("resource:{}{place}", resource.name).into(),
                 selects,
+                clients: ClientRule::default(),
                 auth: None,
                 action: Action::Respond(response),
-                request_body_bytes: None,
+                request_fields: FieldEdits::default(),
+                response_fields: FieldEdits::default(),
+                cors: None,
+                bounds: RouteOverrides::default(),
             };
             added.push((path().join(resource.name.as_str()), config));
         }

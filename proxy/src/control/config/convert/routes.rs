@@ -4,18 +4,22 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::json;
 
-use super::limits::body_bytes;
+use super::fields::{Reserved, Side, cors, edits};
+use super::kernel::prefixes;
+use super::limits::route_bounds;
 use super::policy::{Issuers, policy};
 use super::resources::metadata_routes;
 use super::{JsonPath, Reader, listeners, providers, resources, upstreams};
-use crate::control::config::raw::routes::{Match, Redirect, Respond, Route};
+use crate::control::config::raw::routes::{Match, Redirect, Respond, Route, RouteJwt};
 use crate::control::config::settings::{ProviderConfig, RouteConfig};
+use crate::snapshot::client_rule::ClientRule;
 use crate::snapshot::ids::{ListenerId, RouteId};
 use crate::snapshot::route_match::{HostPattern, Method, PathKind, PathPattern, RouteMatch};
 use crate::snapshot::route_table::{Action, FixedResponse, ties};
 
 /// What routes refer to, in the order of the ids.
-struct Defined {
+struct Defined<'a> {
+    reserved: &'a Reserved,
     listeners: listeners::Defined,
     upstreams: Vec<String>,
 }
@@ -24,8 +28,10 @@ struct Defined {
 pub(super) fn routes(
     reader: &mut Reader<'_>,
     configs: &[ProviderConfig],
+    reserved: &Reserved,
 ) -> (Vec<RouteConfig>, usize) {
     let defined = Defined {
+        reserved,
         listeners: listeners::defined(reader),
         upstreams: reader.names(&upstreams::path()),
     };
@@ -135,23 +141,78 @@ fn warn_of_http_settings(
 
 fn route(
     reader: &mut Reader<'_>,
-    defined: &Defined,
+    defined: &Defined<'_>,
     issuers: &Issuers<'_>,
     path: &JsonPath,
     raw: Route,
 ) -> Option<RouteConfig> {
-    let Route { name, selects, jwt, upstream, respond, redirect, limits } = raw;
-    let name = name.unwrap_or_else(|| path.to_string()).into();
-    let selects = selects_of(reader, &defined.listeners, &path.join("match"), &selects);
-    let has_rules = jwt.is_some();
-    let auth = jwt.and_then(|raw| policy(reader, issuers, &path.join("jwt"), raw));
-    let action = match (upstream, respond, redirect) {
+    let name = raw.name.clone().unwrap_or_else(|| path.to_string()).into();
+    let selects = selects_of(reader, &defined.listeners, &path.join("match"), &raw.selects);
+    let clients = clients(reader, path, &raw);
+    let action = action(reader, defined, path, &raw);
+    let [request_fields, response_fields] = [
+        ("request_headers", Side::Request, &raw.request_headers),
+        ("response_headers", Side::Response, &raw.response_headers),
+    ]
+    .map(|(key, side, rules)| edits(reader, &path.join(key), defined.reserved, side, rules));
+    let cors = raw.cors.as_ref().map(|raw| cors(reader, &path.join("cors"), raw));
+    if let (Some(_), Some(jwt)) = (&cors, &raw.jwt) {
+        check_one_cors(reader, &path.join("jwt"), jwt);
+    }
+    let bounds = route_bounds(reader, path, &raw.limits, &raw.timeouts);
+    let has_rules = raw.jwt.is_some();
+    let auth = raw.jwt.and_then(|raw| policy(reader, issuers, &path.join("jwt"), raw));
+    // A route whose rules could not be read must not become a route without rules.
+    if has_rules && auth.is_none() {
+        return None;
+    }
+    Some(RouteConfig {
+        name,
+        selects: selects?,
+        clients,
+        auth,
+        action: action?,
+        request_fields,
+        response_fields,
+        cors,
+        bounds,
+    })
+}
+
+/// Which clients may use the route.
+fn clients(reader: &mut Reader<'_>, path: &JsonPath, raw: &Route) -> ClientRule {
+    let allow = raw.allow_from.as_deref().unwrap_or_default();
+    let allow = prefixes(reader, allow, &path.join("allow_from"));
+    let deny = prefixes(reader, &raw.deny_from, &path.join("deny_from"));
+    ClientRule::new(&allow, &deny)
+}
+
+/// Notes token rules that speak of CORS where the route has rules for it.
+fn check_one_cors(reader: &mut Reader<'_>, path: &JsonPath, jwt: &RouteJwt) {
+    let typed = [
+        ("bypass_preflight", jwt.bypass_preflight),
+        ("allowed_origins", !jwt.allowed_origins.is_empty()),
+    ];
+    for (key, _) in typed.into_iter().filter(|(_, is_typed)| *is_typed) {
+        reader
+            .problem(&path.join(key), "stands beside cors, which does that; allowed: one of them");
+    }
+}
+
+/// What the route does with a request that passes.
+fn action(
+    reader: &mut Reader<'_>,
+    defined: &Defined<'_>,
+    path: &JsonPath,
+    raw: &Route,
+) -> Option<Action> {
+    match (&raw.upstream, &raw.respond, &raw.redirect) {
         (Some(name), None, None) => {
             let path = path.join("upstream");
-            upstreams::refer(reader, &defined.upstreams, &name, &path).map(Action::Proxy)
+            upstreams::refer(reader, &defined.upstreams, name, &path).map(Action::Proxy)
         }
         (None, Some(respond), None) => answer(reader, &path.join("respond"), respond),
-        (None, None, Some(redirect)) => elsewhere(reader, &path.join("redirect"), &redirect),
+        (None, None, Some(redirect)) => elsewhere(reader, &path.join("redirect"), redirect),
         (upstream, respond, redirect) => {
             let given = [upstream.is_some(), respond.is_some(), redirect.is_some()];
             let count = given.iter().filter(|given| **given).count();
@@ -159,14 +220,7 @@ fn route(
             reader.problem(path, format!("has {count} actions; allowed: {allowed}"));
             None
         }
-    };
-    let body = path.join("limits").join("request_body_bytes");
-    let request_body_bytes = limits.request_body_bytes.map(|size| body_bytes(reader, &body, size));
-    // A route whose rules could not be read must not become a route without rules.
-    if has_rules && auth.is_none() {
-        return None;
     }
-    Some(RouteConfig { name, selects: selects?, auth, action: action?, request_body_bytes })
 }
 
 fn selects_of(
@@ -233,7 +287,7 @@ fn path_pattern(
     parsed.ok()
 }
 
-fn methods(reader: &mut Reader<'_>, list: &JsonPath, raw: &[String]) -> Vec<Method> {
+pub(super) fn methods(reader: &mut Reader<'_>, list: &JsonPath, raw: &[String]) -> Vec<Method> {
     let mut methods = Vec::with_capacity(raw.len());
     for (index, text) in raw.iter().enumerate() {
         match Method::parse(text) {
@@ -253,9 +307,9 @@ fn methods(reader: &mut Reader<'_>, list: &JsonPath, raw: &[String]) -> Vec<Meth
     methods
 }
 
-fn answer(reader: &mut Reader<'_>, path: &JsonPath, raw: Respond) -> Option<Action> {
+fn answer(reader: &mut Reader<'_>, path: &JsonPath, raw: &Respond) -> Option<Action> {
     let Respond { status, body, content_type } = raw;
-    check_field_value(reader, &path.join("content_type"), &content_type);
+    check_field_value(reader, &path.join("content_type"), content_type);
     if matches!(status, 204 | 205 | 304) && !body.is_empty() {
         let what = format!("a {status} response has no body; allowed: none");
         reader.problem(&path.join("body"), what);
@@ -263,9 +317,10 @@ fn answer(reader: &mut Reader<'_>, path: &JsonPath, raw: Respond) -> Option<Acti
     let fields = if body.is_empty() {
         Vec::new()
     } else {
-        vec![("Content-Type".into(), content_type.into())]
+        vec![("Content-Type".into(), content_type.as_str().into())]
     };
-    Some(Action::Respond(FixedResponse { status, fields, body: body.into_bytes().into() }))
+    let body = body.as_bytes().into();
+    Some(Action::Respond(FixedResponse { status: *status, fields, body }))
 }
 
 fn elsewhere(reader: &mut Reader<'_>, path: &JsonPath, raw: &Redirect) -> Option<Action> {
@@ -279,7 +334,7 @@ fn elsewhere(reader: &mut Reader<'_>, path: &JsonPath, raw: &Redirect) -> Option
 }
 
 /// Notes a text that cannot stand in a header field.
-fn check_field_value(reader: &mut Reader<'_>, path: &JsonPath, text: &str) {
+pub(super) fn check_field_value(reader: &mut Reader<'_>, path: &JsonPath, text: &str) {
     if !text.bytes().all(|b| matches!(b, b' '..=b'~')) || text.trim() != text {
         let what = "cannot stand in a header; allowed: printable ASCII without space at its ends";
         reader.problem(path, format!("{text:?} {what}"));

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::limits::{DAY, SHORTEST};
+use super::limits::{DAY, SHORTEST, share};
 use super::{JsonPath, Reader};
 use crate::control::config::raw::upstreams::{Balance as RawBalance, Upstream};
-use crate::control::config::settings::{EndpointConfig, UpstreamConfig};
+use crate::control::config::settings::{EndpointConfig, UpstreamConfig, Workers};
 use crate::snapshot::ids::UpstreamId;
 use crate::snapshot::route_match::HostPattern;
 use crate::snapshot::upstream_set::{Balance, Ejection, Endpoint, HostHeader};
@@ -29,22 +29,24 @@ pub(super) fn refer(
 }
 
 /// The upstreams by name; those whose shape is wrong are left out.
-pub(super) fn upstreams(reader: &mut Reader<'_>) -> Vec<UpstreamConfig> {
+pub(super) fn upstreams(reader: &mut Reader<'_>, workers: Workers) -> Vec<UpstreamConfig> {
     if reader.names(&path()).len() > UpstreamId::MAX {
         reader.problem(&path(), format!("more upstreams than {}", UpstreamId::MAX));
     }
     let members = reader.members::<Upstream>(&path());
-    members.iter().map(|(name, path, raw)| upstream(reader, name, path, raw)).collect()
+    members.iter().map(|(name, path, raw)| upstream(reader, workers, name, path, raw)).collect()
 }
 
 fn upstream(
     reader: &mut Reader<'_>,
+    workers: Workers,
     name: &str,
     path: &JsonPath,
     raw: &Upstream,
 ) -> UpstreamConfig {
     reader.check_name(path, name);
     reader.in_range(&path.join("idle_timeout"), &raw.idle_timeout, &SHORTEST, &DAY);
+    share(reader, &path.join("concurrent_requests"), raw.concurrent_requests, workers);
     UpstreamConfig {
         name: name.into(),
         endpoints: endpoints(reader, &path.join("endpoints"), &raw.endpoints),
@@ -55,6 +57,7 @@ fn upstream(
         host: host(reader, &path.join("host"), &raw.host),
         idle_connections_max: raw.idle_connections,
         idle_timeout: raw.idle_timeout.0,
+        concurrent_requests: raw.concurrent_requests,
         ejection: ejection(reader, &path.join("ejection"), raw),
     }
 }

@@ -62,8 +62,6 @@ pub(in crate::control::config) struct Shield {
     pub(in crate::control::config) deny: Vec<String>,
     /// Addresses and prefixes that are never denied, limited or banned, also where they are in `deny`.
     pub(in crate::control::config) allow: Vec<String>,
-    /// Proxies in front of the gateway, which send the requests of many: never banned for them.
-    pub(in crate::control::config) trusted_proxies: Vec<String>,
     /// New connections (SYN) that one IPv4 address or IPv6 /64 may begin each second; more are dropped.
     /// Absent: any number. Needs an interface.
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -88,7 +86,7 @@ pub(in crate::control::config) enum ShieldMode {
 }
 
 /// What becomes of an IPv4 address or IPv6 /64 that sends many tokens whose signature is forged.
-/// Loopback, allowed sources and trusted proxies are never banned.
+/// Loopback, allowed sources and `forwarding.trusted_proxies` are never banned.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::control::config) struct Ban {

@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bounds::{RouteLimits, RouteTimeouts};
+use super::fields::{Cors, FieldRules};
 use super::jwt::{Claim, Location, Scalar};
-use crate::control::config::quantity::Size;
 
 /// Which requests go where, and what is asked of them.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -16,6 +17,14 @@ pub(in crate::control::config) struct Route {
     /// Which requests it takes. Absent or empty: every request that no other route takes.
     #[serde(default, rename = "match")]
     pub(in crate::control::config) selects: Match,
+    /// Addresses and prefixes of clients, such as `203.0.113.0/24`, that alone may use it (else 403),
+    /// whatever their token. Absent: all.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) allow_from: Option<Vec<String>>,
+    /// Addresses and prefixes of clients that may not use it (403), also where they are in
+    /// `allow_from`.
+    #[serde(default)]
+    pub(in crate::control::config) deny_from: Vec<String>,
     /// The token rules. Absent: anyone passes.
     pub(in crate::control::config) jwt: Option<RouteJwt>,
     /// Forward to the upstream of this name.
@@ -24,18 +33,21 @@ pub(in crate::control::config) struct Route {
     pub(in crate::control::config) respond: Option<Respond>,
     /// Send the client elsewhere.
     pub(in crate::control::config) redirect: Option<Redirect>,
+    /// What is done to the fields of requests on their way to the upstream.
+    #[serde(default)]
+    pub(in crate::control::config) request_headers: FieldRules,
+    /// What is done to the fields of responses, those of the gateway's own among them, where they do
+    /// not have the field for a reason of theirs.
+    #[serde(default)]
+    pub(in crate::control::config) response_headers: FieldRules,
+    /// Which pages of other origins may use it. Absent: that is up to the upstream.
+    pub(in crate::control::config) cors: Option<Cors>,
     /// Bounds of its own.
     #[serde(default)]
     pub(in crate::control::config) limits: RouteLimits,
-}
-
-/// Bounds of a route, in place of those of `limits`.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::control::config) struct RouteLimits {
-    /// A request body (413 when over), up to 1TiB. Absent: as `limits` says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::control::config) request_body_bytes: Option<Size>,
+    /// Bounds of its own.
+    #[serde(default)]
+    pub(in crate::control::config) timeouts: RouteTimeouts,
 }
 
 /// Which requests a route takes: those to which all that is given applies. Between routes that

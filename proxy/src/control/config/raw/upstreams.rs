@@ -29,6 +29,11 @@ pub(in crate::control::config) struct Upstream {
     /// How long an idle connection is kept, 10ms to 24h.
     #[serde(default = "default_idle_timeout")]
     pub(in crate::control::config) idle_timeout: Span,
+    /// Requests at once, on all workers together (503 when over), each having an equal part of it;
+    /// WebSockets and connections of listeners with `tcp` count as one while they are open. Absent: no
+    /// bound.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub(in crate::control::config) concurrent_requests: Option<usize>,
     /// When an endpoint that fails is taken out, and for how long.
     #[serde(default)]
     pub(in crate::control::config) ejection: Ejection,

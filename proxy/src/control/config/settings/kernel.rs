@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::Config;
 use crate::kernel::{Policy, SynRate, XdpChoice};
 use crate::snapshot::peers::PeerRules;
 
@@ -20,16 +21,21 @@ pub struct KernelConfig {
     pub shield: Option<ShieldConfig>,
 }
 
-impl KernelConfig {
-    /// Who may connect.
+impl Config {
+    /// Who may connect, and who may tell of others.
     #[must_use]
     pub fn peers(&self) -> PeerRules {
-        self.shield.as_ref().map_or_else(PeerRules::default, |shield| {
-            let ShieldConfig { allow, deny, trusted, ban, .. } = shield;
-            PeerRules::new(allow, deny, trusted, ban.is_some())
-        })
+        let trusted = &self.trusted_proxies;
+        match &self.kernel.shield {
+            Some(ShieldConfig { allow, deny, ban, .. }) => {
+                PeerRules::new(allow, deny, trusted, ban.is_some())
+            }
+            None => PeerRules::new(&[], &[], trusted, false),
+        }
     }
+}
 
+impl KernelConfig {
     /// When sources are banned; none: never.
     #[must_use]
     pub fn ban(&self) -> Option<BanConfig> {
@@ -59,7 +65,7 @@ pub struct ShieldConfig {
     pub deny: Vec<IpNet>,
     /// Never denied, limited or banned.
     pub allow: Vec<IpNet>,
-    /// Never banned.
+    /// [`Config::trusted_proxies`], for the program: never banned.
     pub trusted: Vec<IpNet>,
     /// None: no limit.
     pub syn_rate: Option<SynRate>,
