@@ -11,6 +11,8 @@ pub mod http1;
 pub mod kernel;
 pub mod proxy_protocol;
 pub mod relay;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod snapshot;
 pub mod telemetry;
 pub mod upstream;

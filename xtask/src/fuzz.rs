@@ -9,6 +9,8 @@ use crate::suite::Outcome;
 use crate::workspace;
 
 const FOLDER: &str = "tests/fuzz";
+/// The package of the targets, and of the property tests that share their build of the gateway.
+pub(crate) const MANIFEST: &str = "tests/fuzz/Cargo.toml";
 /// Enough to catch a target that no longer builds or a crash near the corpus.
 const SECONDS_A_TARGET: u32 = 5;
 /// A head of usual size fits; longer inputs slow the search.

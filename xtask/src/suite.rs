@@ -44,6 +44,21 @@ fn everything(suite: &mut Suite) {
         "clippy",
         &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"],
     );
+    suite.cargo(
+        "clippy memory",
+        &[
+            "clippy",
+            "--locked",
+            "-p",
+            "ringgate",
+            "--lib",
+            "--features",
+            "simulation",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    );
     suite.check("rustdoc", rustdoc);
     suite.cargo("build", &["test", "--locked", "--workspace", "--no-run"]);
     suite.check("schema", || generated::SCHEMA.check(&binary()?).map(|()| Outcome::Passed));
@@ -51,7 +66,11 @@ fn everything(suite: &mut Suite) {
     suite.check("examples", examples);
     suite.check("ebpf", ebpf::check);
     suite.check("fuzz", fuzz::briefly);
-    suite.tests();
+    // Of a workspace of its own, or its feature would be that of the gateway under test as well.
+    let simulation =
+        ["test", "--locked", "--manifest-path", fuzz::MANIFEST, "--no-default-features"];
+    suite.tests("simulation", &[&simulation[..], &["--target-dir", "target"]].concat());
+    suite.tests("tests", &["test", "--locked", "--workspace", "--no-fail-fast"]);
 }
 
 fn rustdoc() -> Result<Outcome> {
@@ -125,11 +144,10 @@ impl Suite {
         });
     }
 
-    /// Runs all tests; each counts for itself.
-    fn tests(&mut self) {
+    /// Runs tests; each counts for itself.
+    fn tests(&mut self, name: &str, arguments: &[&str]) {
         let mut tally = Tally::default();
-        self.check("tests", || {
-            let arguments = ["test", "--locked", "--workspace", "--no-fail-fast"];
+        self.check(name, || {
             tally = run_tests(workspace::cargo().args(arguments))?;
             Ok(Outcome::Passed)
         });
