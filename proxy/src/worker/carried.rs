@@ -1,7 +1,7 @@
 //! What every response to a request carries beside its own fields: what the route's rules say, and
 //! what the gateway says of itself.
 
-use super::judge::Facts;
+use super::facts::Facts;
 use super::request_id::RequestId;
 use crate::http1::{HeadWriter, Version, names_alike};
 use crate::snapshot::Snapshot;

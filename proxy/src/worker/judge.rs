@@ -10,8 +10,8 @@ use super::access::Record;
 use super::client::{check_client, client_of};
 use super::connection::ConnectionState;
 use super::core::{Core, Live, unix_time};
+use super::facts::Facts;
 use super::forward;
-use super::grpc;
 use super::pacing::{Closed, Standing};
 use super::parking::{Attempt, Since, Wait};
 use super::reason::{Gate, Reason};
@@ -20,14 +20,13 @@ use super::request_id::RequestId;
 use super::routing::{check_head, check_length, find_route, origin, preflight};
 use crate::auth::{self, Authorization, Criteria, Presented, Refusal};
 use crate::http1::{
-    BodyLength, FieldSlots, HeadLimits, Progress, RequestError, RequestHead, ToldClient, Version,
-    parse_request,
+    FieldSlots, HeadLimits, Progress, RequestError, RequestHead, ToldClient, parse_request,
 };
 use crate::snapshot::Listener;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::cors::Cors;
 use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
-use crate::snapshot::limits::{Limits, ListenerBounds, RouteBounds, Timeouts};
+use crate::snapshot::limits::{Limits, ListenerBounds};
 use crate::snapshot::route_table::{Action, Route};
 use crate::uring::Buffer;
 
@@ -55,56 +54,6 @@ impl Verdict {
             Self::Incomplete | Self::Park(_) | Self::Queue(_) => None,
         };
         reason == Some(Reason::Token(auth::Reason::UnknownKey))
-    }
-}
-
-/// What outlives the head of a request.
-#[derive(Debug, Clone)]
-pub(super) struct Facts {
-    /// In the snapshot that the request is judged by.
-    pub(super) listener: ListenerId,
-    /// Bytes of the head; the body follows them.
-    pub(super) head_bytes: usize,
-    pub(super) body: BodyLength,
-    /// Of the route; of none where there is none yet.
-    pub(super) bounds: RouteBounds,
-    pub(super) version: Version,
-    /// Whether the client wants the connection kept.
-    pub(super) client_stays: bool,
-    /// Whether it may have it kept as well.
-    pub(super) keep_alive: bool,
-    pub(super) is_head: bool,
-    pub(super) idempotent: bool,
-    pub(super) expect_continue: bool,
-    /// The client asks to switch protocols.
-    pub(super) upgrade: Option<Upgrade>,
-    /// The media type for answers to a gRPC call.
-    pub(super) grpc: Option<&'static str>,
-    /// The response is for this client alone: its target holds a token.
-    pub(super) private: bool,
-    /// Once it has been found.
-    pub(super) route: Option<RouteId>,
-    pub(super) request_id: Option<RequestId>,
-    /// Of the page that asks, where the route has rules for that.
-    pub(super) origin: Option<Box<str>>,
-}
-
-/// To which protocol the client asks to switch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Upgrade {
-    WebSocket,
-    Other,
-}
-
-impl Upgrade {
-    /// Only where it names nothing else: then that is what a 101 switches to.
-    fn to(protocols: &[u8]) -> Self {
-        if protocols.eq_ignore_ascii_case(b"websocket") { Self::WebSocket } else { Self::Other }
-    }
-
-    /// Whether that is what the upstream switches to (RFC 9110 section 7.8: to nothing else).
-    pub(super) fn is_met_by(self, protocol: Option<&[u8]>) -> bool {
-        protocol.map(Self::to) == Some(self)
     }
 }
 
@@ -216,16 +165,6 @@ pub(super) fn head_limits(limits: &Limits) -> HeadLimits {
     }
 }
 
-/// What bounds a request without a route.
-fn unrouted(timeouts: &Timeouts) -> RouteBounds {
-    RouteBounds {
-        request_body_bytes: 0,
-        response: timeouts.response,
-        body_progress: timeouts.body_progress,
-        body_rate: None,
-    }
-}
-
 /// A request whose head is understood, on its way to a verdict.
 struct Case<'a, 'h, 'b> {
     core: &'a Core,
@@ -250,26 +189,10 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
     ) -> Self {
         let may_stay = !connection.is_finishing(core)
             && connection.served.get() + 1 < listener.1.bounds.requests_per_connection;
-        let facts = Facts {
-            listener: listener.0,
-            head_bytes: head.head_bytes,
-            body: head.body,
-            bounds: unrouted(&live.snapshot.timeouts),
-            version: head.version,
-            client_stays: head.keep_alive,
-            keep_alive: head.keep_alive && may_stay,
-            is_head: head.method == "HEAD",
-            idempotent: head.is_idempotent(),
-            expect_continue: head.expect_continue,
-            upgrade: head.upgrade.map(Upgrade::to),
-            grpc: grpc::media_type(head.fields),
-            private: false,
-            route: None,
-            request_id: live.snapshot.identity.request_id.as_ref().map(|rule| {
-                RequestId::of(rule, head.fields, &core.request_ids, attempt.since.time)
-            }),
-            origin: None,
-        };
+        let request_id = live.snapshot.identity.request_id.as_ref();
+        let request_id = request_id
+            .map(|rule| RequestId::of(rule, head.fields, &core.request_ids, attempt.since.time));
+        let facts = Facts::new(&live.snapshot, listener.0, &head, may_stay, request_id);
         let client = client_of(&live.snapshot, connection.peer().ip(), &head);
         let mut record = Record::new(core, listener.0, Some(&head), attempt.since);
         record.request_id = facts.request_id;
@@ -496,20 +419,5 @@ pub fn spare_preflight(
             Authorization::Anonymous
         }
         _ => found,
-    }
-}
-
-/// A body up to this long is read and thrown away to keep the connection of a refused request.
-const DISCARDED_BODY_MAX: u64 = 64 * 1024;
-
-impl Facts {
-    fn can_discard_body(&self) -> bool {
-        match self.body {
-            BodyLength::None => true,
-            // A client that waits for 100 may send the body or not: there is no telling where its
-            // next request begins.
-            BodyLength::Length(bytes) => bytes <= DISCARDED_BODY_MAX && !self.expect_continue,
-            BodyLength::Chunked | BodyLength::UntilClose => false,
-        }
     }
 }

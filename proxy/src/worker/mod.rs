@@ -18,6 +18,7 @@ mod client;
 mod connection;
 mod core;
 mod exchange;
+mod facts;
 mod forward;
 mod grpc;
 mod judge;

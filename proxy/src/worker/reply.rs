@@ -8,8 +8,8 @@ use httpdate::HttpDate;
 
 use super::carried::{self, Carried};
 use super::core::Live;
+use super::facts::Facts;
 use super::grpc;
-use super::judge::Facts;
 use super::reason::{Gate, Reason};
 use crate::auth;
 use crate::http1::{Field, HeadOverflow, HeadWriter, Version, reason_phrase};

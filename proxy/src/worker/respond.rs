@@ -1,7 +1,8 @@
 //! The head that a client sees of an upstream's response, written anew, and how its body goes on.
 
 use super::carried::{Carried, write_via};
-use super::judge::{Facts, head_limits};
+use super::facts::Facts;
+use super::judge::head_limits;
 use crate::http1::{BodyLength, HeadOverflow, HeadWriter, ResponseHead, Version};
 use crate::relay::{Sink, Source};
 use crate::snapshot::Snapshot;

@@ -6,7 +6,7 @@ use std::future::pending;
 
 use super::access::Record;
 use super::exchange::{Begun, Exchange, Next};
-use super::judge::Upgrade;
+use super::facts::Upgrade;
 use super::leash::Held;
 use super::reason::Reason;
 use super::transfer::send;

@@ -41,8 +41,10 @@ pub(super) async fn serve(
     };
     let connection = TcpConnection::new(core, live, listener, service, client.peer());
     match beginning {
-        None => connection.serve(&client.stream, None).await,
-        Some(Beginning::Bytes(first)) => connection.serve(&client.stream, Some(first)).await,
+        None => Box::pin(connection.serve(&client.stream, None)).await,
+        Some(Beginning::Bytes(first)) => {
+            Box::pin(connection.serve(&client.stream, Some(first))).await;
+        }
         Some(Beginning::Ended) => {}
         Some(Beginning::Refused(gate)) => connection.finish(TcpEnd::Refused, Some(gate), None),
     }
