@@ -139,7 +139,8 @@ pub(super) fn refuse_unparsed(
     let mut record = Record::new(core, listener, None, Since::now());
     let mut out = live.heads.take();
     // Who says HEAD takes no byte for a body, whatever is wrong with the rest.
-    let head_only = part.trim_ascii_start().starts_with(b"HEAD ");
+    let method = part.trim_ascii_start().split(u8::is_ascii_whitespace).next();
+    let head_only = method == Some(b"HEAD");
     let framing = Framing { head_only, ..Framing::last(live, listener, record.since().time) };
     record.answered(reply::refuse(&mut out, reason, None, framing));
     record.reason = Some(reason);
