@@ -11,6 +11,7 @@ mod auth;
 mod bounds;
 mod cli;
 mod client_faults;
+mod conditions;
 mod demo;
 mod drain;
 mod explain;

@@ -15,6 +15,7 @@ mod access;
 mod bind;
 mod carried;
 mod client;
+mod conditions;
 mod connection;
 mod core;
 mod exchange;

@@ -12,6 +12,7 @@ use crate::snapshot::claims_policy::{EndWithToken, Mode};
 use crate::snapshot::field_edits::FieldEdits;
 use crate::snapshot::limits::BodyRate;
 use crate::snapshot::provider::{Audiences, Issuer};
+use crate::snapshot::route_condition::{Condition, Subject, Wanted};
 use crate::snapshot::route_match::{Method, PathKind, PathPattern};
 use crate::snapshot::route_table::Action;
 use crate::snapshot::upstream_set::{Balance, HostHeader};
@@ -162,6 +163,7 @@ fn route(config: &Config, route: &RouteConfig) -> Value {
             PathKind::Prefix => "path_prefix",
         }: path_text(&selects.path),
         "methods": selects.methods.iter().map(Method::as_str).collect::<Vec<_>>(),
+        "asks": selects.conditions.iter().map(asked).collect::<Vec<_>>(),
         "jwt": auth,
         "request_headers": edits(&route.request_fields),
         "response_headers": edits(&route.response_fields),
@@ -182,6 +184,18 @@ fn route(config: &Config, route: &RouteConfig) -> Value {
         },
         action: target,
     })
+}
+
+fn asked(condition: &Condition) -> Value {
+    let (place, name) = match &condition.subject {
+        Subject::Header(name) => ("header", name),
+        Subject::Query(name) => ("query", name),
+    };
+    match &condition.wanted {
+        Wanted::Value(value) => json!({ place: name, "value": String::from_utf8_lossy(value) }),
+        Wanted::Present => json!({ place: name, "present": true }),
+        Wanted::Absent => json!({ place: name, "present": false }),
+    }
 }
 
 /// Names alone: values may be secrets of the upstream's.

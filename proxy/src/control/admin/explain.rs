@@ -76,6 +76,10 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
             Miss::Path => "the path has a dot segment, or an escape that readers take differently",
             Miss::Place => "no route matches the listener, host and path",
             Miss::Method => "the most specific routes for the host and path take other methods",
+            Miss::Condition =>
+                "the most specific routes for the host, path and method ask for other headers or parameters of the query",
+            Miss::Unclear =>
+                "a header or parameter of the query of which a route asks for one value has several",
         });
         return body;
     };

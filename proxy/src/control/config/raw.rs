@@ -3,10 +3,12 @@
 //! Nothing outside `config` sees these types. Doc comments here are the descriptions that an editor
 //! shows, so they speak to the person who writes the file.
 
+pub(super) mod answers;
 pub(super) mod bounds;
 pub(super) mod fields;
 pub(super) mod jwt;
 pub(super) mod kernel;
+pub(super) mod matching;
 mod paths;
 pub(super) mod routes;
 pub(super) mod upstreams;

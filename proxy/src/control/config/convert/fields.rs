@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::routes::{check_field_value, methods};
+use super::matching::methods;
 use super::{JsonPath, Reader};
 use crate::auth::STATUS_FIELD;
 use crate::control::config::quantity::Span;
@@ -133,8 +133,16 @@ pub(super) fn edits(
     edits
 }
 
+/// Notes a text that cannot stand in a header field.
+pub(super) fn check_field_value(reader: &mut Reader<'_>, path: &JsonPath, text: &str) {
+    if !text.bytes().all(|b| matches!(b, b' '..=b'~')) || text.trim() != text {
+        let what = "cannot stand in a header; allowed: printable ASCII without space at its ends";
+        reader.problem(path, format!("{text:?} {what}"));
+    }
+}
+
 /// Notes a text that is no field name (RFC 9110 section 5.1).
-fn check_field_name(reader: &mut Reader<'_>, path: &JsonPath, name: &str) {
+pub(super) fn check_field_name(reader: &mut Reader<'_>, path: &JsonPath, name: &str) {
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if name.is_empty() || !name.bytes().all(is_token) {
         let what = "is no field name; allowed: letters, digits and -, such as \"X-Team\"";

@@ -105,6 +105,7 @@ pub(super) fn metadata_routes(
                 host: resource.host.clone(),
                 path: resource.path.clone(),
                 methods: ["GET", "HEAD"].into_iter().filter_map(Method::parse).collect(),
+                conditions: Vec::new(),
             };
             let response = FixedResponse {
                 status: 200,
