@@ -42,6 +42,7 @@ fn table(matches: impl Iterator<Item = (HostPattern, String)>) -> RouteTable {
                 clients: ClientRule::default(),
                 auth: None,
                 action,
+                rewrite: None,
                 request_fields: FieldEdits::default(),
                 response_fields: FieldEdits::default(),
                 cors: None,

@@ -30,6 +30,7 @@ mod proxy_protocol;
 mod proxying;
 mod refusals;
 mod reload;
+mod rewrites;
 mod rotation;
 mod rotation_soak;
 mod routing;

@@ -68,6 +68,7 @@ pub fn compile(
             clients: route.clients.clone(),
             auth: route.auth.clone(),
             action: route.action.clone(),
+            rewrite: route.rewrite.clone(),
             request_fields: route.request_fields.clone(),
             response_fields: with_server(route.response_fields.clone(), config),
             cors: route.cors.clone(),

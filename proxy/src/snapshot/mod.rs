@@ -17,6 +17,7 @@ pub mod limits;
 pub mod path_normalization;
 pub mod peers;
 pub mod provider;
+pub mod rewrite;
 pub mod route_condition;
 pub mod route_match;
 pub mod route_table;

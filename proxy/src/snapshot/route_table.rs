@@ -28,6 +28,7 @@ use super::cors::Cors;
 use super::field_edits::FieldEdits;
 use super::ids::{ListenerId, RouteId, UpstreamId};
 use super::limits::RouteBounds;
+use super::rewrite::Rewrite;
 use super::route_condition::{Condition, Held};
 use super::route_match::{
     HOST_BYTES_MAX, HostPattern, Method, PathKind, PathPattern, Reading, RouteMatch,
@@ -60,6 +61,8 @@ pub struct Route {
     pub auth: Option<AuthPolicy>,
     /// What is done with a request that passes.
     pub action: Action,
+    /// The path that its upstream is asked for; none: the request's.
+    pub rewrite: Option<Rewrite>,
     /// What is done to the fields of its requests.
     pub request_fields: FieldEdits,
     /// What is done to those of its responses.

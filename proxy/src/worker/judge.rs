@@ -339,7 +339,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
                 let rest = (fitting < body.len()).then_some((route_id, fitting));
                 Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest })
             }
-            Action::Proxy(upstream) => self.forward(*upstream, authorization, route),
+            Action::Proxy(upstream) => self.forward(*upstream, authorization, route_id),
         }
     }
 
@@ -366,11 +366,21 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         mut self,
         upstream: UpstreamId,
         authorization: Authorization,
-        route: &Route,
+        route_id: RouteId,
     ) -> Verdict {
+        let snapshot = &self.live.snapshot;
+        let route = snapshot.routes.route(route_id);
+        let path = match self.live.rewrites.path(snapshot, route_id, &self.head.path) {
+            Ok(path) => path.into_owned(),
+            Err(gate) => {
+                self.note(authorization);
+                return self.refuse(Reason::Gate(gate));
+            }
+        };
         let mut out = self.live.heads.take();
         let outgoing = forward::Outgoing {
             head: &self.head,
+            path: &path,
             listener: self.listener.1,
             snapshot: &self.live.snapshot,
             upstream,

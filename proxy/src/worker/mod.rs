@@ -34,6 +34,7 @@ mod receive;
 mod reply;
 mod request_id;
 mod respond;
+mod rewriting;
 mod routing;
 #[cfg(feature = "simulation")]
 pub mod simulation;
@@ -48,6 +49,7 @@ pub use offences::{Offence, ReportOffences};
 pub use parking::{AskForKeys, KeyLookup};
 pub use reason::{Gate, Reason, WorkerCounters};
 pub use reply::{Outline, outline};
+pub use rewriting::upstream_path;
 pub use routing::{check_head, check_length, explain_no_route, find_route, preflight};
 
 use std::net::{SocketAddr, TcpListener};

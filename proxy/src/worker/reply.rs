@@ -87,9 +87,10 @@ fn status(reason: Reason, policy: Option<&AuthPolicy>) -> u16 {
         Reason::Response(_) | Reason::ResponseChunks(_) => 502,
         Reason::Gate(gate) => match gate {
             Gate::RouteClient | Gate::CorsOrigin => 403,
-            Gate::NoRoute => 404,
+            Gate::NoRoute | Gate::RewriteUnmatched => 404,
             Gate::ClientDenied | Gate::ClientBanned => 403,
             Gate::MethodRefused => 405,
+            Gate::RewriteInvalid => 500,
             Gate::BodyTooLarge => 413,
             Gate::ForwardedHeadTooLarge => 431,
             Gate::HeadTimeout | Gate::BodyTimeout | Gate::BodyTooSlow => 408,

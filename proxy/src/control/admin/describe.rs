@@ -12,6 +12,7 @@ use crate::snapshot::claims_policy::{EndWithToken, Mode};
 use crate::snapshot::field_edits::FieldEdits;
 use crate::snapshot::limits::BodyRate;
 use crate::snapshot::provider::{Audiences, Issuer};
+use crate::snapshot::rewrite::Rewrite;
 use crate::snapshot::route_condition::{Condition, Subject, Wanted};
 use crate::snapshot::route_match::{Method, PathKind, PathPattern};
 use crate::snapshot::route_table::Action;
@@ -165,6 +166,10 @@ fn route(config: &Config, route: &RouteConfig) -> Value {
         "methods": selects.methods.iter().map(Method::as_str).collect::<Vec<_>>(),
         "asks": selects.conditions.iter().map(asked).collect::<Vec<_>>(),
         "jwt": auth,
+        "rewrite": route.rewrite.as_ref().map(|rewrite| match rewrite {
+            Rewrite::Prefix(prefix) => json!({ "prefix": prefix.to() }),
+            Rewrite::Pattern(one) => json!({ "pattern": one.pattern(), "to": one.template() }),
+        }),
         "request_headers": edits(&route.request_fields),
         "response_headers": edits(&route.response_fields),
         "cors": route.cors.as_ref().map(|cors| json!({

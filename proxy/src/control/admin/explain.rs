@@ -21,7 +21,7 @@ use crate::snapshot::route_table::{Action, Miss, Route};
 use crate::snapshot::{Service, Snapshot, TcpService};
 use crate::worker::{
     Gate, Reason, check_head, check_length, explain_no_route, find_route, outline, preflight,
-    request_limits, spare_preflight,
+    request_limits, spare_preflight, upstream_path,
 };
 
 /// The most bytes of a description: the longest head, its strings escaped.
@@ -107,7 +107,10 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
             refusal_body(Reason::Token(refusal.reason), challenge, Some(&head))
         }
         Authorization::Anonymous | Authorization::Verified(..) | Authorization::Tolerated(..) => {
-            passed(snapshot, route, &authorization)
+            match path_asked(snapshot, route, &head) {
+                Ok(path) => passed(snapshot, route, &authorization, path.as_deref()),
+                Err(gate) => refusal_body(Reason::Gate(gate), None, Some(&head)),
+            }
         }
     };
     body["generation"] = json!(snapshot.generation.0);
@@ -182,8 +185,29 @@ fn refusal_body(
     })
 }
 
+/// The path that the upstream is asked for, where one is.
+fn path_asked(
+    snapshot: &Snapshot,
+    route: &Route,
+    head: &RequestHead<'_, '_>,
+) -> Result<Option<String>, Gate> {
+    match &route.action {
+        Action::Respond(_) => Ok(None),
+        Action::Proxy(_) => {
+            let (rewrite, form) = (route.rewrite.as_ref(), snapshot.path_normalization);
+            let path = upstream_path(rewrite, &head.path, form, &mut None)?;
+            Ok(Some(path.into_owned()))
+        }
+    }
+}
+
 /// A request that passes, what it goes on with, and where to. The upstream decides on the status.
-fn passed(snapshot: &Snapshot, route: &Route, authorization: &Authorization) -> Value {
+fn passed(
+    snapshot: &Snapshot,
+    route: &Route,
+    authorization: &Authorization,
+    path: Option<&str>,
+) -> Value {
     let (verdict, reason, fields) = match authorization {
         Authorization::Verified(token, _) => ("accepted", None, set_fields(&token.header_block)),
         Authorization::Tolerated(refusal, _) => {
@@ -201,6 +225,7 @@ fn passed(snapshot: &Snapshot, route: &Route, authorization: &Authorization) -> 
         "reason": reason.map(auth::Reason::code),
         "status": status,
         "upstream": upstream,
+        "upstream_path": path,
         "set_headers": if upstream.is_some() { fields } else { Vec::new() },
     })
 }

@@ -18,6 +18,7 @@ mod matching;
 mod policy;
 mod providers;
 mod resources;
+mod rewrites;
 mod routes;
 mod secrets;
 mod upstreams;

@@ -23,6 +23,7 @@ use crate::snapshot::key_set::{Algorithm, AlgorithmSet, KeySet};
 use crate::snapshot::limits::{BodyRate, Limits, Timeouts};
 use crate::snapshot::path_normalization::PathNormalization;
 use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer, TokenChecks};
+use crate::snapshot::rewrite::Rewrite;
 use crate::snapshot::route_match::RouteMatch;
 use crate::snapshot::route_table::Action;
 use crate::snapshot::upstream_set::{Balance, Ejection, Endpoint, HostHeader};
@@ -281,6 +282,8 @@ pub struct RouteConfig {
     pub auth: Option<AuthPolicy>,
     /// What is done with a request that passes.
     pub action: Action,
+    /// The path that its upstream is asked for; none: the request's.
+    pub rewrite: Option<Rewrite>,
     /// What is done to the fields of its requests.
     pub request_fields: FieldEdits,
     /// What is done to those of its responses.

@@ -70,6 +70,7 @@ fn table(matches: &[RouteMatch]) -> RouteTable {
                 clients: ClientRule::default(),
                 auth: None,
                 action,
+                rewrite: None,
                 request_fields: FieldEdits::default(),
                 response_fields: FieldEdits::default(),
                 cors: None,

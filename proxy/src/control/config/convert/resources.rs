@@ -118,6 +118,7 @@ pub(super) fn metadata_routes(
                 clients: ClientRule::default(),
                 auth: None,
                 action: Action::Respond(response),
+                rewrite: None,
                 request_fields: FieldEdits::default(),
                 response_fields: FieldEdits::default(),
                 cors: None,

@@ -11,6 +11,7 @@ use super::limits::route_bounds;
 use super::matching::selects_of;
 use super::policy::{Issuers, policy};
 use super::resources::metadata_routes;
+use super::rewrites::rewrite;
 use super::{JsonPath, Reader, listeners, providers, resources, upstreams};
 use crate::control::config::raw::routes::{Route, RouteJwt};
 use crate::control::config::settings::{ProviderConfig, RouteConfig};
@@ -152,6 +153,7 @@ fn route(
     let selects = selects_of(reader, &defined.listeners, &path.join("match"), &raw.selects);
     let clients = clients(reader, path, &raw);
     let action = action(reader, defined, path, &raw);
+    let rewrite = rewrite(reader, path, &raw, selects.as_ref());
     let [request_fields, response_fields] = [
         ("request_headers", Side::Request, &raw.request_headers),
         ("response_headers", Side::Response, &raw.response_headers),
@@ -174,6 +176,7 @@ fn route(
         clients,
         auth,
         action: action?,
+        rewrite: rewrite?,
         request_fields,
         response_fields,
         cors,

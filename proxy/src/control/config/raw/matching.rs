@@ -1,4 +1,4 @@
-//! `match` of a route as it is typed.
+//! `match` and `rewrite` of a route as they are typed.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -51,4 +51,21 @@ pub(in crate::control::config) struct MatchCondition {
     /// It is there, whatever its value and number; or it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::control::config) present: Option<bool>,
+}
+
+/// The path that the upstream is asked for: prefix, or pattern with to. The query stays as it is.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::control::config) struct Rewrite {
+    /// This in place of the match's path_prefix: of `/orders`, `/v2` makes `/v2/1` of `/orders/1`.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) prefix: Option<String>,
+    /// A regular expression, without look-around and back-references, for the whole path in normal
+    /// form. A path that it does not take is refused (404, `route.rewrite_unmatched`). Up to 1024 bytes.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) pattern: Option<String>,
+    /// The whole new path, in which `$1` or `${name}` stands for what a group of the pattern took, and
+    /// `$$` for `$`. One that is no path in normal form is not sent (500, `route.rewrite_invalid`).
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) to: Option<String>,
 }

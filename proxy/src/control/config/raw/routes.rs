@@ -7,7 +7,7 @@ use super::answers::{Redirect, Respond};
 use super::bounds::{RouteLimits, RouteTimeouts};
 use super::fields::{Cors, FieldRules};
 use super::jwt::{Claim, Location, Scalar};
-use super::matching::Match;
+use super::matching::{Match, Rewrite};
 
 /// Which requests go where, and what is asked of them.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -31,6 +31,8 @@ pub(in crate::control::config) struct Route {
     pub(in crate::control::config) jwt: Option<RouteJwt>,
     /// Forward to the upstream of this name.
     pub(in crate::control::config) upstream: Option<String>,
+    /// Ask the upstream for another path. Routes, the log and the token rules go by the client's.
+    pub(in crate::control::config) rewrite: Option<Rewrite>,
     /// Answer here.
     pub(in crate::control::config) respond: Option<Respond>,
     /// Send the client elsewhere.
