@@ -43,6 +43,8 @@ fn table(matches: impl Iterator<Item = (HostPattern, String)>) -> RouteTable {
                 auth: None,
                 action,
                 rewrite: None,
+                maintenance: None,
+                hsts: None,
                 request_fields: FieldEdits::default(),
                 response_fields: FieldEdits::default(),
                 cors: None,

@@ -6,6 +6,7 @@
 )]
 #![allow(clippy::print_stderr, reason = "failure messages and skipped tests")]
 
+mod answers;
 mod assists;
 mod auth;
 mod bounds;

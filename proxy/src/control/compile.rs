@@ -69,6 +69,8 @@ pub fn compile(
             auth: route.auth.clone(),
             action: route.action.clone(),
             rewrite: route.rewrite.clone(),
+            maintenance: route.maintenance.clone(),
+            hsts: route.hsts.clone(),
             request_fields: route.request_fields.clone(),
             response_fields: with_server(route.response_fields.clone(), config),
             cors: route.cors.clone(),
@@ -123,6 +125,7 @@ fn listener(
         claim_header_names: claim_header_names(config, index),
         token_field_names: token_field_names(config, index),
         reason_header: raw.reason_header,
+        hsts: raw.hsts.clone(),
         proxy_protocol: raw.proxy_protocol.clone(),
         bounds: config.listener_bounds(&raw.bounds, workers),
         service: match raw.tcp {

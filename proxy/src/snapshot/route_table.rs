@@ -25,9 +25,10 @@ use hashbrown::HashMap;
 use super::claims_policy::AuthPolicy;
 use super::client_rule::ClientRule;
 use super::cors::Cors;
-use super::field_edits::FieldEdits;
+use super::field_edits::{FieldEdits, Hsts};
 use super::ids::{ListenerId, RouteId, UpstreamId};
 use super::limits::RouteBounds;
+use super::redirect::Redirect;
 use super::rewrite::Rewrite;
 use super::route_condition::{Condition, Held};
 use super::route_match::{
@@ -59,6 +60,8 @@ pub struct Route {
     pub clients: ClientRule,
     /// The token rules, or none: anyone passes.
     pub auth: Option<AuthPolicy>,
+    /// What everyone is answered instead, whatever their token.
+    pub maintenance: Option<FixedResponse>,
     /// What is done with a request that passes.
     pub action: Action,
     /// The path that its upstream is asked for; none: the request's.
@@ -67,6 +70,8 @@ pub struct Route {
     pub request_fields: FieldEdits,
     /// What is done to those of its responses.
     pub response_fields: FieldEdits,
+    /// What its responses say of https; none: what those of the listener say.
+    pub hsts: Option<Hsts>,
     /// Which pages of other origins may use it; none: that is up to the upstream.
     pub cors: Option<Cors>,
     /// What is refused or ended on it for its size or slowness.
@@ -82,9 +87,12 @@ pub enum Action {
     Proxy(UpstreamId),
     /// Answer it here.
     Respond(FixedResponse),
+    /// Send it elsewhere, by what it asks for.
+    Redirect(Redirect),
 }
 
-/// An answer known at compile time of the snapshot: `respond` and `redirect` routes.
+/// An answer known at compile time of the snapshot: of `respond` and of maintenance, and of a `redirect`
+/// to one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FixedResponse {
     /// 200..=599.
@@ -93,6 +101,17 @@ pub struct FixedResponse {
     pub fields: Vec<(Box<str>, Box<str>)>,
     /// Sent with `Content-Length`.
     pub body: Box<[u8]>,
+}
+
+impl Route {
+    /// The body of the answer that requests get here, where that is the same for all.
+    #[must_use]
+    pub fn fixed_body(&self) -> &[u8] {
+        match (&self.maintenance, &self.action) {
+            (Some(response), _) | (None, Action::Respond(response)) => &response.body,
+            (None, Action::Proxy(_) | Action::Redirect(_)) => &[],
+        }
+    }
 }
 
 /// Why a request has no route.

@@ -72,6 +72,10 @@ gate! {
     RewriteUnmatched = "route.rewrite_unmatched";
     /// What the route's pattern makes of the path is no path in normal form.
     RewriteInvalid = "route.rewrite_invalid";
+    /// The client names no host that the route's redirect could lead to.
+    RedirectHost = "route.redirect_host";
+    /// The route is in maintenance.
+    Maintenance = "route.maintenance";
     /// CONNECT or TRACE, which no route allows.
     MethodRefused = "request.method_refused";
     /// The request body is over `limits.request_body`.
@@ -198,6 +202,7 @@ impl Reason {
             Self::Gate(gate) => match gate {
                 Gate::NoRoute
                 | Gate::RewriteUnmatched
+                | Gate::RedirectHost
                 | Gate::RouteClient
                 | Gate::CorsOrigin
                 | Gate::ClientDenied
@@ -217,6 +222,7 @@ impl Reason {
                 | Gate::TokenExpired
                 | Gate::TokenRevoked => Fault::Client,
                 Gate::RewriteInvalid
+                | Gate::Maintenance
                 | Gate::TooManyConnections
                 | Gate::TooManyOfListener
                 | Gate::UpstreamFull => Fault::Gateway,

@@ -9,7 +9,7 @@ use crate::control::config::{
 };
 use crate::control::reload::Bound;
 use crate::snapshot::claims_policy::{EndWithToken, Mode};
-use crate::snapshot::field_edits::FieldEdits;
+use crate::snapshot::field_edits::{FieldEdits, Hsts};
 use crate::snapshot::limits::BodyRate;
 use crate::snapshot::provider::{Audiences, Issuer};
 use crate::snapshot::rewrite::Rewrite;
@@ -27,6 +27,7 @@ pub fn describe(config: &Config, bound: &[Bound]) -> Value {
             "configured": bound.listener.address,
             "address": bound.address,
             "reason_header": bound.listener.reason_header,
+            "hsts": bound.listener.hsts.as_ref().map(Hsts::value),
             "proxy_protocol": bound.listener.proxy_protocol.as_ref().map(|rule| rule.mode.name()),
             "led": bound.listener.led.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "tcp": bound.listener.tcp.map(|id| json!({ "upstream": config.upstreams[id.index()].name })),
@@ -153,6 +154,7 @@ fn route(config: &Config, route: &RouteConfig) -> Value {
     let (action, target) = match &route.action {
         Action::Proxy(id) => ("upstream", json!(config.upstreams[id.index()].name)),
         Action::Respond(response) => ("respond", json!(response.status)),
+        Action::Redirect(redirect) => ("redirect", json!(redirect.status)),
     };
     let bounds = config.route_bounds(&route.bounds);
     json!({
@@ -166,6 +168,8 @@ fn route(config: &Config, route: &RouteConfig) -> Value {
         "methods": selects.methods.iter().map(Method::as_str).collect::<Vec<_>>(),
         "asks": selects.conditions.iter().map(asked).collect::<Vec<_>>(),
         "jwt": auth,
+        "maintenance": route.maintenance.is_some(),
+        "hsts": route.hsts.as_ref().map(Hsts::value),
         "rewrite": route.rewrite.as_ref().map(|rewrite| match rewrite {
             Rewrite::Prefix(prefix) => json!({ "prefix": prefix.to() }),
             Rewrite::Pattern(one) => json!({ "pattern": one.pattern(), "to": one.template() }),

@@ -84,13 +84,18 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
         return body;
     };
     let route = snapshot.routes.route(id);
-    if let Some(gate) = check_length(&head, route) {
-        return refused(snapshot, Reason::Gate(gate), Some(&head));
-    }
     match route.cors.as_ref().and_then(|cors| preflight(cors, &head)) {
         None => {}
         Some(Err(gate)) => return refused(snapshot, Reason::Gate(gate), Some(&head)),
         Some(Ok(())) => return preflight_granted(snapshot, route),
+    }
+    if route.maintenance.is_some() {
+        let mut body = refused(snapshot, Reason::Gate(Gate::Maintenance), Some(&head));
+        body["route"] = route_body(snapshot, route);
+        return body;
+    }
+    if let Some(gate) = check_length(&head, route) {
+        return refused(snapshot, Reason::Gate(gate), Some(&head));
     }
     let now = described.now.unwrap_or_else(clock);
     let (tokens, authorization) = match &route.auth {
@@ -192,7 +197,7 @@ fn path_asked(
     head: &RequestHead<'_, '_>,
 ) -> Result<Option<String>, Gate> {
     match &route.action {
-        Action::Respond(_) => Ok(None),
+        Action::Respond(_) | Action::Redirect(_) => Ok(None),
         Action::Proxy(_) => {
             let (rewrite, form) = (route.rewrite.as_ref(), snapshot.path_normalization);
             let path = upstream_path(rewrite, &head.path, form, &mut None)?;
@@ -219,6 +224,7 @@ fn passed(
     let (status, upstream) = match &route.action {
         Action::Proxy(id) => (None, Some(&snapshot.upstream(*id).name)),
         Action::Respond(response) => (Some(response.status), None),
+        Action::Redirect(redirect) => (Some(redirect.status), None),
     };
     json!({
         "verdict": verdict,

@@ -153,6 +153,8 @@ pub(super) struct Listener {
     /// of the reason in `X-Ringgate-Reason`. Attackers can read it, too.
     #[serde(default)]
     pub(super) reason_header: bool,
+    /// Strict-Transport-Security in its responses. Absent: none, save that of upstreams.
+    pub(super) hsts: Option<fields::Hsts>,
     /// Whether a header of the PROXY protocol, version 1 or 2, says whose a connection is. Absent: none
     /// does.
     pub(super) proxy_protocol: Option<ProxyProtocol>,

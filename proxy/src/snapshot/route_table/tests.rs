@@ -71,6 +71,8 @@ fn table(matches: &[RouteMatch]) -> RouteTable {
                 auth: None,
                 action,
                 rewrite: None,
+                maintenance: None,
+                hsts: None,
                 request_fields: FieldEdits::default(),
                 response_fields: FieldEdits::default(),
                 cors: None,

@@ -119,6 +119,8 @@ pub(super) fn metadata_routes(
                 auth: None,
                 action: Action::Respond(response),
                 rewrite: None,
+                maintenance: None,
+                hsts: None,
                 request_fields: FieldEdits::default(),
                 response_fields: FieldEdits::default(),
                 cors: None,

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::json;
 
-use super::answers::{answer, elsewhere};
-use super::fields::{Reserved, Side, cors, edits};
+use super::answers::{answer, elsewhere, maintenance};
+use super::fields::{Reserved, Side, cors, edits, hsts};
 use super::kernel::prefixes;
 use super::limits::route_bounds;
 use super::matching::selects_of;
@@ -16,6 +16,7 @@ use super::{JsonPath, Reader, listeners, providers, resources, upstreams};
 use crate::control::config::raw::routes::{Route, RouteJwt};
 use crate::control::config::settings::{ProviderConfig, RouteConfig};
 use crate::snapshot::client_rule::ClientRule;
+use crate::snapshot::field_edits::Hsts;
 use crate::snapshot::ids::{ListenerId, RouteId};
 use crate::snapshot::route_match::RouteMatch;
 use crate::snapshot::route_table::{Action, ties};
@@ -126,7 +127,7 @@ fn warn_of_http_settings(
         .iter()
         .filter_map(|(_, route)| match &route.action {
             Action::Proxy(id) => Some(id.index()),
-            Action::Respond(_) => None,
+            Action::Respond(_) | Action::Redirect(_) => None,
         })
         .collect();
     for (index, name) in upstreams.iter().enumerate() {
@@ -152,7 +153,10 @@ fn route(
     let name = raw.name.clone().unwrap_or_else(|| path.to_string()).into();
     let selects = selects_of(reader, &defined.listeners, &path.join("match"), &raw.selects);
     let clients = clients(reader, path, &raw);
-    let action = action(reader, defined, path, &raw);
+    let action = action(reader, defined, path, &raw, selects.as_ref());
+    let maintenance =
+        raw.maintenance.as_ref().map(|raw| maintenance(reader, &path.join("maintenance"), raw));
+    let hsts = raw.hsts.as_ref().map(|raw| hsts(reader, &path.join("hsts"), raw));
     let rewrite = rewrite(reader, path, &raw, selects.as_ref());
     let [request_fields, response_fields] = [
         ("request_headers", Side::Request, &raw.request_headers),
@@ -160,6 +164,10 @@ fn route(
     ]
     .map(|(key, side, rules)| edits(reader, &path.join(key), defined.reserved, side, rules));
     let cors = raw.cors.as_ref().map(|raw| cors(reader, &path.join("cors"), raw));
+    if hsts.is_some() && response_fields.names(Hsts::FIELD) {
+        let what = "stands beside response_headers for the same field; allowed: one of them";
+        reader.problem(&path.join("hsts"), what);
+    }
     if let (Some(_), Some(jwt)) = (&cors, &raw.jwt) {
         check_one_cors(reader, &path.join("jwt"), jwt);
     }
@@ -175,10 +183,12 @@ fn route(
         selects: selects?,
         clients,
         auth,
+        maintenance,
         action: action?,
         rewrite: rewrite?,
         request_fields,
         response_fields,
+        hsts,
         cors,
         bounds,
     })
@@ -210,6 +220,7 @@ fn action(
     defined: &Defined<'_>,
     path: &JsonPath,
     raw: &Route,
+    selects: Option<&RouteMatch>,
 ) -> Option<Action> {
     match (&raw.upstream, &raw.respond, &raw.redirect) {
         (Some(name), None, None) => {
@@ -217,7 +228,9 @@ fn action(
             upstreams::refer(reader, &defined.upstreams, name, &path).map(Action::Proxy)
         }
         (None, Some(respond), None) => answer(reader, &path.join("respond"), respond),
-        (None, None, Some(redirect)) => elsewhere(reader, &path.join("redirect"), redirect),
+        (None, None, Some(redirect)) => {
+            elsewhere(reader, &path.join("redirect"), redirect, selects)
+        }
         (upstream, respond, redirect) => {
             let given = [upstream.is_some(), respond.is_some(), redirect.is_some()];
             let count = given.iter().filter(|given| **given).count();

@@ -79,15 +79,21 @@ fn host(reader: &mut Reader<'_>, path: &JsonPath, text: &str) -> HostHeader {
     if text == "keep" {
         return HostHeader::Keep;
     }
+    check_authority(reader, path, text);
+    HostHeader::Rewrite(text.into())
+}
+
+/// Notes a text that is no host with or without a port.
+pub(super) fn check_authority(reader: &mut Reader<'_>, path: &JsonPath, text: &str) {
     let name = match text.rsplit_once(':') {
         Some((name, port)) if !text.ends_with(']') && valid_port(port).is_some() => name,
         _ => text,
     };
     if !matches!(HostPattern::parse(name), Ok(HostPattern::Exact(_))) {
-        let what = "is no host; allowed: keep, or a name or address with or without a port";
-        reader.problem(path, format!("{text:?} {what}"));
+        let allowed = "a name or address with or without a port";
+        let keep = if path.steps().first() == Some(&"upstreams".into()) { "keep, or " } else { "" };
+        reader.problem(path, format!("{text:?} is no host; allowed: {keep}{allowed}"));
     }
-    HostHeader::Rewrite(text.into())
 }
 
 fn valid_port(text: &str) -> Option<u16> {

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::answers::{Redirect, Respond};
+use super::answers::{Maintenance, Redirect, Respond};
 use super::bounds::{RouteLimits, RouteTimeouts};
-use super::fields::{Cors, FieldRules};
+use super::fields::{Cors, FieldRules, Hsts};
 use super::jwt::{Claim, Location, Scalar};
 use super::matching::{Match, Rewrite};
 
@@ -29,6 +29,9 @@ pub(in crate::control::config) struct Route {
     pub(in crate::control::config) deny_from: Vec<String>,
     /// The token rules. Absent: anyone passes.
     pub(in crate::control::config) jwt: Option<RouteJwt>,
+    /// Answer 503 to everyone who asks here, whatever their token; the rest stays as it is, for later.
+    /// Absent: no.
+    pub(in crate::control::config) maintenance: Option<Maintenance>,
     /// Forward to the upstream of this name.
     pub(in crate::control::config) upstream: Option<String>,
     /// Ask the upstream for another path. Routes, the log and the token rules go by the client's.
@@ -44,6 +47,8 @@ pub(in crate::control::config) struct Route {
     /// not have the field for a reason of theirs.
     #[serde(default)]
     pub(in crate::control::config) response_headers: FieldRules,
+    /// Strict-Transport-Security in its responses, in place of that of the listener.
+    pub(in crate::control::config) hsts: Option<Hsts>,
     /// Which pages of other origins may use it. Absent: that is up to the upstream.
     pub(in crate::control::config) cors: Option<Cors>,
     /// Bounds of its own.
