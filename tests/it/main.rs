@@ -27,6 +27,7 @@ mod messages;
 mod operate;
 mod parking;
 mod paths;
+mod proxied_upstreams;
 mod proxy_protocol;
 mod proxying;
 mod refusals;

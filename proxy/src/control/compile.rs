@@ -229,6 +229,7 @@ fn resolved(
         host: raw.host.clone(),
         idle_connections_max: raw.idle_connections_max,
         idle_timeout: raw.idle_timeout,
+        proxy_protocol: raw.proxy_protocol,
         requests_per_worker: raw.concurrent_requests.map(|all| share(all, inputs.workers)),
         ejection: raw.ejection,
         counters: UpstreamCounters::register(registry, &raw.name)?,

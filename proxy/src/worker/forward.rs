@@ -100,6 +100,9 @@ impl Outgoing<'_, '_, '_> {
         if let Some(protocol) = head.upgrade {
             writer.field("Upgrade", protocol);
             writer.field("Connection", b"upgrade");
+        } else if self.snapshot.upstream(self.upstream).proxy_protocol.is_some() {
+            // Its connection is this client's, and is not used again.
+            writer.field("Connection", b"close");
         }
         writer.end()
     }

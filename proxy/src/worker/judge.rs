@@ -4,6 +4,7 @@
 //! Nothing borrowed from the head outlives the pass, so nothing parsed is held over a wait. Every
 //! request takes this pass, whatever came before on its connection.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::access::Record;
@@ -14,6 +15,7 @@ use super::forward;
 use super::grpc;
 use super::pacing::{Closed, Standing};
 use super::parking::{Attempt, Since, Wait};
+use super::proxied::header_for;
 use super::reason::{Gate, Reason};
 use super::redirecting::location;
 use super::reply::{self, Framing};
@@ -441,6 +443,11 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             }
         };
         let mut out = self.live.heads.take();
+        if let Some(version) = snapshot.upstream(upstream).proxy_protocol {
+            let header = header_for(version, self.source(), self.connection, self.listener.1);
+            let fits = out.append(&header);
+            debug_assert!(fits, "a head buffer holds more than 107 bytes");
+        }
         let outgoing = forward::Outgoing {
             head: &self.head,
             path: &path,
@@ -462,6 +469,15 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         self.note(authorization);
         self.record.upstream = Some(upstream);
         Verdict::Forward(Forward { out, record: self.record, facts: self.facts, upstream })
+    }
+
+    /// Whose the request is. A field that tells of a client says nothing of its port.
+    fn source(&self) -> SocketAddr {
+        if self.client.is_told() {
+            SocketAddr::new(self.client.address, 0)
+        } else {
+            self.connection.peer()
+        }
     }
 
     /// Counts and records a verdict that lets the request pass.

@@ -16,7 +16,7 @@ use crate::snapshot::rewrite::Rewrite;
 use crate::snapshot::route_condition::{Condition, Subject, Wanted};
 use crate::snapshot::route_match::{Method, PathKind, PathPattern};
 use crate::snapshot::route_table::Action;
-use crate::snapshot::upstream_set::{Balance, HostHeader};
+use crate::snapshot::upstream_set::{Balance, HostHeader, ProxyVersion};
 
 /// An object; what a claim must be is left out, since it may be a name of a person.
 #[must_use]
@@ -124,6 +124,7 @@ fn upstream(upstream: &UpstreamConfig) -> Value {
             Balance::RoundRobin => "round_robin",
             Balance::PowerOfTwo => "power_of_two",
         },
+        "proxy_protocol": upstream.proxy_protocol.map(ProxyVersion::name),
         "concurrent_requests": upstream.concurrent_requests,
         "host": match &upstream.host {
             HostHeader::Keep => "keep",

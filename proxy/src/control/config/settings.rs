@@ -26,7 +26,7 @@ use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer, TokenChecks};
 use crate::snapshot::rewrite::Rewrite;
 use crate::snapshot::route_match::RouteMatch;
 use crate::snapshot::route_table::{Action, FixedResponse};
-use crate::snapshot::upstream_set::{Balance, Ejection, Endpoint, HostHeader};
+use crate::snapshot::upstream_set::{Balance, Ejection, Endpoint, HostHeader, ProxyVersion};
 use crate::snapshot::{Forwarding, ProxyProtocol};
 pub(in crate::control) use bounds::share;
 pub use bounds::{ListenerOverrides, RouteOverrides};
@@ -252,6 +252,8 @@ pub struct UpstreamConfig {
     pub idle_connections_max: usize,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,
+    /// Whether each connection begins with a header that says whose it is.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// Requests at once on all workers together.
     pub concurrent_requests: Option<usize>,
     /// When an endpoint is taken out and for how long.

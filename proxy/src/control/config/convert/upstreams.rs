@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use super::limits::{DAY, SHORTEST, share};
 use super::{JsonPath, Reader};
-use crate::control::config::raw::upstreams::{Balance as RawBalance, Upstream};
+use crate::control::config::raw::upstreams::{
+    Balance as RawBalance, ProxyVersion as RawVersion, Upstream,
+};
 use crate::control::config::settings::{EndpointConfig, UpstreamConfig, Workers};
 use crate::snapshot::ids::UpstreamId;
 use crate::snapshot::route_match::HostPattern;
-use crate::snapshot::upstream_set::{Balance, Ejection, Endpoint, HostHeader};
+use crate::snapshot::upstream_set::{Balance, Ejection, Endpoint, HostHeader, ProxyVersion};
 
 /// What `sun_path` of `sockaddr_un` holds, less its NUL (unix(7)).
 pub(super) const UNIX_PATH_BYTES_MAX: usize = 107;
@@ -47,6 +49,12 @@ fn upstream(
     reader.check_name(path, name);
     reader.in_range(&path.join("idle_timeout"), &raw.idle_timeout, &SHORTEST, &DAY);
     share(reader, &path.join("concurrent_requests"), raw.concurrent_requests, workers);
+    for key in ["idle_connections", "idle_timeout"] {
+        if raw.proxy_protocol.is_some() && reader.is_typed(&path.join(key)) {
+            let what = "means nothing beside proxy_protocol, by which a connection is one client's";
+            reader.warning(&path.join(key), what);
+        }
+    }
     UpstreamConfig {
         name: name.into(),
         endpoints: endpoints(reader, &path.join("endpoints"), &raw.endpoints),
@@ -57,6 +65,10 @@ fn upstream(
         host: host(reader, &path.join("host"), &raw.host),
         idle_connections_max: raw.idle_connections,
         idle_timeout: raw.idle_timeout.0,
+        proxy_protocol: raw.proxy_protocol.map(|version| match version {
+            RawVersion::V1 => ProxyVersion::V1,
+            RawVersion::V2 => ProxyVersion::V2,
+        }),
         concurrent_requests: raw.concurrent_requests,
         ejection: ejection(reader, &path.join("ejection"), raw),
     }
