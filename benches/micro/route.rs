@@ -8,6 +8,7 @@ use ringgate::snapshot::client_rule::ClientRule;
 use ringgate::snapshot::field_edits::FieldEdits;
 use ringgate::snapshot::ids::{ListenerId, RouteId};
 use ringgate::snapshot::limits::RouteBounds;
+use ringgate::snapshot::route_condition::Held;
 use ringgate::snapshot::route_match::{HostPattern, PathKind, PathPattern, RouteMatch};
 use ringgate::snapshot::route_table::{Action, FixedResponse, Route, RouteTable};
 use ringgate::telemetry::counters::Registry;
@@ -30,7 +31,8 @@ fn table(matches: impl Iterator<Item = (HostPattern, String)>) -> RouteTable {
     };
     let routes = matches.map(|(host, path)| {
         let path = PathPattern::parse(&path, PathKind::Prefix).expect("a valid path");
-        let selects = RouteMatch { listener: None, host, path, methods: Vec::new() };
+        let selects =
+            RouteMatch { listener: None, host, path, methods: Vec::new(), conditions: Vec::new() };
         let answer = FixedResponse { status: 200, fields: Vec::new(), body: Box::default() };
         let action = Action::Respond(answer);
         (
@@ -40,6 +42,9 @@ fn table(matches: impl Iterator<Item = (HostPattern, String)>) -> RouteTable {
                 clients: ClientRule::default(),
                 auth: None,
                 action,
+                rewrite: None,
+                maintenance: None,
+                hsts: None,
                 request_fields: FieldEdits::default(),
                 response_fields: FieldEdits::default(),
                 cors: None,
@@ -55,14 +60,14 @@ fn table(matches: impl Iterator<Item = (HostPattern, String)>) -> RouteTable {
 fn look_up(bencher: Bencher<'_, '_>, table: &RouteTable, requests: &[(String, String)]) {
     let listener = ListenerId::new(0).expect("0 is an id");
     for (index, (host, path)) in requests.iter().enumerate() {
-        let found = table.find(listener, host, path, "GET").map(RouteId::index);
+        let found = table.find(listener, host, path, "GET", |_| Held::No).map(RouteId::index);
         assert_eq!(found, Some(index), "{host}{path}");
     }
     let mut next = 0;
     bencher.bench_local(|| {
         let (host, path) = &requests[next];
         next = (next + 1) % requests.len();
-        table.find(listener, divan::black_box(host), divan::black_box(path), "GET")
+        table.find(listener, divan::black_box(host), divan::black_box(path), "GET", |_| Held::No)
     });
 }
 
@@ -112,6 +117,6 @@ fn worst_case(bencher: Bencher<'_, '_>) {
     }
     let listener = ListenerId::new(0).expect("0 is an id");
     bencher.bench_local(|| {
-        table.find(listener, divan::black_box(&host), divan::black_box(&path), "GET")
+        table.find(listener, divan::black_box(&host), divan::black_box(&path), "GET", |_| Held::No)
     });
 }

@@ -1,8 +1,12 @@
 //! The header of the PROXY protocol, versions 1 and 2: what stands before the first byte of a
-//! connection and says whose it is. By haproxy's proxy-protocol.txt; bytes only, no sockets.
+//! connection and says whose it is, read and written. By haproxy's proxy-protocol.txt; bytes only, no
+//! sockets.
 
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::{self, FromStr};
+
+use crate::snapshot::upstream_set::ProxyVersion;
 
 /// The longest header that is read. That of version 1 has 107 bytes at most, and one of version 2
 /// that must reach its receiver in one segment 536.
@@ -54,6 +58,57 @@ pub fn parse(bytes: &[u8]) -> Parsed {
         Ok(None) => Parsed::Partial,
         Err(Malformed) => Parsed::Malformed,
     }
+}
+
+/// The header for a connection from `source` to `destination`. IPv4-mapped addresses stand as IPv4
+/// ones; where only one of the two is IPv4 it is mapped, since a header has one family.
+#[must_use]
+pub fn header(version: ProxyVersion, source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
+    let (ips, ports) = (
+        [source, destination].map(|address| address.ip().to_canonical()),
+        [source, destination].map(|address| address.port()),
+    );
+    match (version, ips) {
+        (ProxyVersion::V1, [IpAddr::V4(source), IpAddr::V4(destination)]) => {
+            v1_line("TCP4", source, destination, ports)
+        }
+        (ProxyVersion::V1, ips) => {
+            let [source, destination] = ips.map(mapped);
+            v1_line("TCP6", source, destination, ports)
+        }
+        (ProxyVersion::V2, [IpAddr::V4(source), IpAddr::V4(destination)]) => {
+            v2_header(0x11, &source.octets(), &destination.octets(), ports)
+        }
+        (ProxyVersion::V2, ips) => {
+            let [source, destination] = ips.map(|ip| mapped(ip).octets());
+            v2_header(0x21, &source, &destination, ports)
+        }
+    }
+}
+
+fn mapped(address: IpAddr) -> Ipv6Addr {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    }
+}
+
+fn v1_line(
+    family: &str,
+    source: impl Display,
+    destination: impl Display,
+    [source_port, destination_port]: [u16; 2],
+) -> Vec<u8> {
+    format!("PROXY {family} {source} {destination} {source_port} {destination_port}\r\n")
+        .into_bytes()
+}
+
+fn v2_header(family: u8, source: &[u8], destination: &[u8], ports: [u16; 2]) -> Vec<u8> {
+    let [source_port, destination_port] = ports.map(u16::to_be_bytes);
+    let addresses = [source, destination, &source_port, &destination_port].concat();
+    // 12 or 36 bytes.
+    let length = u8::try_from(addresses.len()).unwrap_or(u8::MAX);
+    [V2_SIGNATURE, &[0x21, family, 0, length], &addresses].concat()
 }
 
 struct Malformed;

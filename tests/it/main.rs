@@ -6,11 +6,13 @@
 )]
 #![allow(clippy::print_stderr, reason = "failure messages and skipped tests")]
 
+mod answers;
 mod assists;
 mod auth;
 mod bounds;
 mod cli;
 mod client_faults;
+mod conditions;
 mod demo;
 mod drain;
 mod explain;
@@ -25,10 +27,12 @@ mod messages;
 mod operate;
 mod parking;
 mod paths;
+mod proxied_upstreams;
 mod proxy_protocol;
 mod proxying;
 mod refusals;
 mod reload;
+mod rewrites;
 mod rotation;
 mod rotation_soak;
 mod routing;

@@ -65,6 +65,20 @@ impl ToldClient {
         self.begin.is_some()
     }
 
+    /// Whether the list says that the client has come by https. `fields` are those that the client was
+    /// found in.
+    #[must_use]
+    pub fn is_told_https(&self, fields: &[Field<'_>], from: ClientFrom) -> bool {
+        match from {
+            ClientFrom::XForwardedFor => is_https_by_field(fields),
+            ClientFrom::Forwarded => {
+                let line = self.believed(fields, from).next();
+                let proto = line.and_then(|line| sole_pair(first_element(line), b"proto"));
+                proto.is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"))
+            }
+        }
+    }
+
     /// The part of the list that is believed, line by line, from the client on. `fields` are those
     /// that the client was found in.
     pub fn believed<'f, 'b>(
@@ -82,6 +96,14 @@ impl ToldClient {
             }
         })
     }
+}
+
+/// Whether `X-Forwarded-Proto` says https, and nothing else.
+fn is_https_by_field(fields: &[Field<'_>]) -> bool {
+    let lines = fields.iter().filter(|one| one.name.eq_ignore_ascii_case("x-forwarded-proto"));
+    let mut elements = lines.flat_map(|line| line.value.split(|byte| *byte == b',')).peekable();
+    elements.peek().is_some()
+        && elements.all(|element| element.trim_ascii().eq_ignore_ascii_case(b"https"))
 }
 
 fn address_of(element: &[u8], from: ClientFrom) -> Option<IpAddr> {
@@ -172,20 +194,41 @@ fn is_port(text: &str) -> bool {
     }
 }
 
+/// What stands before the first comma that is in no quoted string.
+fn first_element(list: &[u8]) -> &[u8] {
+    let mut is_quoted = false;
+    let mut at = 0;
+    while let Some(byte) = list.get(at) {
+        match byte {
+            b',' if !is_quoted => break,
+            b'"' => is_quoted = !is_quoted,
+            b'\\' if is_quoted => at += 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    list[..at.min(list.len())].trim_ascii()
+}
+
 /// The address that the one `for` of an element of `Forwarded` names; none where the element is no
 /// list of pairs, or the name is hidden or unknown.
 fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
+    node(sole_pair(element, b"for")?)
+}
+
+/// The value of the one pair of this name; none where the element is no list of pairs.
+fn sole_pair<'b>(element: &'b [u8], wanted: &[u8]) -> Option<&'b [u8]> {
     let mut found = None;
     let mut rest = element;
     while !rest.is_empty() {
         let equals = memchr::memchr(b'=', rest)?;
         let (name, value) = (rest[..equals].trim_ascii(), &rest[equals + 1..]);
         let (value, behind) = pair_value(value)?;
-        if name.eq_ignore_ascii_case(b"for") {
+        if name.eq_ignore_ascii_case(wanted) {
             if found.is_some() {
                 return None;
             }
-            found = Some(node(value)?);
+            found = Some(value);
         } else if name.is_empty() || !name.iter().all(u8::is_ascii_alphanumeric) {
             return None;
         }

@@ -38,7 +38,7 @@ pub use forwarded::ToldClient;
 pub use framing::BodyLength;
 pub use request_head::{METHOD_BYTES_MAX, RequestHead, parse_request};
 pub use response_head::{ResponseHead, parse_response};
-pub use target::Target;
+pub use target::{Target, is_normal_path};
 pub use trailers::retain_trailers;
 
 /// Bounds on a message head and on a trailer section.

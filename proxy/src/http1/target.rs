@@ -163,6 +163,14 @@ struct Split<'b> {
     query: Option<&'b str>,
 }
 
+/// Whether a text is a path that a request could ask for, in the form asked for.
+#[must_use]
+pub fn is_normal_path(text: &str, asked: PathNormalization) -> bool {
+    text.starts_with('/')
+        && split_path(text, asked)
+            .is_ok_and(|split| split.query.is_none() && matches!(split.normal, Cow::Borrowed(_)))
+}
+
 /// Splits at the first `?` and checks both parts.
 fn split_path(text: &str, asked: PathNormalization) -> Result<Split<'_>, RequestError> {
     let (path, query) = match memchr::memchr(b'?', text.as_bytes()) {
@@ -214,6 +222,28 @@ mod tests {
         assert_eq!(parse("OPTIONS", "http://a"), absolute("http", "a", "*", None));
         assert_eq!(parse("OPTIONS", "http://a/"), absolute("http", "a", "/", None));
         assert_eq!(parse("CONNECT", "a:443"), Ok(Target::Authority("a:443")));
+    }
+
+    #[test]
+    fn a_normal_path_is_told_from_others() {
+        for (text, on, off) in [
+            ("/", true, true),
+            ("/a%2Fb/", true, true),
+            ("//a", false, true),
+            ("/a/./b", false, false),
+            ("/%61", false, true),
+            ("/a?b", false, false),
+            ("/a#b", false, false),
+            ("/a b", false, false),
+            ("/a%2", false, false),
+            ("a", false, false),
+            ("", false, false),
+            ("*", false, false),
+        ] {
+            assert_eq!(is_normal_path(text, PathNormalization::On), on, "{text}");
+            assert_eq!(is_normal_path(text, PathNormalization::Off), off, "{text}");
+        }
+        assert!(!is_normal_path("/a%2Fb", PathNormalization::RejectEncodedSlash));
     }
 
     #[test]

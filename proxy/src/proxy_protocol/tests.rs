@@ -166,3 +166,58 @@ proptest! {
         prop_assert_eq!(told(&binary), Some(source.to_string()));
     }
 }
+
+#[test]
+fn a_written_header_is_that_of_the_specification() {
+    let v1 = |source: &str, destination: &str| {
+        let header =
+            header(ProxyVersion::V1, source.parse().unwrap(), destination.parse().unwrap());
+        String::from_utf8(header).unwrap()
+    };
+    assert_eq!(
+        v1("198.51.100.7:4711", "10.0.0.1:80"),
+        "PROXY TCP4 198.51.100.7 10.0.0.1 4711 80\r\n"
+    );
+    assert_eq!(v1("[2001:db8::7]:1", "[::1]:2"), "PROXY TCP6 2001:db8::7 ::1 1 2\r\n");
+    assert_eq!(v1("[::ffff:1.2.3.4]:1", "5.6.7.8:2"), "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n");
+    assert_eq!(v1("1.2.3.4:0", "[2001:db8::1]:2"), "PROXY TCP6 ::ffff:1.2.3.4 2001:db8::1 0 2\r\n");
+    let v2 = header(
+        ProxyVersion::V2,
+        "198.51.100.7:4711".parse().unwrap(),
+        "10.0.0.1:80".parse().unwrap(),
+    );
+    assert_eq!(v2, binary(0x21, 0x11, &TCP4));
+}
+
+fn address() -> impl Strategy<Value = SocketAddr> {
+    let ip = prop_oneof![
+        any::<[u8; 4]>().prop_map(IpAddr::from),
+        any::<[u8; 16]>().prop_map(IpAddr::from),
+        any::<[u8; 4]>().prop_map(|octets| Ipv4Addr::from(octets).to_ipv6_mapped().into()),
+    ];
+    (ip, any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip, port))
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(
+        is_text in any::<bool>(),
+        source in address(),
+        destination in address(),
+        behind in proptest::collection::vec(any::<u8>(), 0..20),
+    ) {
+        let version = if is_text { ProxyVersion::V1 } else { ProxyVersion::V2 };
+        let written = header(version, source, destination);
+        prop_assert!(written.len() <= V1_BYTES_MAX);
+        for end in 0..written.len() {
+            prop_assert_eq!(parse(&written[..end]), Parsed::Partial);
+        }
+        let Parsed::Complete(read) = parse(&[&written[..], &behind].concat()) else {
+            panic!("{}", written.escape_ascii());
+        };
+        prop_assert_eq!(read.bytes, written.len());
+        let told = read.source.unwrap();
+        prop_assert_eq!(told.ip().to_canonical(), source.ip().to_canonical());
+        prop_assert_eq!(told.port(), source.port());
+    }
+}

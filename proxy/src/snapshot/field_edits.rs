@@ -27,6 +27,13 @@ impl FieldEdits {
         self.add(name, value);
     }
 
+    /// Whether they say anything of fields of this name.
+    #[must_use]
+    pub fn names(&self, name: &str) -> bool {
+        let added = self.added.iter().map(|(name, _)| name);
+        self.dropped.iter().chain(added).any(|one| one.eq_ignore_ascii_case(name))
+    }
+
     /// The names of fields that are left out.
     #[must_use]
     pub fn dropped(&self) -> &[Box<str>] {
@@ -37,6 +44,34 @@ impl FieldEdits {
     #[must_use]
     pub fn added(&self) -> &[(Box<str>, Box<str>)] {
         &self.added
+    }
+}
+
+/// The value of `Strict-Transport-Security` (RFC 6797 section 6.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hsts(Box<str>);
+
+impl Hsts {
+    /// The name of the field.
+    pub const FIELD: &'static str = "Strict-Transport-Security";
+
+    /// That hosts are to be asked over TLS alone for so many seconds.
+    #[must_use]
+    pub fn new(max_age: u64, include_subdomains: bool, preload: bool) -> Self {
+        let mut value = format!("max-age={max_age}");
+        if include_subdomains {
+            value.push_str("; includeSubDomains");
+        }
+        if preload {
+            value.push_str("; preload");
+        }
+        Self(value.into())
+    }
+
+    /// As it is sent.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.0
     }
 }
 

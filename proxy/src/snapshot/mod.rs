@@ -17,6 +17,9 @@ pub mod limits;
 pub mod path_normalization;
 pub mod peers;
 pub mod provider;
+pub mod redirect;
+pub mod rewrite;
+pub mod route_condition;
 pub mod route_match;
 pub mod route_table;
 pub mod unix_time;
@@ -27,7 +30,7 @@ use std::sync::Arc;
 
 use crate::telemetry::labels::{ListenerCounters, ProviderCounters, TcpCounters};
 use deny_list::DenyList;
-use field_edits::{FieldEdits, Identity};
+use field_edits::{FieldEdits, Hsts, Identity};
 use ids::{Generation, ProviderId, UpstreamId};
 use limits::{Limits, ListenerBounds, Timeouts};
 use path_normalization::PathNormalization;
@@ -110,6 +113,8 @@ pub struct Listener {
     pub token_field_names: Vec<Box<str>>,
     /// Whether refusals say why in a field.
     pub reason_header: bool,
+    /// What responses say of https, where their route does not say otherwise.
+    pub hsts: Option<Hsts>,
     /// Whether a header says whose a connection is; none: never.
     pub proxy_protocol: Option<ProxyProtocol>,
     /// What is refused or ended on it for its size, number or slowness.

@@ -1,6 +1,7 @@
-//! What a route asks of a request: patterns for the host, the path and the method, valid as built.
+//! Which requests a route takes: patterns for the host, the path and the method, valid as built.
 
 use super::ids::ListenerId;
+use super::route_condition::Condition;
 
 /// The longest path segment a pattern may have; a request's longer segment equals none.
 pub const SEGMENT_BYTES_MAX: usize = 255;
@@ -19,6 +20,8 @@ pub struct RouteMatch {
     pub path: PathPattern,
     /// Only these methods; empty: any.
     pub methods: Vec<Method>,
+    /// What else is asked of the request, in order, each subject once; all must hold.
+    pub conditions: Vec<Condition>,
 }
 
 /// Which `Host` a route takes. Names are lower-case and have no port.

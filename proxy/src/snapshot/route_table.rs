@@ -1,15 +1,18 @@
 //! Which route a request takes: the most specific match, whatever the order in the file.
 //!
-//! Routes are compared by listener, then host, then path, then method:
+//! Routes are compared by listener, then host, then path, then method, then conditions:
 //!
 //! 1. a route for the request's listener before one for any listener;
 //! 2. an exact host before the longest `*.` wildcard, that before a shorter one, that before any;
 //! 3. an exact path before the longest prefix, that before a shorter one (`/a/` is longer than `/a`);
-//! 4. a route that names the method before one for any method.
+//! 4. a route that names the method before one for any method;
+//! 5. the more conditions on query and fields the earlier, then the order of the file.
 //!
-//! The best listener, host and path that match decide. Where no route there takes the method there
-//! is no route: a request never falls back to a broader path, host or listener because of its
-//! method, since the broader route may ask for less. `GET` does not stand for `HEAD`.
+//! The best listener, host and path that match decide. Where no route there takes the method and
+//! what else the request has there is no route: a request never falls back to a broader path, host
+//! or listener because of these, since the broader route may ask for less. `GET` does not stand for
+//! `HEAD`. Nor is there one for a request that has several values where a route there, for its
+//! method, asks for one: readers may take different ones.
 //!
 //! Paths are compared segment by segment as the most lenient upstream would read them, so that a
 //! spelling cannot slip past a route: percent-escapes are decoded, empty segments skipped, what
@@ -22,14 +25,20 @@ use hashbrown::HashMap;
 use super::claims_policy::AuthPolicy;
 use super::client_rule::ClientRule;
 use super::cors::Cors;
-use super::field_edits::FieldEdits;
+use super::field_edits::{FieldEdits, Hsts};
 use super::ids::{ListenerId, RouteId, UpstreamId};
 use super::limits::RouteBounds;
+use super::redirect::Redirect;
+use super::rewrite::Rewrite;
+use super::route_condition::{Condition, Held};
 use super::route_match::{
     HOST_BYTES_MAX, HostPattern, Method, PathKind, PathPattern, Reading, RouteMatch,
     SEGMENT_BYTES_MAX, Segment, decode_segment, has_encoded_separator, segments,
 };
 use crate::telemetry::labels::RouteCounters;
+use slot::Slot;
+
+mod slot;
 
 /// All routes, arranged for look-up.
 #[derive(Debug)]
@@ -51,12 +60,18 @@ pub struct Route {
     pub clients: ClientRule,
     /// The token rules, or none: anyone passes.
     pub auth: Option<AuthPolicy>,
+    /// What everyone is answered instead, whatever their token.
+    pub maintenance: Option<FixedResponse>,
     /// What is done with a request that passes.
     pub action: Action,
+    /// The path that its upstream is asked for; none: the request's.
+    pub rewrite: Option<Rewrite>,
     /// What is done to the fields of its requests.
     pub request_fields: FieldEdits,
     /// What is done to those of its responses.
     pub response_fields: FieldEdits,
+    /// What its responses say of https; none: what those of the listener say.
+    pub hsts: Option<Hsts>,
     /// Which pages of other origins may use it; none: that is up to the upstream.
     pub cors: Option<Cors>,
     /// What is refused or ended on it for its size or slowness.
@@ -72,9 +87,12 @@ pub enum Action {
     Proxy(UpstreamId),
     /// Answer it here.
     Respond(FixedResponse),
+    /// Send it elsewhere, by what it asks for.
+    Redirect(Redirect),
 }
 
-/// An answer known at compile time of the snapshot: `respond` and `redirect` routes.
+/// An answer known at compile time of the snapshot: of `respond` and of maintenance, and of a `redirect`
+/// to one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FixedResponse {
     /// 200..=599.
@@ -83,6 +101,17 @@ pub struct FixedResponse {
     pub fields: Vec<(Box<str>, Box<str>)>,
     /// Sent with `Content-Length`.
     pub body: Box<[u8]>,
+}
+
+impl Route {
+    /// The body of the answer that requests get here, where that is the same for all.
+    #[must_use]
+    pub fn fixed_body(&self) -> &[u8] {
+        match (&self.maintenance, &self.action) {
+            (Some(response), _) | (None, Action::Respond(response)) => &response.body,
+            (None, Action::Proxy(_) | Action::Redirect(_)) => &[],
+        }
+    }
 }
 
 /// Why a request has no route.
@@ -94,6 +123,10 @@ pub enum Miss {
     Place,
     /// Routes match these, and none of the most specific takes the method.
     Method,
+    /// Some of these take the method, and ask for something else that the request has not.
+    Condition,
+    /// The request has several values where one of these asks for one.
+    Unclear,
 }
 
 impl RouteTable {
@@ -119,14 +152,15 @@ impl RouteTable {
                     &mut table.by_listener[listener.index()]
                 }
             };
-            hosts.trie_mut(selects.host).slot_mut(&selects.path).insert(selects.methods, id);
+            hosts.trie_mut(&selects.host).slot_mut(&selects.path).insert(selects, id);
             table.routes.push(route);
         }
         table
     }
 
     /// The route for a request, or none (404). `host` is lower-case without a port; `path` is
-    /// the target's path without the query. Allocates nothing.
+    /// the target's path without the query; `held` tells of a condition whether the request meets
+    /// it, and is asked where routes have some. Allocates nothing.
     #[must_use]
     pub fn find(
         &self,
@@ -134,12 +168,13 @@ impl RouteTable {
         host: &str,
         path: &str,
         method: &str,
+        held: impl Fn(&Condition) -> Held,
     ) -> Option<RouteId> {
         let found = |reading| {
             if !is_routable(path, reading) {
                 return None;
             }
-            self.slot(listener, host, path, reading)?.route(method)
+            self.slot(listener, host, path, reading)?.route(method, &held).ok()
         };
         let route = found(Reading::AsSpelled)?;
         let is_plain = !has_encoded_separator(path) || found(Reading::Decoded) == Some(route);
@@ -148,7 +183,14 @@ impl RouteTable {
 
     /// Why [`Self::find`] finds no route for a request.
     #[must_use]
-    pub fn miss(&self, listener: ListenerId, host: &str, path: &str) -> Miss {
+    pub fn miss(
+        &self,
+        listener: ListenerId,
+        host: &str,
+        path: &str,
+        method: &str,
+        held: impl Fn(&Condition) -> Held,
+    ) -> Miss {
         let slot = |reading| self.slot(listener, host, path, reading);
         let differs = || {
             let [one, other] = [Reading::AsSpelled, Reading::Decoded].map(slot);
@@ -157,7 +199,8 @@ impl RouteTable {
         if !is_routable(path, Reading::Decoded) || (has_encoded_separator(path) && differs()) {
             return Miss::Path;
         }
-        slot(Reading::AsSpelled).map_or(Miss::Place, |_| Miss::Method)
+        let asked = slot(Reading::AsSpelled).map(|slot| slot.route(method, held));
+        asked.and_then(Result::err).unwrap_or(Miss::Place)
     }
 
     /// The routes of the most specific listener, host and path that match a routable path.
@@ -186,14 +229,15 @@ impl RouteTable {
     }
 }
 
-/// Pairs of positions whose matches are equally specific for some request: the same listener,
-/// host and path, and a method in common. The later one comes second.
+/// Pairs of positions whose matches take the same requests, for some method: the same listener,
+/// host, path and conditions, and a method in common. The later one comes second.
 #[must_use]
 pub fn ties(matches: &[&RouteMatch]) -> Vec<(usize, usize)> {
     let mut seen: FixedMap<_, Vec<usize>> = FixedMap::default();
     let mut found = Vec::new();
     for (index, selects) in matches.iter().enumerate() {
-        let same = seen.entry((selects.listener, &selects.host, &selects.path)).or_default();
+        let RouteMatch { listener, host, path, conditions, .. } = selects;
+        let same = seen.entry((listener, host, path, conditions)).or_default();
         let tied = |other: &&usize| share_a_method(&matches[**other].methods, &selects.methods);
         found.extend(same.iter().find(tied).map(|other| (*other, index)));
         same.push(index);
@@ -230,13 +274,13 @@ struct HostTable {
 }
 
 impl HostTable {
-    fn trie_mut(&mut self, host: HostPattern) -> &mut PathTrie {
+    fn trie_mut(&mut self, host: &HostPattern) -> &mut PathTrie {
         match host {
             HostPattern::Any => &mut self.any,
-            HostPattern::Exact(name) => self.exact.entry(name).or_default(),
+            HostPattern::Exact(name) => self.exact.entry(name.clone()).or_default(),
             HostPattern::Below(name) => {
                 self.below_bytes_max = self.below_bytes_max.max(name.len());
-                self.below.entry(name).or_default()
+                self.below.entry(name.clone()).or_default()
             }
         }
     }
@@ -335,30 +379,6 @@ impl PathTrie {
         let exact = if trailing_slash { &node.exact.slash } else { &node.exact.bare };
         let prefix_slash = node.prefix.slash.as_ref().filter(|_| trailing_slash);
         exact.as_ref().or(prefix_slash).or(node.prefix.bare.as_ref()).or(best)
-    }
-}
-
-/// The routes of one path pattern, by method.
-#[derive(Debug, Default)]
-struct Slot {
-    named: Vec<(Method, RouteId)>,
-    any: Option<RouteId>,
-}
-
-impl Slot {
-    fn insert(&mut self, methods: Vec<Method>, id: RouteId) {
-        if methods.is_empty() {
-            assert!(self.any.replace(id).is_none(), "the configuration refuses ties");
-        }
-        for method in methods {
-            assert!(self.named.iter().all(|(m, _)| *m != method), "the configuration refuses ties");
-            self.named.push((method, id));
-        }
-    }
-
-    fn route(&self, method: &str) -> Option<RouteId> {
-        let named = self.named.iter().find(|(named, _)| named.as_str() == method);
-        named.map(|(_, id)| *id).or(self.any)
     }
 }
 

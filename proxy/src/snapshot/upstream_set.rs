@@ -21,6 +21,8 @@ pub struct Upstream {
     pub idle_connections_max: usize,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,
+    /// Whether each connection begins with a header that says whose it is. Then it carries one request.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// Requests at once on each worker, if there is a bound.
     pub requests_per_worker: Option<usize>,
     /// When an endpoint is taken out and for how long.
@@ -63,6 +65,26 @@ pub enum Balance {
     RoundRobin,
     /// The one of two picked at random with fewer requests in flight on this core.
     PowerOfTwo,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyVersion {
+    /// Text.
+    V1,
+    /// Binary.
+    V2,
+}
+
+impl ProxyVersion {
+    /// As it stands in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        }
+    }
 }
 
 /// Which `Host` an upstream sees.

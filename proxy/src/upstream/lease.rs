@@ -39,6 +39,8 @@ pub struct Lease {
     connection: Connection,
     hold: Hold,
     reused: bool,
+    /// Whether another request may use it.
+    reusable: bool,
 }
 
 /// Why a request has no connection to its upstream.
@@ -74,8 +76,13 @@ impl UpstreamState {
     ) -> Result<Lease, ConnectError> {
         let now = Instant::now();
         let endpoint = self.pick(&[], now).ok_or(ConnectError::NoEndpoint)?;
-        match endpoint.take_idle() {
-            Some(connection) => Ok(Lease { connection, hold: endpoint.hold(), reused: true }),
+        // What is idle may be left from before a reload.
+        let idle = if self.reuses { endpoint.take_idle() } else { None };
+        match idle {
+            Some(connection) => {
+                let hold = endpoint.hold();
+                Ok(Lease { connection, hold, reused: true, reusable: true })
+            }
             None => Box::pin(self.lease_new(Rc::clone(endpoint), wheel, connect_limit)).await,
         }
     }
@@ -111,7 +118,7 @@ impl UpstreamState {
             let error = match connect(peer, wheel, connect_limit).await {
                 Ok(stream) => {
                     let connection = Connection { stream, watch: None };
-                    return Ok(Lease { connection, hold, reused: false });
+                    return Ok(Lease { connection, hold, reused: false, reusable: self.reuses });
                 }
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => ConnectError::TimedOut,
                 Err(error) => {
@@ -182,9 +189,12 @@ impl Lease {
         }
     }
 
-    /// Gives the connection back for the next request. The exchange on it must be complete to the
-    /// byte; `buffer` is where the next response begins.
+    /// Gives the connection back for the next request, or closes it where it is this one's alone. The
+    /// exchange on it must be complete to the byte; `buffer` is where the next response begins.
     pub fn release(self, mut buffer: Buffer) {
+        if !self.reusable {
+            return;
+        }
         let Self { mut connection, hold, .. } = self;
         buffer.clear();
         connection.stream.disarm();

@@ -30,6 +30,8 @@ pub struct UpstreamState {
     name: Box<str>,
     balance: Balance,
     endpoints: Vec<Rc<EndpointState>>,
+    /// Whether a connection serves one request after the other.
+    reuses: bool,
     /// Leases at once.
     leases_max: usize,
     /// Round robin's next, or the random state of power of two.
@@ -121,6 +123,7 @@ impl UpstreamState {
             name: upstream.name.clone(),
             balance: upstream.balance,
             endpoints,
+            reuses: upstream.proxy_protocol.is_none(),
             leases_max: upstream.requests_per_worker.unwrap_or(usize::MAX),
             cursor,
         }

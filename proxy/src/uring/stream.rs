@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -44,6 +45,15 @@ impl Stream {
     #[must_use]
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// Its own end: where the peer has connected to.
+    ///
+    /// # Errors
+    /// When it is no connection over IP.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        let address = rustix::net::getsockname(self.fd.as_fd())?;
+        SocketAddr::try_from(address).map_err(|_| io::ErrorKind::Unsupported.into())
     }
 
     /// Queues a receive into the spare part of `buffer`.

@@ -6,7 +6,8 @@ use super::request_id::RequestId;
 use crate::http1::{HeadWriter, Version, names_alike};
 use crate::snapshot::Snapshot;
 use crate::snapshot::cors::{Cors, Origins};
-use crate::snapshot::field_edits::FieldEdits;
+use crate::snapshot::field_edits::{FieldEdits, Hsts};
+use crate::snapshot::redirect::Scheme;
 
 /// The fields that go with a response.
 #[derive(Debug, Clone, Copy)]
@@ -14,23 +15,31 @@ pub(super) struct Carried<'a> {
     edits: &'a FieldEdits,
     request_id: Option<(&'a str, RequestId)>,
     cors: Option<(&'a Cors, Option<&'a str>)>,
+    /// And whether the client has come by https: it means nothing to others, who are not told.
+    hsts: Option<(&'a Hsts, bool)>,
 }
 
 impl<'a> Carried<'a> {
     /// With responses to what was not understood.
     pub(super) fn by_any(snapshot: &'a Snapshot) -> Self {
-        Self { edits: &snapshot.own_fields, request_id: None, cors: None }
+        Self { edits: &snapshot.own_fields, request_id: None, cors: None, hsts: None }
     }
 
     /// With responses to this request.
     pub(super) fn of(snapshot: &'a Snapshot, facts: &'a Facts) -> Self {
         let rule = snapshot.identity.request_id.as_ref();
         let request_id = rule.map(|rule| &*rule.header).zip(facts.request_id);
+        let is_https = facts.scheme == Scheme::Https;
+        let hsts = snapshot.listeners[facts.listener.index()].hsts.as_ref();
+        let hsts = hsts.map(|hsts| (hsts, is_https));
         let Some(route) = facts.route.map(|id| snapshot.routes.route(id)) else {
-            return Self { request_id, ..Self::by_any(snapshot) };
+            return Self { request_id, hsts, ..Self::by_any(snapshot) };
         };
+        let edits = &route.response_fields;
+        let hsts = route.hsts.as_ref().map(|hsts| (hsts, is_https)).or(hsts);
+        let hsts = hsts.filter(|_| !edits.names(Hsts::FIELD));
         let cors = route.cors.as_ref().map(|cors| (cors, facts.origin.as_deref()));
-        Self { edits: &route.response_fields, request_id, cors }
+        Self { edits, request_id, cors, hsts }
     }
 
     /// Whether an upstream's field of this name stays behind.
@@ -39,6 +48,7 @@ impl<'a> Carried<'a> {
         self.edits.dropped().iter().any(|dropped| is_alike(dropped))
             || self.request_id.is_some_and(|(header, _)| is_alike(header))
             || (self.cors.is_some() && is_about_cors(name))
+            || (self.hsts.is_some() && is_alike(Hsts::FIELD))
     }
 
     /// Writes the fields, but for those that the response has of its own.
@@ -50,6 +60,9 @@ impl<'a> Carried<'a> {
         }
         if let Some((header, id)) = &self.request_id {
             writer.field(header, id.as_bytes());
+        }
+        if let Some((hsts, true)) = self.hsts {
+            writer.field(Hsts::FIELD, hsts.value().as_bytes());
         }
         if let Some((cors, origin)) = self.cors {
             write_cors(writer, cors, origin);

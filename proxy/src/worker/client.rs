@@ -6,6 +6,7 @@ use super::core::{Core, Live};
 use super::reason::Gate;
 use crate::http1::{RequestHead, ToldClient};
 use crate::snapshot::peers::Admission;
+use crate::snapshot::redirect::Scheme;
 use crate::snapshot::{Listener, Snapshot};
 
 /// The client of this request from `peer`.
@@ -19,6 +20,21 @@ pub(super) fn client_of(
         return ToldClient::peer(peer);
     }
     ToldClient::find(head.fields, snapshot.forwarding.client_from, peer, is_proxy)
+}
+
+/// How the client of this request from `peer` has come: by https where a trusted proxy says so.
+pub(super) fn scheme_of(
+    snapshot: &Snapshot,
+    peer: IpAddr,
+    head: &RequestHead<'_, '_>,
+    client: &ToldClient,
+) -> Scheme {
+    let from = snapshot.forwarding.client_from;
+    if snapshot.peers.is_trusted_proxy(peer) && client.is_told_https(head.fields, from) {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    }
 }
 
 /// Why a client that a proxy tells of may not be served. One that has connected itself was asked for

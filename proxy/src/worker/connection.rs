@@ -40,7 +40,6 @@ use crate::http1::{BodyLength, RequestError, head_end};
 use crate::relay::Source;
 use crate::snapshot::Service;
 use crate::snapshot::ids::ListenerId;
-use crate::snapshot::route_table::Action;
 use crate::uring::{Buffer, Recv, Stream};
 
 /// How long an idle connection keeps its buffer. Every connection that falls silent holds one for
@@ -414,11 +413,10 @@ impl Client {
     async fn answer(&self, live: Rc<Live>, mut buffer: Buffer, mut answer: Answer) -> Next {
         let limit = answer.body_progress(&live);
         let (mut sent, _) = self.state.stream.send_all(answer.out, limit).await;
-        if let (Ok(()), Some((route, at))) = (&sent, answer.rest)
-            && let Action::Respond(response) = &live.snapshot.routes.route(route).action
-        {
-            sent = self.send_pieces(&live, &response.body[at..], limit).await;
-            answer.record.sent.set(response.body.len() as u64);
+        if let (Ok(()), Some((route, at))) = (&sent, answer.rest) {
+            let body = live.snapshot.routes.route(route).fixed_body();
+            sent = self.send_pieces(&live, &body[at..], limit).await;
+            answer.record.sent.set(body.len() as u64);
         }
         if sent.is_err() {
             answer.record.reason = Some(Reason::Gate(Gate::ClientLost));

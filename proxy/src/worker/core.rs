@@ -18,6 +18,7 @@ use super::offences::Offences;
 use super::pacing::Pacing;
 use super::parking::{Parking, Wait};
 use super::request_id::RequestIds;
+use super::rewriting::Rewrites;
 use super::{WorkerCounters, WorkerSpec};
 use crate::auth::{TokenCache, UnixTime};
 use crate::kernel::LoadSlot;
@@ -53,6 +54,7 @@ pub(super) struct Live {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) upstreams: Upstreams,
     pub(super) heads: Rc<BufferPool>,
+    pub(super) rewrites: Rewrites,
 }
 
 impl Live {
@@ -101,6 +103,7 @@ impl Core {
         let live = Live {
             upstreams: Upstreams::default().succeed(&spec.snapshot, &spec.counters),
             heads: head_pool(&spec.snapshot),
+            rewrites: Rewrites::default(),
             snapshot: spec.snapshot,
         };
         let pacing = Pacing::new(Arc::clone(&spec.counters), spec.cells.pacing);
@@ -277,6 +280,7 @@ impl Core {
         let live = Live {
             upstreams: old.upstreams.succeed(&snapshot, &self.counters),
             heads: if same_heads { Rc::clone(&old.heads) } else { head_pool(&snapshot) },
+            rewrites: Rewrites::default(),
             snapshot,
         };
         self.counters.set(self.cells.generation, live.snapshot.generation.0);

@@ -6,6 +6,7 @@ use crate::http1::{BodyLength, RequestHead, Version};
 use crate::snapshot::Snapshot;
 use crate::snapshot::ids::{ListenerId, RouteId};
 use crate::snapshot::limits::{RouteBounds, Timeouts};
+use crate::snapshot::redirect::Scheme;
 
 /// What outlives the head of a request.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub(super) struct Facts {
     /// Once it has been found.
     pub(super) route: Option<RouteId>,
     pub(super) request_id: Option<RequestId>,
+    /// How the client has come, where anything depends on that.
+    pub(super) scheme: Scheme,
     /// Of the page that asks, where the route has rules for that.
     pub(super) origin: Option<Box<str>>,
 }
@@ -85,6 +88,7 @@ impl Facts {
             private: false,
             route: None,
             request_id,
+            scheme: Scheme::Http,
             origin: None,
         }
     }

@@ -22,6 +22,8 @@ use crate::snapshot::{ClientFrom, Listener, Snapshot};
 /// Everything that decides what the upstream's head says.
 pub(super) struct Outgoing<'a, 'h, 'b> {
     pub(super) head: &'a RequestHead<'h, 'b>,
+    /// What is asked for instead of the head's path.
+    pub(super) path: &'a str,
     pub(super) listener: &'a Listener,
     pub(super) snapshot: &'a Snapshot,
     pub(super) upstream: UpstreamId,
@@ -46,9 +48,9 @@ impl Outgoing<'_, '_, '_> {
         match head.target.query() {
             Some(query) if removal.takes_parameters() => {
                 let left = removal.parameters_left(query);
-                writer.request_line_of_parts(head.method, &head.path, left);
+                writer.request_line_of_parts(head.method, self.path, left);
             }
-            query => writer.request_line(head.method, &head.path, query),
+            query => writer.request_line(head.method, self.path, query),
         }
         let host = match &self.snapshot.upstream(self.upstream).host {
             HostHeader::Keep => head.host,
@@ -98,6 +100,9 @@ impl Outgoing<'_, '_, '_> {
         if let Some(protocol) = head.upgrade {
             writer.field("Upgrade", protocol);
             writer.field("Connection", b"upgrade");
+        } else if self.snapshot.upstream(self.upstream).proxy_protocol.is_some() {
+            // Its connection is this client's, and is not used again.
+            writer.field("Connection", b"close");
         }
         writer.end()
     }

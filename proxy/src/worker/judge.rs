@@ -4,17 +4,20 @@
 //! Nothing borrowed from the head outlives the pass, so nothing parsed is held over a wait. Every
 //! request takes this pass, whatever came before on its connection.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::access::Record;
-use super::client::{check_client, client_of};
+use super::client::{check_client, client_of, scheme_of};
 use super::connection::ConnectionState;
 use super::core::{Core, Live, unix_time};
 use super::facts::Facts;
 use super::forward;
 use super::pacing::{Closed, Standing};
 use super::parking::{Attempt, Since, Wait};
+use super::proxied::header_for;
 use super::reason::{Gate, Reason};
+use super::redirecting::location;
 use super::reply::{self, Framing};
 use super::request_id::RequestId;
 use super::routing::{check_head, check_length, find_route, origin, preflight};
@@ -27,7 +30,7 @@ use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::cors::Cors;
 use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
 use crate::snapshot::limits::{Limits, ListenerBounds};
-use crate::snapshot::route_table::{Action, Route};
+use crate::snapshot::route_table::{Action, FixedResponse, Route};
 use crate::uring::Buffer;
 
 /// What the connection goes on with.
@@ -198,7 +201,17 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         let mut record = Record::new(core, listener.0, Some(&head), attempt.since);
         record.request_id = facts.request_id;
         record.told_client = client.is_told().then_some(client.address);
-        Self { core, live, connection, listener, head, client, facts, record, attempt }
+        let mut case =
+            Self { core, live, connection, listener, head, client, facts, record, attempt };
+        if listener.1.hsts.is_some() {
+            case.find_scheme();
+        }
+        case
+    }
+
+    fn find_scheme(&mut self) {
+        let peer = self.connection.peer().ip();
+        self.facts.scheme = scheme_of(&self.live.snapshot, peer, &self.head, &self.client);
     }
 
     fn judge(mut self) -> Verdict {
@@ -213,6 +226,9 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         self.record.route = Some(route_id);
         self.facts.route = Some(route_id);
         let route = live.snapshot.routes.route(route_id);
+        if route.hsts.is_some() || matches!(route.action, Action::Redirect(_)) {
+            self.find_scheme();
+        }
         if !route.clients.admits(self.client.address) {
             return self.refuse(Reason::Gate(Gate::RouteClient));
         }
@@ -223,6 +239,9 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
                 Some(Err(gate)) => return self.refuse(Reason::Gate(gate)),
                 None => {}
             }
+        }
+        if let Some(response) = &route.maintenance {
+            return self.answer_maintenance(route_id, response);
         }
         if let Some(gate) = check_length(&self.head, route) {
             return self.refuse(Reason::Gate(gate));
@@ -247,24 +266,66 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         match &route.action {
             Action::Respond(response) => {
                 self.note(authorization);
-                let mut out = live.heads.take();
-                self.spare_body();
-                let private = self.facts.private;
-                if reply::respond(&mut out, response, private, self.framing()).is_err() {
-                    return self.refuse(Reason::Gate(Gate::ForwardedHeadTooLarge));
-                }
-                self.record.status = response.status;
-                let bodiless = self.facts.is_head || matches!(response.status, 204 | 304);
-                let body: &[u8] = if bodiless { &[] } else { &response.body };
-                let fitting = body.len().min(out.spare_mut().len());
-                let fits = out.append(&body[..fitting]);
-                debug_assert!(fits, "cut to what fits");
-                self.record.sent.set(fitting as u64);
-                let rest = (fitting < body.len()).then_some((route_id, fitting));
-                Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest })
+                self.answer_fixed(route_id, response, None)
             }
-            Action::Proxy(upstream) => self.forward(*upstream, authorization, route),
+            Action::Redirect(redirect) => {
+                let removal = authorization.removal(route.auth.as_ref());
+                let location = location(redirect, &self.head, self.facts.scheme, removal);
+                self.note(authorization);
+                self.answer_redirect(redirect.status, location)
+            }
+            Action::Proxy(upstream) => self.forward(*upstream, authorization, route_id),
         }
+    }
+
+    /// Tells everyone who asks here that the service is away.
+    fn answer_maintenance(self, route_id: RouteId, response: &FixedResponse) -> Verdict {
+        let reason = Reason::Gate(Gate::Maintenance);
+        // A gRPC call has an answer of its own kind.
+        if self.facts.grpc.is_some() {
+            return self.refuse(reason);
+        }
+        self.answer_fixed(route_id, response, Some(reason))
+    }
+
+    /// Answers with what the route says, as far as it fits a buffer; the rest is sent from there.
+    fn answer_fixed(
+        mut self,
+        route_id: RouteId,
+        response: &FixedResponse,
+        reason: Option<Reason>,
+    ) -> Verdict {
+        let mut out = self.live.heads.take();
+        self.spare_body();
+        let private = self.facts.private;
+        if reply::respond(&mut out, response, reason, private, self.framing()).is_err() {
+            return self.refuse(Reason::Gate(Gate::ForwardedHeadTooLarge));
+        }
+        self.record.reason = reason.or(self.record.reason);
+        self.record.status = response.status;
+        let bodiless = self.facts.is_head || matches!(response.status, 204 | 304);
+        let body: &[u8] = if bodiless { &[] } else { &response.body };
+        let fitting = body.len().min(out.spare_mut().len());
+        let fits = out.append(&body[..fitting]);
+        debug_assert!(fits, "cut to what fits");
+        self.record.sent.set(fitting as u64);
+        let rest = (fitting < body.len()).then_some((route_id, fitting));
+        Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest })
+    }
+
+    fn answer_redirect(mut self, status: u16, location: Result<String, Gate>) -> Verdict {
+        let location = match location {
+            Ok(location) => location,
+            Err(gate) => return self.refuse(Reason::Gate(gate)),
+        };
+        let mut out = self.live.heads.take();
+        self.spare_body();
+        let private = self.facts.private;
+        if reply::redirect(&mut out, status, &location, private, self.framing()).is_err() {
+            return self.refuse(Reason::Gate(Gate::ForwardedHeadTooLarge));
+        }
+        self.record.status = status;
+        Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest: None })
     }
 
     /// Whether the token rules of the route let the request pass; not known yet where that takes a
@@ -290,11 +351,26 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         mut self,
         upstream: UpstreamId,
         authorization: Authorization,
-        route: &Route,
+        route_id: RouteId,
     ) -> Verdict {
+        let snapshot = &self.live.snapshot;
+        let route = snapshot.routes.route(route_id);
+        let path = match self.live.rewrites.path(snapshot, route_id, &self.head.path) {
+            Ok(path) => path.into_owned(),
+            Err(gate) => {
+                self.note(authorization);
+                return self.refuse(Reason::Gate(gate));
+            }
+        };
         let mut out = self.live.heads.take();
+        if let Some(version) = snapshot.upstream(upstream).proxy_protocol {
+            let header = header_for(version, self.source(), self.connection, self.listener.1);
+            let fits = out.append(&header);
+            debug_assert!(fits, "a head buffer holds more than 107 bytes");
+        }
         let outgoing = forward::Outgoing {
             head: &self.head,
+            path: &path,
             listener: self.listener.1,
             snapshot: &self.live.snapshot,
             upstream,
@@ -313,6 +389,15 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         self.note(authorization);
         self.record.upstream = Some(upstream);
         Verdict::Forward(Forward { out, record: self.record, facts: self.facts, upstream })
+    }
+
+    /// Whose the request is. A field that tells of a client says nothing of its port.
+    fn source(&self) -> SocketAddr {
+        if self.client.is_told() {
+            SocketAddr::new(self.client.address, 0)
+        } else {
+            self.connection.peer()
+        }
     }
 
     /// Counts and records a verdict that lets the request pass.

@@ -1,13 +1,28 @@
 //! The header of the PROXY protocol before the first byte of a connection: who may send one, who must,
-//! and whose the connection is then.
+//! and whose the connection is then; and the one that upstreams are sent.
+
+use std::net::SocketAddr;
 
 use super::client::is_welcome;
 use super::connection::ConnectionState;
 use super::core::{Core, Live};
 use super::reason::Gate;
-use crate::proxy_protocol::{Parsed, parse};
+use crate::proxy_protocol::{Parsed, header, parse};
+use crate::snapshot::upstream_set::ProxyVersion;
 use crate::snapshot::{Listener, ProxyProtocol, ProxyProtocolMode};
 use crate::uring::Buffer;
+
+/// The header that a connection to an upstream begins with, for a client of this connection.
+pub(super) fn header_for(
+    version: ProxyVersion,
+    client: SocketAddr,
+    connection: &ConnectionState,
+    on: &Listener,
+) -> Vec<u8> {
+    // It fails for what is no socket of the kernel's.
+    let asked = connection.stream.local_address().unwrap_or(on.address);
+    header(version, client, asked)
+}
 
 /// How a connection begins.
 pub(super) enum Beginning {

@@ -68,6 +68,14 @@ gate! {
     ProxyHeaderMalformed = "proxy_protocol.malformed";
     /// A header of the PROXY protocol, or a connection that requires one, from somebody who may send none.
     ProxyHeaderUntrusted = "proxy_protocol.untrusted";
+    /// The route has a pattern that rewrites paths, and it does not take this one.
+    RewriteUnmatched = "route.rewrite_unmatched";
+    /// What the route's pattern makes of the path is no path in normal form.
+    RewriteInvalid = "route.rewrite_invalid";
+    /// The client names no host that the route's redirect could lead to.
+    RedirectHost = "route.redirect_host";
+    /// The route is in maintenance.
+    Maintenance = "route.maintenance";
     /// CONNECT or TRACE, which no route allows.
     MethodRefused = "request.method_refused";
     /// The request body is over `limits.request_body`.
@@ -193,6 +201,8 @@ impl Reason {
             Self::Response(_) | Self::ResponseChunks(_) => Fault::Upstream,
             Self::Gate(gate) => match gate {
                 Gate::NoRoute
+                | Gate::RewriteUnmatched
+                | Gate::RedirectHost
                 | Gate::RouteClient
                 | Gate::CorsOrigin
                 | Gate::ClientDenied
@@ -211,9 +221,11 @@ impl Reason {
                 | Gate::ClientTooSlow
                 | Gate::TokenExpired
                 | Gate::TokenRevoked => Fault::Client,
-                Gate::TooManyConnections | Gate::TooManyOfListener | Gate::UpstreamFull => {
-                    Fault::Gateway
-                }
+                Gate::RewriteInvalid
+                | Gate::Maintenance
+                | Gate::TooManyConnections
+                | Gate::TooManyOfListener
+                | Gate::UpstreamFull => Fault::Gateway,
                 Gate::NoEndpoint
                 | Gate::ConnectRefused
                 | Gate::ConnectTimeout

@@ -87,12 +87,14 @@ fn status(reason: Reason, policy: Option<&AuthPolicy>) -> u16 {
         Reason::Response(_) | Reason::ResponseChunks(_) => 502,
         Reason::Gate(gate) => match gate {
             Gate::RouteClient | Gate::CorsOrigin => 403,
-            Gate::NoRoute => 404,
+            Gate::NoRoute | Gate::RewriteUnmatched => 404,
             Gate::ClientDenied | Gate::ClientBanned => 403,
             Gate::MethodRefused => 405,
+            Gate::RewriteInvalid => 500,
             Gate::BodyTooLarge => 413,
             Gate::ForwardedHeadTooLarge => 431,
             Gate::HeadTimeout | Gate::BodyTimeout | Gate::BodyTooSlow => 408,
+            Gate::RedirectHost => 400,
             // Nobody is there to read it; it stands in the log.
             Gate::ProxyHeaderMissing
             | Gate::ProxyHeaderMalformed
@@ -102,7 +104,8 @@ fn status(reason: Reason, policy: Option<&AuthPolicy>) -> u16 {
             | Gate::ClientTooSlow => 400,
             // The status has been sent by then.
             Gate::TokenExpired | Gate::TokenRevoked => 401,
-            Gate::TooManyConnections
+            Gate::Maintenance
+            | Gate::TooManyConnections
             | Gate::TooManyOfListener
             | Gate::UpstreamFull
             | Gate::NoEndpoint => 503,
@@ -239,13 +242,14 @@ const OWN_OF_REFUSALS: &[&str] = &[
 const BARE_500: &[u8] =
     b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/// Writes the answer of a `respond` or `redirect` route; the body goes along as far as it fits.
+/// Writes the head of an answer that is known beforehand.
 ///
 /// # Errors
 /// When `out` has no room for the head.
 pub(super) fn respond(
     out: &mut Buffer,
     response: &FixedResponse,
+    reason: Option<Reason>,
     private: bool,
     framing: Framing<'_>,
 ) -> Result<(), HeadOverflow> {
@@ -256,12 +260,40 @@ pub(super) fn respond(
         writer.field(name, value.as_bytes());
     }
     framing.carried.write(&mut writer, &[]);
+    if let Some(reason) = reason.filter(|_| framing.reason_header) {
+        writer.field("X-Ringgate-Reason", reason.code().as_bytes());
+    }
     if private {
         writer.field("Cache-Control", b"private");
     }
     // RFC 9110 section 8.6: none on a 204.
     let length = (response.status != 204).then_some(response.body.len());
     let head = finish(writer, length, framing)?;
+    out.commit(head);
+    Ok(())
+}
+
+/// Writes the answer that sends a client elsewhere.
+///
+/// # Errors
+/// When `out` has no room for it.
+pub(super) fn redirect(
+    out: &mut Buffer,
+    status: u16,
+    location: &str,
+    private: bool,
+    framing: Framing<'_>,
+) -> Result<(), HeadOverflow> {
+    let mut writer = HeadWriter::new(out.spare_mut());
+    writer.status_line(status, reason_phrase(status));
+    if !framing.carried.replaces("Location") {
+        writer.field("Location", location.as_bytes());
+    }
+    framing.carried.write(&mut writer, &[]);
+    if private {
+        writer.field("Cache-Control", b"private");
+    }
+    let head = finish(writer, Some(0), framing)?;
     out.commit(head);
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! Which route a request takes, and what of its head is refused for where it leads.
 
+use super::conditions::held;
 use super::reason::Gate;
 use crate::http1::{BodyLength, RequestHead, without_port};
 use crate::snapshot::Snapshot;
 use crate::snapshot::cors::Cors;
 use crate::snapshot::ids::{ListenerId, RouteId};
+use crate::snapshot::route_condition::Condition;
 use crate::snapshot::route_table::{Miss, Route};
 
 /// The route that a request takes.
@@ -16,7 +18,8 @@ pub fn find_route(
 ) -> Option<RouteId> {
     let mut lower = [0; HOST_BYTES_MAX];
     let host = bare_host(head.host, &mut lower)?;
-    let find = |method| snapshot.routes.find(listener, host, routed_path(head), method);
+    let held = |condition: &Condition| held(condition, head);
+    let find = |method| snapshot.routes.find(listener, host, routed_path(head), method, held);
     preflighted(head)
         .and_then(find)
         .filter(|id| snapshot.routes.route(*id).cors.as_ref().is_some_and(|c| c.answers_preflight))
@@ -38,8 +41,9 @@ pub fn explain_no_route(
     head: &RequestHead<'_, '_>,
 ) -> Miss {
     let mut lower = [0; HOST_BYTES_MAX];
-    let host = bare_host(head.host, &mut lower);
-    host.map_or(Miss::Place, |host| snapshot.routes.miss(listener, host, routed_path(head)))
+    let Some(host) = bare_host(head.host, &mut lower) else { return Miss::Place };
+    let held = |condition: &Condition| held(condition, head);
+    snapshot.routes.miss(listener, host, routed_path(head), head.method, held)
 }
 
 fn routed_path<'a>(head: &'a RequestHead<'_, '_>) -> &'a str {

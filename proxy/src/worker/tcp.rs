@@ -40,10 +40,12 @@ pub(super) async fn serve(
         None => None,
     };
     let connection = TcpConnection::new(core, live, listener, service, client.peer());
+    let version = live.snapshot.upstream(service.upstream).proxy_protocol;
+    let header = version.map(|one| proxied::header_for(one, client.peer(), client, on));
     match beginning {
-        None => Box::pin(connection.serve(&client.stream, None)).await,
+        None => Box::pin(connection.serve(&client.stream, header, None)).await,
         Some(Beginning::Bytes(first)) => {
-            Box::pin(connection.serve(&client.stream, Some(first))).await;
+            Box::pin(connection.serve(&client.stream, header, Some(first))).await;
         }
         Some(Beginning::Ended) => {}
         Some(Beginning::Refused(gate)) => connection.finish(TcpEnd::Refused, Some(gate), None),
@@ -88,8 +90,9 @@ impl TcpConnection {
         self.finish(TcpEnd::Refused, Some(gate), None);
     }
 
-    /// From the connection to an endpoint to the end of both. `first` has come from the client already.
-    async fn serve(self, client: &Stream, first: Option<Buffer>) {
+    /// From the connection to an endpoint to the end of both. `header` is what the endpoint gets first,
+    /// `first` has come from the client already.
+    async fn serve(self, client: &Stream, header: Option<Vec<u8>>, first: Option<Buffer>) {
         // Before the first wait: it tells only those that ask already.
         let drain_over = self.core.drain_over.notified();
         let upstream = self.live.upstreams.get(self.service.upstream);
@@ -101,7 +104,7 @@ impl TcpConnection {
         match lease {
             Ok(lease) => {
                 lease.endpoint().succeeded();
-                let end = self.lead(client, first, &lease, drain_over).await;
+                let end = self.lead(client, (header, first), &lease, drain_over).await;
                 self.finish(end, None, Some(lease.endpoint()));
             }
             Err(error) => {
@@ -114,10 +117,21 @@ impl TcpConnection {
     async fn lead(
         &self,
         client: &Stream,
-        first: Option<Buffer>,
+        (header, first): (Option<Vec<u8>>, Option<Buffer>),
         lease: &Lease,
         drain_over: Notified<'_>,
     ) -> TcpEnd {
+        if let Some(header) = header {
+            let mut out = self.live.heads.take();
+            let fits = out.append(&header);
+            debug_assert!(fits, "a head buffer holds more than 107 bytes");
+            let (sent, _) = lease.stream().send_all(out, self.live.snapshot.timeouts.connect).await;
+            if sent.is_err() {
+                client.abort();
+                lease.stream().abort();
+                return TcpEnd::Failed;
+            }
+        }
         if let Some(first) = first.filter(|first| !first.is_empty()) {
             let (bytes, limit) = (first.len(), self.live.snapshot.timeouts.tunnel_idle);
             let (sent, _) = lease.stream().send_all(first, limit).await;

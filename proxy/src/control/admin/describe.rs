@@ -9,12 +9,14 @@ use crate::control::config::{
 };
 use crate::control::reload::Bound;
 use crate::snapshot::claims_policy::{EndWithToken, Mode};
-use crate::snapshot::field_edits::FieldEdits;
+use crate::snapshot::field_edits::{FieldEdits, Hsts};
 use crate::snapshot::limits::BodyRate;
 use crate::snapshot::provider::{Audiences, Issuer};
+use crate::snapshot::rewrite::Rewrite;
+use crate::snapshot::route_condition::{Condition, Subject, Wanted};
 use crate::snapshot::route_match::{Method, PathKind, PathPattern};
 use crate::snapshot::route_table::Action;
-use crate::snapshot::upstream_set::{Balance, HostHeader};
+use crate::snapshot::upstream_set::{Balance, HostHeader, ProxyVersion};
 
 /// An object; what a claim must be is left out, since it may be a name of a person.
 #[must_use]
@@ -25,6 +27,7 @@ pub fn describe(config: &Config, bound: &[Bound]) -> Value {
             "configured": bound.listener.address,
             "address": bound.address,
             "reason_header": bound.listener.reason_header,
+            "hsts": bound.listener.hsts.as_ref().map(Hsts::value),
             "proxy_protocol": bound.listener.proxy_protocol.as_ref().map(|rule| rule.mode.name()),
             "led": bound.listener.led.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "tcp": bound.listener.tcp.map(|id| json!({ "upstream": config.upstreams[id.index()].name })),
@@ -121,6 +124,7 @@ fn upstream(upstream: &UpstreamConfig) -> Value {
             Balance::RoundRobin => "round_robin",
             Balance::PowerOfTwo => "power_of_two",
         },
+        "proxy_protocol": upstream.proxy_protocol.map(ProxyVersion::name),
         "concurrent_requests": upstream.concurrent_requests,
         "host": match &upstream.host {
             HostHeader::Keep => "keep",
@@ -151,6 +155,7 @@ fn route(config: &Config, route: &RouteConfig) -> Value {
     let (action, target) = match &route.action {
         Action::Proxy(id) => ("upstream", json!(config.upstreams[id.index()].name)),
         Action::Respond(response) => ("respond", json!(response.status)),
+        Action::Redirect(redirect) => ("redirect", json!(redirect.status)),
     };
     let bounds = config.route_bounds(&route.bounds);
     json!({
@@ -162,7 +167,14 @@ fn route(config: &Config, route: &RouteConfig) -> Value {
             PathKind::Prefix => "path_prefix",
         }: path_text(&selects.path),
         "methods": selects.methods.iter().map(Method::as_str).collect::<Vec<_>>(),
+        "asks": selects.conditions.iter().map(asked).collect::<Vec<_>>(),
         "jwt": auth,
+        "maintenance": route.maintenance.is_some(),
+        "hsts": route.hsts.as_ref().map(Hsts::value),
+        "rewrite": route.rewrite.as_ref().map(|rewrite| match rewrite {
+            Rewrite::Prefix(prefix) => json!({ "prefix": prefix.to() }),
+            Rewrite::Pattern(one) => json!({ "pattern": one.pattern(), "to": one.template() }),
+        }),
         "request_headers": edits(&route.request_fields),
         "response_headers": edits(&route.response_fields),
         "cors": route.cors.as_ref().map(|cors| json!({
@@ -182,6 +194,18 @@ fn route(config: &Config, route: &RouteConfig) -> Value {
         },
         action: target,
     })
+}
+
+fn asked(condition: &Condition) -> Value {
+    let (place, name) = match &condition.subject {
+        Subject::Header(name) => ("header", name),
+        Subject::Query(name) => ("query", name),
+    };
+    match &condition.wanted {
+        Wanted::Value(value) => json!({ place: name, "value": String::from_utf8_lossy(value) }),
+        Wanted::Present => json!({ place: name, "present": true }),
+        Wanted::Absent => json!({ place: name, "present": false }),
+    }
 }
 
 /// Names alone: values may be secrets of the upstream's.

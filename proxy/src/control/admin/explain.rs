@@ -21,7 +21,7 @@ use crate::snapshot::route_table::{Action, Miss, Route};
 use crate::snapshot::{Service, Snapshot, TcpService};
 use crate::worker::{
     Gate, Reason, check_head, check_length, explain_no_route, find_route, outline, preflight,
-    request_limits, spare_preflight,
+    request_limits, spare_preflight, upstream_path,
 };
 
 /// The most bytes of a description: the longest head, its strings escaped.
@@ -76,17 +76,26 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
             Miss::Path => "the path has a dot segment, or an escape that readers take differently",
             Miss::Place => "no route matches the listener, host and path",
             Miss::Method => "the most specific routes for the host and path take other methods",
+            Miss::Condition =>
+                "the most specific routes for the host, path and method ask for other headers or parameters of the query",
+            Miss::Unclear =>
+                "a header or parameter of the query of which a route asks for one value has several",
         });
         return body;
     };
     let route = snapshot.routes.route(id);
-    if let Some(gate) = check_length(&head, route) {
-        return refused(snapshot, Reason::Gate(gate), Some(&head));
-    }
     match route.cors.as_ref().and_then(|cors| preflight(cors, &head)) {
         None => {}
         Some(Err(gate)) => return refused(snapshot, Reason::Gate(gate), Some(&head)),
         Some(Ok(())) => return preflight_granted(snapshot, route),
+    }
+    if route.maintenance.is_some() {
+        let mut body = refused(snapshot, Reason::Gate(Gate::Maintenance), Some(&head));
+        body["route"] = route_body(snapshot, route);
+        return body;
+    }
+    if let Some(gate) = check_length(&head, route) {
+        return refused(snapshot, Reason::Gate(gate), Some(&head));
     }
     let now = described.now.unwrap_or_else(clock);
     let (tokens, authorization) = match &route.auth {
@@ -103,7 +112,10 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
             refusal_body(Reason::Token(refusal.reason), challenge, Some(&head))
         }
         Authorization::Anonymous | Authorization::Verified(..) | Authorization::Tolerated(..) => {
-            passed(snapshot, route, &authorization)
+            match path_asked(snapshot, route, &head) {
+                Ok(path) => passed(snapshot, route, &authorization, path.as_deref()),
+                Err(gate) => refusal_body(Reason::Gate(gate), None, Some(&head)),
+            }
         }
     };
     body["generation"] = json!(snapshot.generation.0);
@@ -178,8 +190,29 @@ fn refusal_body(
     })
 }
 
+/// The path that the upstream is asked for, where one is.
+fn path_asked(
+    snapshot: &Snapshot,
+    route: &Route,
+    head: &RequestHead<'_, '_>,
+) -> Result<Option<String>, Gate> {
+    match &route.action {
+        Action::Respond(_) | Action::Redirect(_) => Ok(None),
+        Action::Proxy(_) => {
+            let (rewrite, form) = (route.rewrite.as_ref(), snapshot.path_normalization);
+            let path = upstream_path(rewrite, &head.path, form, &mut None)?;
+            Ok(Some(path.into_owned()))
+        }
+    }
+}
+
 /// A request that passes, what it goes on with, and where to. The upstream decides on the status.
-fn passed(snapshot: &Snapshot, route: &Route, authorization: &Authorization) -> Value {
+fn passed(
+    snapshot: &Snapshot,
+    route: &Route,
+    authorization: &Authorization,
+    path: Option<&str>,
+) -> Value {
     let (verdict, reason, fields) = match authorization {
         Authorization::Verified(token, _) => ("accepted", None, set_fields(&token.header_block)),
         Authorization::Tolerated(refusal, _) => {
@@ -191,12 +224,14 @@ fn passed(snapshot: &Snapshot, route: &Route, authorization: &Authorization) -> 
     let (status, upstream) = match &route.action {
         Action::Proxy(id) => (None, Some(&snapshot.upstream(*id).name)),
         Action::Respond(response) => (Some(response.status), None),
+        Action::Redirect(redirect) => (Some(redirect.status), None),
     };
     json!({
         "verdict": verdict,
         "reason": reason.map(auth::Reason::code),
         "status": status,
         "upstream": upstream,
+        "upstream_path": path,
         "set_headers": if upstream.is_some() { fields } else { Vec::new() },
     })
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::control::config::parse;
 use crate::snapshot::ids::{ProviderId, RouteId, UpstreamId};
+use crate::snapshot::route_condition::Held;
 use crate::snapshot::route_table::Action;
 
 const KEY: &str = r#"{ "keys": [{ "kty": "OKP", "crv": "Ed25519", "kid": "k1",
@@ -66,7 +67,7 @@ fn ids_lead_to_what_the_file_names() {
     let snapshot = snapshot(&HashMap::new(), &mut Registry::default());
     assert_eq!(snapshot.generation, Generation(7));
     let public = ListenerId::new(0).unwrap();
-    let found = snapshot.routes.find(public, "h", "/p", "GET").unwrap();
+    let found = snapshot.routes.find(public, "h", "/p", "GET", |_| Held::No).unwrap();
     let route = snapshot.routes.route(found);
     assert_eq!(&*route.name, "routes[1]");
     let auth = route.auth.as_ref().unwrap();

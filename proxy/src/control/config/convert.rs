@@ -4,6 +4,7 @@
 //! wrong is left out of the semantic checks, which would otherwise complain of its absent parts;
 //! its name still counts as defined.
 
+mod answers;
 mod claims;
 mod credentials;
 mod deny_list;
@@ -13,9 +14,11 @@ mod kernel;
 mod key_sources;
 mod limits;
 mod listeners;
+mod matching;
 mod policy;
 mod providers;
 mod resources;
+mod rewrites;
 mod routes;
 mod secrets;
 mod upstreams;

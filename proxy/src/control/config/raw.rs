@@ -3,10 +3,12 @@
 //! Nothing outside `config` sees these types. Doc comments here are the descriptions that an editor
 //! shows, so they speak to the person who writes the file.
 
+pub(super) mod answers;
 pub(super) mod bounds;
 pub(super) mod fields;
 pub(super) mod jwt;
 pub(super) mod kernel;
+pub(super) mod matching;
 mod paths;
 pub(super) mod routes;
 pub(super) mod upstreams;
@@ -151,6 +153,8 @@ pub(super) struct Listener {
     /// of the reason in `X-Ringgate-Reason`. Attackers can read it, too.
     #[serde(default)]
     pub(super) reason_header: bool,
+    /// Strict-Transport-Security in its responses. Absent: none, save that of upstreams.
+    pub(super) hsts: Option<fields::Hsts>,
     /// Whether a header of the PROXY protocol, version 1 or 2, says whose a connection is. Absent: none
     /// does.
     pub(super) proxy_protocol: Option<ProxyProtocol>,

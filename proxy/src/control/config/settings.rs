@@ -17,15 +17,16 @@ use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::client_rule::ClientRule;
 use crate::snapshot::cors::Cors;
 use crate::snapshot::credentials::TokenLocation;
-use crate::snapshot::field_edits::{FieldEdits, Identity};
+use crate::snapshot::field_edits::{FieldEdits, Hsts, Identity};
 use crate::snapshot::ids::UpstreamId;
 use crate::snapshot::key_set::{Algorithm, AlgorithmSet, KeySet};
 use crate::snapshot::limits::{BodyRate, Limits, Timeouts};
 use crate::snapshot::path_normalization::PathNormalization;
 use crate::snapshot::provider::{Audiences, ClaimHeader, Issuer, TokenChecks};
+use crate::snapshot::rewrite::Rewrite;
 use crate::snapshot::route_match::RouteMatch;
-use crate::snapshot::route_table::Action;
-use crate::snapshot::upstream_set::{Balance, Ejection, Endpoint, HostHeader};
+use crate::snapshot::route_table::{Action, FixedResponse};
+use crate::snapshot::upstream_set::{Balance, Ejection, Endpoint, HostHeader, ProxyVersion};
 use crate::snapshot::{Forwarding, ProxyProtocol};
 pub(in crate::control) use bounds::share;
 pub use bounds::{ListenerOverrides, RouteOverrides};
@@ -108,6 +109,8 @@ pub struct ListenerConfig {
     pub tcp: Option<UpstreamId>,
     /// Whether refusals say why in a field.
     pub reason_header: bool,
+    /// What responses say of https.
+    pub hsts: Option<Hsts>,
     /// Whether a header says whose a connection is.
     pub proxy_protocol: Option<ProxyProtocol>,
     /// Bounds of its own.
@@ -124,6 +127,7 @@ impl ListenerConfig {
             led: Vec::new(),
             tcp: None,
             reason_header: false,
+            hsts: None,
             proxy_protocol: None,
             bounds: ListenerOverrides::default(),
         }
@@ -248,6 +252,8 @@ pub struct UpstreamConfig {
     pub idle_connections_max: usize,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,
+    /// Whether each connection begins with a header that says whose it is.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// Requests at once on all workers together.
     pub concurrent_requests: Option<usize>,
     /// When an endpoint is taken out and for how long.
@@ -279,12 +285,18 @@ pub struct RouteConfig {
     pub clients: ClientRule,
     /// The token rules, or none: anyone passes.
     pub auth: Option<AuthPolicy>,
+    /// What everyone is answered instead.
+    pub maintenance: Option<FixedResponse>,
     /// What is done with a request that passes.
     pub action: Action,
+    /// The path that its upstream is asked for; none: the request's.
+    pub rewrite: Option<Rewrite>,
     /// What is done to the fields of its requests.
     pub request_fields: FieldEdits,
     /// What is done to those of its responses.
     pub response_fields: FieldEdits,
+    /// What its responses say of https.
+    pub hsts: Option<Hsts>,
     /// Which pages of other origins may use it.
     pub cors: Option<Cors>,
     /// Bounds of its own.

@@ -4,6 +4,44 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[test]
+fn https_is_what_the_believed_part_says() {
+    let peer: IpAddr = "192.0.2.1".parse().unwrap();
+    let told = |lines: &[(&'static str, &'static str)], from| {
+        let fields: Vec<Field<'_>> =
+            lines.iter().map(|(name, value)| Field { name, value: value.as_bytes() }).collect();
+        ToldClient::find(&fields, from, peer, |one| one == peer).is_told_https(&fields, from)
+    };
+    for (value, expected) in [
+        ("https", true),
+        ("HTTPS", true),
+        ("https, https", true),
+        ("http", false),
+        ("http, https", false),
+        ("https, http", false),
+        ("https,", false),
+        ("", false),
+    ] {
+        let field = [("x-forwarded-proto", value)];
+        assert_eq!(told(&field, ClientFrom::XForwardedFor), expected, "{value}");
+        assert!(!told(&field, ClientFrom::Forwarded));
+    }
+    assert!(!told(&[], ClientFrom::XForwardedFor));
+    for (value, expected) in [
+        ("for=10.0.0.1;proto=https", true),
+        ("proto=\"https\";for=10.0.0.1", true),
+        ("for=10.0.0.9;proto=https, for=10.0.0.1;proto=http", false),
+        ("for=10.0.0.9;proto=http, for=10.0.0.1;Proto=HTTPS", true),
+        ("for=10.0.0.1;host=\"a,proto=https\"", false),
+        ("for=10.0.0.1;proto=https;proto=https", false),
+        ("for=10.0.0.1", false),
+        ("proto=https", false),
+        ("for=10.0.0.1;proto=http, for=192.0.2.1;proto=https", false),
+    ] {
+        assert_eq!(told(&[("Forwarded", value)], ClientFrom::Forwarded), expected, "{value}");
+    }
+}
+
 const XFF: ClientFrom = ClientFrom::XForwardedFor;
 const FORWARDED: ClientFrom = ClientFrom::Forwarded;
 

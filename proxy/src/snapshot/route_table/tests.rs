@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::snapshot::route_condition::{Subject, Wanted};
 use crate::telemetry::counters::Registry;
 
 /// A match as one would type it.
@@ -15,6 +16,8 @@ struct Typed {
     exact: Option<&'static str>,
     prefix: Option<&'static str>,
     methods: &'static [&'static str],
+    /// Names of conditions.
+    asks: &'static [&'static str],
 }
 
 impl Typed {
@@ -28,6 +31,23 @@ impl Typed {
             host: HostPattern::parse(if self.host.is_empty() { "*" } else { self.host }).unwrap(),
             path: PathPattern::parse(text, kind).unwrap(),
             methods: self.methods.iter().map(|m| Method::parse(m).unwrap()).collect(),
+            conditions: self.asks.iter().map(|name| condition(name)).collect(),
+        }
+    }
+}
+
+fn condition(name: &str) -> Condition {
+    Condition { subject: Subject::Query(name.into()), wanted: Wanted::Present }
+}
+
+/// What a request says that meets these conditions; `?` before a name: that is unclear.
+fn says(met: &[&str]) -> impl Fn(&Condition) -> Held {
+    move |asked| {
+        let is = |name: &str| condition(name) == *asked;
+        match met.iter().find(|name| is(name.trim_start_matches('?'))) {
+            None => Held::No,
+            Some(name) if name.starts_with('?') => Held::Unclear,
+            Some(_) => Held::Yes,
         }
     }
 }
@@ -50,6 +70,9 @@ fn table(matches: &[RouteMatch]) -> RouteTable {
                 clients: ClientRule::default(),
                 auth: None,
                 action,
+                rewrite: None,
+                maintenance: None,
+                hsts: None,
                 request_fields: FieldEdits::default(),
                 response_fields: FieldEdits::default(),
                 cors: None,
@@ -65,7 +88,7 @@ fn table(matches: &[RouteMatch]) -> RouteTable {
 fn get(matches: &[Typed], path: &str) -> Option<usize> {
     let matches: Vec<RouteMatch> = matches.iter().map(Typed::selects).collect();
     let listener = ListenerId::new(0).unwrap();
-    table(&matches).find(listener, "h.example", path, "GET").map(RouteId::index)
+    table(&matches).find(listener, "h.example", path, "GET", says(&[])).map(RouteId::index)
 }
 
 fn exact(path: &'static str) -> Typed {
@@ -135,8 +158,9 @@ fn a_host_may_end_with_the_dot_of_the_root() {
         [Typed { host: "x.y", ..Typed::default() }, Typed { host: "*.y", ..Typed::default() }];
     let matches: Vec<RouteMatch> = matches.iter().map(Typed::selects).collect();
     let table = table(&matches);
-    let find =
-        |host: &str| table.find(ListenerId::new(0).unwrap(), host, "/", "GET").map(RouteId::index);
+    let find = |host: &str| {
+        table.find(ListenerId::new(0).unwrap(), host, "/", "GET", says(&[])).map(RouteId::index)
+    };
     assert_eq!(find("x.y."), Some(0));
     assert_eq!(find("w.y."), Some(1));
     assert_eq!(find("y."), None);
@@ -215,8 +239,9 @@ fn a_segment_longer_than_any_pattern_equals_none() {
     let pattern = PathPattern::parse(&format!("/{long}"), PathKind::Prefix).unwrap();
     let selects = RouteMatch { path: pattern, ..prefix("/").selects() };
     let table = table(&[prefix("/").selects(), selects]);
-    let find =
-        |path: &str| table.find(ListenerId::new(0).unwrap(), "", path, "GET").map(RouteId::index);
+    let find = |path: &str| {
+        table.find(ListenerId::new(0).unwrap(), "", path, "GET", says(&[])).map(RouteId::index)
+    };
     assert_eq!(find(&format!("/{long}")), Some(1));
     assert_eq!(find(&format!("/{long}a")), Some(0));
     assert_eq!(find(&format!("/%61{}", &long[1..])), Some(1));
@@ -237,10 +262,49 @@ fn ties_are_the_same_match_with_a_method_in_common() {
         Typed { host: "H.example", ..prefix("/a") },
         Typed { host: "h.example", ..prefix("/a") },
         Typed { methods: &["POST"], ..prefix("/a") },
+        Typed { asks: &["x"], ..prefix("/a") },
+        Typed { asks: &["x", "y"], ..prefix("/a") },
+        Typed { asks: &["x"], ..prefix("/a") },
     ];
     let matches: Vec<RouteMatch> = routes.iter().map(Typed::selects).collect();
     let matches: Vec<&RouteMatch> = matches.iter().collect();
-    assert_eq!(ties(&matches), [(1, 2), (0, 4), (6, 7)]);
+    assert_eq!(ties(&matches), [(1, 2), (0, 4), (6, 7), (9, 11)]);
+}
+
+#[test]
+fn more_conditions_come_first_then_the_order_of_the_file() {
+    let routes = [
+        prefix("/"),
+        Typed { asks: &["x"], ..prefix("/") },
+        Typed { asks: &["y"], ..prefix("/") },
+        Typed { asks: &["x", "z"], ..prefix("/") },
+        Typed { asks: &["x"], methods: &["PUT"], ..prefix("/") },
+        Typed { asks: &["x"], ..exact("/narrow") },
+    ];
+    let matches: Vec<RouteMatch> = routes.iter().map(Typed::selects).collect();
+    let table = table(&matches);
+    let listener = ListenerId::new(0).unwrap();
+    for (method, path, met, expected) in [
+        ("GET", "/", &[][..], Ok(0)),
+        ("GET", "/", &["x", "y"], Ok(1)),
+        ("GET", "/", &["y"], Ok(2)),
+        ("GET", "/", &["x", "y", "z"], Ok(3)),
+        ("GET", "/", &["z"], Ok(0)),
+        ("PUT", "/", &["x", "z"], Ok(4)),
+        ("PUT", "/", &["y"], Ok(2)),
+        ("GET", "/narrow", &["x"], Ok(5)),
+        // A broader path may ask for less.
+        ("GET", "/narrow", &["y"], Err(Miss::Condition)),
+        ("GET", "/", &["x", "y", "?z"], Err(Miss::Unclear)),
+        ("PUT", "/", &["x", "?z"], Ok(4)),
+        ("PUT", "/", &["?x"], Err(Miss::Unclear)),
+    ] {
+        let found = table.find(listener, "h", path, method, says(met)).map(RouteId::index);
+        assert_eq!(found, expected.ok(), "{method} {path} {met:?}");
+        if let Err(miss) = expected {
+            assert_eq!(table.miss(listener, "h", path, method, says(met)), miss, "{met:?}");
+        }
+    }
 }
 
 #[test]
@@ -308,9 +372,15 @@ fn rank(
 }
 
 /// The route that readers agree on who split at encoded separators and who do not.
-fn slow(routes: &[Typed], listener: usize, host: &str, path: &str, method: &str) -> Option<usize> {
+fn slow(
+    routes: &[Typed],
+    listener: usize,
+    host: &str,
+    path: &str,
+    asked: (&str, &[&str]),
+) -> Option<usize> {
     let split = ["%2f", "%2F", "%5c", "%5C"].iter().fold(path.to_owned(), |p, e| p.replace(e, "/"));
-    let found = |path: &str| slow_reading(routes, listener, host, path, method);
+    let found = |path: &str| slow_reading(routes, listener, host, path, asked);
     found(path).filter(|index| found(&split) == Some(*index))
 }
 
@@ -319,7 +389,7 @@ fn slow_reading(
     listener: usize,
     host: &str,
     path: &str,
-    method: &str,
+    (method, met): (&str, &[&str]),
 ) -> Option<usize> {
     let path = read(path)?;
     let ranked: Vec<_> = routes
@@ -329,13 +399,32 @@ fn slow_reading(
         .collect();
     let best = ranked.iter().map(|(rank, _)| *rank).max()?;
     let group = || ranked.iter().filter(|(rank, _)| *rank == best).map(|(_, index)| *index);
-    let named = group().find(|index| routes[*index].methods.contains(&method));
-    named.or_else(|| group().find(|index| routes[*index].methods.is_empty()))
+    let held = says(met);
+    for is_named in [true, false] {
+        let takes = |index: &usize| match is_named {
+            true => routes[*index].methods.contains(&method),
+            false => routes[*index].methods.is_empty(),
+        };
+        let answers = |index: usize| {
+            routes[index].asks.iter().map(|name| held(&condition(name))).collect::<Vec<_>>()
+        };
+        let of_method: Vec<usize> = group().filter(takes).collect();
+        if of_method.iter().any(|index| answers(*index).contains(&Held::Unclear)) {
+            return None;
+        }
+        let met = of_method.iter().filter(|i| answers(**i).iter().all(|held| *held == Held::Yes));
+        let key = |index: &&usize| (routes[**index].asks.len(), std::cmp::Reverse(**index));
+        if let Some(best) = met.max_by_key(key) {
+            return Some(*best);
+        }
+    }
+    None
 }
 
 fn typed() -> impl Strategy<Value = Typed> {
     let paths = ["/", "/a", "/a/", "/a/b", "/a/b/", "/b", "/%61/b", "/a/b/c"];
     let methods: [&'static [&'static str]; 4] = [&[], &["GET"], &["POST"], &["GET", "PUT"]];
+    let asks: [&'static [&'static str]; 6] = [&[], &[], &["p"], &["q"], &["p", "q"], &["r"]];
     let hosts = ["", "*", "x.y", "*.y", "*.x.y", "w.x.y", "y"];
     (
         proptest::option::of(0..3_usize),
@@ -343,13 +432,15 @@ fn typed() -> impl Strategy<Value = Typed> {
         proptest::sample::select(paths.to_vec()),
         any::<bool>(),
         proptest::sample::select(methods.to_vec()),
+        proptest::sample::select(asks.to_vec()),
     )
-        .prop_map(|(listener, host, path, is_exact, methods)| Typed {
+        .prop_map(|(listener, host, path, is_exact, methods, asks)| Typed {
             listener,
             host,
             exact: is_exact.then_some(path),
             prefix: (!is_exact).then_some(path),
             methods,
+            asks,
         })
 }
 
@@ -364,6 +455,7 @@ proptest! {
             proptest::sample::select(vec!["", "x.y", "w.x.y", "v.w.x.y", "y", "z"]),
             "(/(a|b|c|%61|;|a;v|\\.|\\.\\.|%2e|%2F|%|)){0,4}/?",
             proptest::sample::select(vec!["GET", "POST", "PUT", "DELETE"]),
+            proptest::sample::subsequence(vec!["p", "q", "r", "?r"], 0..3),
         ), 1..20),
     ) {
         let mut kept: Vec<Typed> = Vec::new();
@@ -376,10 +468,11 @@ proptest! {
         }
         let matches: Vec<RouteMatch> = kept.iter().map(Typed::selects).collect();
         let table = table(&matches);
-        for (listener, host, path, method) in requests {
+        for (listener, host, path, method, met) in requests {
             let id = ListenerId::new(listener).unwrap();
-            let found = table.find(id, host, &path, method).map(RouteId::index);
-            prop_assert_eq!(found, slow(&kept, listener, host, &path, method), "{} {}", host, path);
+            let found = table.find(id, host, &path, method, says(&met)).map(RouteId::index);
+            let expected = slow(&kept, listener, host, &path, (method, &met));
+            prop_assert_eq!(found, expected, "{} {} {:?}", host, path, met);
         }
     }
 }

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use super::routes::{check_field_value, methods};
+use super::matching::methods;
 use super::{JsonPath, Reader};
 use crate::auth::STATUS_FIELD;
 use crate::control::config::quantity::Span;
-use crate::control::config::raw::fields::{Cors as RawCors, FieldRules, Preflight, RequestId};
+use crate::control::config::raw::fields::{
+    Cors as RawCors, FieldRules, Hsts as RawHsts, Preflight, RequestId,
+};
 use crate::control::config::settings::ProviderConfig;
 use crate::http1::names_alike;
 use crate::snapshot::Forwarding;
 use crate::snapshot::cors::{Cors, OriginPattern, Origins};
-use crate::snapshot::field_edits::{FieldEdits, Identity, RequestIdRule, Via};
+use crate::snapshot::field_edits::{FieldEdits, Hsts, Identity, RequestIdRule, Via};
 use crate::snapshot::route_match::Method;
 
 /// Which way a message goes.
@@ -133,8 +135,16 @@ pub(super) fn edits(
     edits
 }
 
+/// Notes a text that cannot stand in a header field.
+pub(super) fn check_field_value(reader: &mut Reader<'_>, path: &JsonPath, text: &str) {
+    if !text.bytes().all(|b| matches!(b, b' '..=b'~')) || text.trim() != text {
+        let what = "cannot stand in a header; allowed: printable ASCII without space at its ends";
+        reader.problem(path, format!("{text:?} {what}"));
+    }
+}
+
 /// Notes a text that is no field name (RFC 9110 section 5.1).
-fn check_field_name(reader: &mut Reader<'_>, path: &JsonPath, name: &str) {
+pub(super) fn check_field_name(reader: &mut Reader<'_>, path: &JsonPath, name: &str) {
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if name.is_empty() || !name.bytes().all(is_token) {
         let what = "is no field name; allowed: letters, digits and -, such as \"X-Team\"";
@@ -221,4 +231,21 @@ pub(super) fn identity(reader: &mut Reader<'_>) -> Identity {
         RequestIdRule { header: raw.header.into(), keep: raw.keep }
     });
     Identity { server: server.map(Into::into), via: via.as_deref().map(Via::new), request_id }
+}
+
+/// What it takes to be put on the list that browsers come with (hstspreload.org).
+const PRELOAD_AGE_MIN: Span = Span(Duration::from_secs(365 * 24 * 60 * 60));
+const HSTS_AGE_MAX: Span = Span(Duration::from_secs(10 * YEAR_SECONDS));
+
+/// As durations are written: of 365.25 days.
+pub(super) const YEAR_SECONDS: u64 = 31_557_600;
+
+/// What responses say of https.
+pub(super) fn hsts(reader: &mut Reader<'_>, path: &JsonPath, raw: &RawHsts) -> Hsts {
+    reader.in_range(&path.join("max_age"), &raw.max_age, &Span(Duration::ZERO), &HSTS_AGE_MAX);
+    if raw.preload && (!raw.include_subdomains || raw.max_age < PRELOAD_AGE_MIN) {
+        let what = "takes include_subdomains and a max_age of 365days or more; allowed: with both";
+        reader.problem(&path.join("preload"), what);
+    }
+    Hsts::new(raw.max_age.0.as_secs(), raw.include_subdomains, raw.preload)
 }

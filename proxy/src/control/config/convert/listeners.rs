@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 use serde_json::Value;
 
+use super::fields::hsts;
 use super::{JsonPath, Reader, forwarding, kernel, limits, upstreams};
 use crate::control::config::raw;
 use crate::control::config::settings::{
@@ -60,8 +61,9 @@ pub(super) fn listeners(
         let proxy_protocol = raw.proxy_protocol.as_ref().map(|raw| {
             forwarding::proxy_protocol(reader, raw, &path.join("proxy_protocol"), process.trusted)
         });
+        let hsts = raw.hsts.as_ref().map(|raw| hsts(reader, &path.join("hsts"), raw));
         let listener =
-            ListenerConfig { name, address, led, tcp, reason_header, proxy_protocol, bounds };
+            ListenerConfig { name, address, led, tcp, reason_header, hsts, proxy_protocol, bounds };
         listeners.push((path, listener));
     }
     for (index, places) in led_paths.iter().enumerate() {

@@ -105,6 +105,7 @@ pub(super) fn metadata_routes(
                 host: resource.host.clone(),
                 path: resource.path.clone(),
                 methods: ["GET", "HEAD"].into_iter().filter_map(Method::parse).collect(),
+                conditions: Vec::new(),
             };
             let response = FixedResponse {
                 status: 200,
@@ -117,6 +118,9 @@ pub(super) fn metadata_routes(
                 clients: ClientRule::default(),
                 auth: None,
                 action: Action::Respond(response),
+                rewrite: None,
+                maintenance: None,
+                hsts: None,
                 request_fields: FieldEdits::default(),
                 response_fields: FieldEdits::default(),
                 cors: None,

@@ -4,18 +4,22 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::json;
 
-use super::fields::{Reserved, Side, cors, edits};
+use super::answers::{answer, elsewhere, maintenance};
+use super::fields::{Reserved, Side, cors, edits, hsts};
 use super::kernel::prefixes;
 use super::limits::route_bounds;
+use super::matching::selects_of;
 use super::policy::{Issuers, policy};
 use super::resources::metadata_routes;
+use super::rewrites::rewrite;
 use super::{JsonPath, Reader, listeners, providers, resources, upstreams};
-use crate::control::config::raw::routes::{Match, Redirect, Respond, Route, RouteJwt};
+use crate::control::config::raw::routes::{Route, RouteJwt};
 use crate::control::config::settings::{ProviderConfig, RouteConfig};
 use crate::snapshot::client_rule::ClientRule;
+use crate::snapshot::field_edits::Hsts;
 use crate::snapshot::ids::{ListenerId, RouteId};
-use crate::snapshot::route_match::{HostPattern, Method, PathKind, PathPattern, RouteMatch};
-use crate::snapshot::route_table::{Action, FixedResponse, ties};
+use crate::snapshot::route_match::RouteMatch;
+use crate::snapshot::route_table::{Action, ties};
 
 /// What routes refer to, in the order of the ids.
 struct Defined<'a> {
@@ -85,7 +89,7 @@ fn refuse_ties(reader: &mut Reader<'_>, routes: &[(JsonPath, RouteConfig)]) {
         let (path, _) = &routes[later];
         let (other, _) = &routes[earlier];
         let what = format!(
-            "takes the same requests as {other}; allowed: a match that differs in listener, host, path or methods"
+            "takes the same requests as {other}; allowed: a match that differs in listener, host, path, methods, headers or query"
         );
         reader.problem(&path.join("match"), what);
     }
@@ -123,7 +127,7 @@ fn warn_of_http_settings(
         .iter()
         .filter_map(|(_, route)| match &route.action {
             Action::Proxy(id) => Some(id.index()),
-            Action::Respond(_) => None,
+            Action::Respond(_) | Action::Redirect(_) => None,
         })
         .collect();
     for (index, name) in upstreams.iter().enumerate() {
@@ -149,13 +153,21 @@ fn route(
     let name = raw.name.clone().unwrap_or_else(|| path.to_string()).into();
     let selects = selects_of(reader, &defined.listeners, &path.join("match"), &raw.selects);
     let clients = clients(reader, path, &raw);
-    let action = action(reader, defined, path, &raw);
+    let action = action(reader, defined, path, &raw, selects.as_ref());
+    let maintenance =
+        raw.maintenance.as_ref().map(|raw| maintenance(reader, &path.join("maintenance"), raw));
+    let hsts = raw.hsts.as_ref().map(|raw| hsts(reader, &path.join("hsts"), raw));
+    let rewrite = rewrite(reader, path, &raw, selects.as_ref());
     let [request_fields, response_fields] = [
         ("request_headers", Side::Request, &raw.request_headers),
         ("response_headers", Side::Response, &raw.response_headers),
     ]
     .map(|(key, side, rules)| edits(reader, &path.join(key), defined.reserved, side, rules));
     let cors = raw.cors.as_ref().map(|raw| cors(reader, &path.join("cors"), raw));
+    if hsts.is_some() && response_fields.names(Hsts::FIELD) {
+        let what = "stands beside response_headers for the same field; allowed: one of them";
+        reader.problem(&path.join("hsts"), what);
+    }
     if let (Some(_), Some(jwt)) = (&cors, &raw.jwt) {
         check_one_cors(reader, &path.join("jwt"), jwt);
     }
@@ -171,9 +183,12 @@ fn route(
         selects: selects?,
         clients,
         auth,
+        maintenance,
         action: action?,
+        rewrite: rewrite?,
         request_fields,
         response_fields,
+        hsts,
         cors,
         bounds,
     })
@@ -205,6 +220,7 @@ fn action(
     defined: &Defined<'_>,
     path: &JsonPath,
     raw: &Route,
+    selects: Option<&RouteMatch>,
 ) -> Option<Action> {
     match (&raw.upstream, &raw.respond, &raw.redirect) {
         (Some(name), None, None) => {
@@ -212,7 +228,9 @@ fn action(
             upstreams::refer(reader, &defined.upstreams, name, &path).map(Action::Proxy)
         }
         (None, Some(respond), None) => answer(reader, &path.join("respond"), respond),
-        (None, None, Some(redirect)) => elsewhere(reader, &path.join("redirect"), redirect),
+        (None, None, Some(redirect)) => {
+            elsewhere(reader, &path.join("redirect"), redirect, selects)
+        }
         (upstream, respond, redirect) => {
             let given = [upstream.is_some(), respond.is_some(), redirect.is_some()];
             let count = given.iter().filter(|given| **given).count();
@@ -220,123 +238,5 @@ fn action(
             reader.problem(path, format!("has {count} actions; allowed: {allowed}"));
             None
         }
-    }
-}
-
-fn selects_of(
-    reader: &mut Reader<'_>,
-    listeners: &listeners::Defined,
-    path: &JsonPath,
-    raw: &Match,
-) -> Option<RouteMatch> {
-    let listener =
-        raw.listener.as_ref().map(|name| listener(reader, listeners, name, &path.join("listener")));
-    let host = raw.host.as_ref().map_or(Some(HostPattern::Any), |text| {
-        let parsed = HostPattern::parse(text);
-        if let Err(why) = &parsed {
-            let allowed = "a name, an address, *.name or *";
-            reader.problem(&path.join("host"), format!("{text:?} {why}; allowed: {allowed}"));
-        }
-        parsed.ok()
-    });
-    let pattern = match (&raw.path, &raw.path_prefix) {
-        (Some(_), Some(_)) => {
-            let what = "stands beside path; allowed: one of path, path_prefix";
-            reader.problem(&path.join("path_prefix"), what);
-            None
-        }
-        (Some(exact), None) => path_pattern(reader, &path.join("path"), exact, PathKind::Exact),
-        (None, Some(prefix)) => {
-            path_pattern(reader, &path.join("path_prefix"), prefix, PathKind::Prefix)
-        }
-        (None, None) => path_pattern(reader, path, "/", PathKind::Prefix),
-    };
-    let methods =
-        methods(reader, &path.join("methods"), raw.methods.as_deref().unwrap_or_default());
-    // A name that is not defined must not turn into "any listener".
-    let listener = listener.map_or(Some(None), |found| found.map(Some))?;
-    Some(RouteMatch { listener, host: host?, path: pattern?, methods })
-}
-
-/// The listener of this name, if it has routes.
-fn listener(
-    reader: &mut Reader<'_>,
-    listeners: &listeners::Defined,
-    name: &str,
-    path: &JsonPath,
-) -> Option<ListenerId> {
-    let index = reader.refer(("listeners", "listener"), &listeners.names, name, path)?;
-    if listeners.is_tcp[index] {
-        let what = "has tcp, so no route is asked there; allowed: a listener that speaks HTTP";
-        reader.problem(path, format!("{name:?} {what}"));
-    }
-    ListenerId::new(index)
-}
-
-fn path_pattern(
-    reader: &mut Reader<'_>,
-    path: &JsonPath,
-    text: &str,
-    kind: PathKind,
-) -> Option<PathPattern> {
-    let parsed = PathPattern::parse(text, kind);
-    if let Err(why) = &parsed {
-        let allowed = "a path such as \"/\", \"/orders\" or \"/orders/\"";
-        reader.problem(path, format!("{text:?} {why}; allowed: {allowed}"));
-    }
-    parsed.ok()
-}
-
-pub(super) fn methods(reader: &mut Reader<'_>, list: &JsonPath, raw: &[String]) -> Vec<Method> {
-    let mut methods = Vec::with_capacity(raw.len());
-    for (index, text) in raw.iter().enumerate() {
-        match Method::parse(text) {
-            None => {
-                let what = "is no method; allowed: upper-case names such as \"GET\"";
-                reader.problem(&list.join(index), format!("{text:?} {what}"));
-            }
-            Some(method) if methods.contains(&method) => {
-                reader.problem(
-                    &list.join(index),
-                    format!("{text:?} stands here twice; allowed: once"),
-                );
-            }
-            Some(method) => methods.push(method),
-        }
-    }
-    methods
-}
-
-fn answer(reader: &mut Reader<'_>, path: &JsonPath, raw: &Respond) -> Option<Action> {
-    let Respond { status, body, content_type } = raw;
-    check_field_value(reader, &path.join("content_type"), content_type);
-    if matches!(status, 204 | 205 | 304) && !body.is_empty() {
-        let what = format!("a {status} response has no body; allowed: none");
-        reader.problem(&path.join("body"), what);
-    }
-    let fields = if body.is_empty() {
-        Vec::new()
-    } else {
-        vec![("Content-Type".into(), content_type.as_str().into())]
-    };
-    let body = body.as_bytes().into();
-    Some(Action::Respond(FixedResponse { status: *status, fields, body }))
-}
-
-fn elsewhere(reader: &mut Reader<'_>, path: &JsonPath, raw: &Redirect) -> Option<Action> {
-    if !matches!(raw.status, 301 | 302 | 303 | 307 | 308) {
-        let what = format!("{} does not redirect; allowed: 301, 302, 303, 307, 308", raw.status);
-        reader.problem(&path.join("status"), what);
-    }
-    check_field_value(reader, &path.join("location"), &raw.location);
-    let fields = vec![("Location".into(), raw.location.as_str().into())];
-    Some(Action::Respond(FixedResponse { status: raw.status, fields, body: Box::default() }))
-}
-
-/// Notes a text that cannot stand in a header field.
-pub(super) fn check_field_value(reader: &mut Reader<'_>, path: &JsonPath, text: &str) {
-    if !text.bytes().all(|b| matches!(b, b' '..=b'~')) || text.trim() != text {
-        let what = "cannot stand in a header; allowed: printable ASCII without space at its ends";
-        reader.problem(path, format!("{text:?} {what}"));
     }
 }

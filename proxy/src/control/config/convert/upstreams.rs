@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use super::limits::{DAY, SHORTEST, share};
 use super::{JsonPath, Reader};
-use crate::control::config::raw::upstreams::{Balance as RawBalance, Upstream};
+use crate::control::config::raw::upstreams::{
+    Balance as RawBalance, ProxyVersion as RawVersion, Upstream,
+};
 use crate::control::config::settings::{EndpointConfig, UpstreamConfig, Workers};
 use crate::snapshot::ids::UpstreamId;
 use crate::snapshot::route_match::HostPattern;
-use crate::snapshot::upstream_set::{Balance, Ejection, Endpoint, HostHeader};
+use crate::snapshot::upstream_set::{Balance, Ejection, Endpoint, HostHeader, ProxyVersion};
 
 /// What `sun_path` of `sockaddr_un` holds, less its NUL (unix(7)).
 pub(super) const UNIX_PATH_BYTES_MAX: usize = 107;
@@ -47,6 +49,12 @@ fn upstream(
     reader.check_name(path, name);
     reader.in_range(&path.join("idle_timeout"), &raw.idle_timeout, &SHORTEST, &DAY);
     share(reader, &path.join("concurrent_requests"), raw.concurrent_requests, workers);
+    for key in ["idle_connections", "idle_timeout"] {
+        if raw.proxy_protocol.is_some() && reader.is_typed(&path.join(key)) {
+            let what = "means nothing beside proxy_protocol, by which a connection is one client's";
+            reader.warning(&path.join(key), what);
+        }
+    }
     UpstreamConfig {
         name: name.into(),
         endpoints: endpoints(reader, &path.join("endpoints"), &raw.endpoints),
@@ -57,6 +65,10 @@ fn upstream(
         host: host(reader, &path.join("host"), &raw.host),
         idle_connections_max: raw.idle_connections,
         idle_timeout: raw.idle_timeout.0,
+        proxy_protocol: raw.proxy_protocol.map(|version| match version {
+            RawVersion::V1 => ProxyVersion::V1,
+            RawVersion::V2 => ProxyVersion::V2,
+        }),
         concurrent_requests: raw.concurrent_requests,
         ejection: ejection(reader, &path.join("ejection"), raw),
     }
@@ -79,15 +91,21 @@ fn host(reader: &mut Reader<'_>, path: &JsonPath, text: &str) -> HostHeader {
     if text == "keep" {
         return HostHeader::Keep;
     }
+    check_authority(reader, path, text);
+    HostHeader::Rewrite(text.into())
+}
+
+/// Notes a text that is no host with or without a port.
+pub(super) fn check_authority(reader: &mut Reader<'_>, path: &JsonPath, text: &str) {
     let name = match text.rsplit_once(':') {
         Some((name, port)) if !text.ends_with(']') && valid_port(port).is_some() => name,
         _ => text,
     };
     if !matches!(HostPattern::parse(name), Ok(HostPattern::Exact(_))) {
-        let what = "is no host; allowed: keep, or a name or address with or without a port";
-        reader.problem(path, format!("{text:?} {what}"));
+        let allowed = "a name or address with or without a port";
+        let keep = if path.steps().first() == Some(&"upstreams".into()) { "keep, or " } else { "" };
+        reader.problem(path, format!("{text:?} is no host; allowed: {keep}{allowed}"));
     }
-    HostHeader::Rewrite(text.into())
 }
 
 fn valid_port(text: &str) -> Option<u16> {

@@ -82,3 +82,20 @@ impl Default for RequestId {
         Self { header: "X-Request-Id".into(), keep: false }
     }
 }
+
+/// Strict-Transport-Security (RFC 6797), in every response, also the gateway's own, to a client that has
+/// come by https, in place of the upstream's. Those to others have none. A client comes by https where a
+/// trusted proxy says so: in X-Forwarded-Proto, or in Forwarded with `"client_from": "forwarded"`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::control::config) struct Hsts {
+    /// How long browsers remember to come by https, up to 10 years; 0s: they forget it.
+    pub(in crate::control::config) max_age: Span,
+    /// For every host below the one that was asked, too.
+    #[serde(default)]
+    pub(in crate::control::config) include_subdomains: bool,
+    /// Agree to be put on the list that browsers come with, which takes a year at least and
+    /// include_subdomains. It is hard to leave.
+    #[serde(default)]
+    pub(in crate::control::config) preload: bool,
+}

@@ -3,9 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::answers::{Maintenance, Redirect, Respond};
 use super::bounds::{RouteLimits, RouteTimeouts};
-use super::fields::{Cors, FieldRules};
+use super::fields::{Cors, FieldRules, Hsts};
 use super::jwt::{Claim, Location, Scalar};
+use super::matching::{Match, Rewrite};
 
 /// Which requests go where, and what is asked of them.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -27,8 +29,13 @@ pub(in crate::control::config) struct Route {
     pub(in crate::control::config) deny_from: Vec<String>,
     /// The token rules. Absent: anyone passes.
     pub(in crate::control::config) jwt: Option<RouteJwt>,
+    /// Answer 503 to everyone who asks here, whatever their token; the rest stays as it is, for later.
+    /// Absent: no.
+    pub(in crate::control::config) maintenance: Option<Maintenance>,
     /// Forward to the upstream of this name.
     pub(in crate::control::config) upstream: Option<String>,
+    /// Ask the upstream for another path. Routes, the log and the token rules go by the client's.
+    pub(in crate::control::config) rewrite: Option<Rewrite>,
     /// Answer here.
     pub(in crate::control::config) respond: Option<Respond>,
     /// Send the client elsewhere.
@@ -40,6 +47,8 @@ pub(in crate::control::config) struct Route {
     /// not have the field for a reason of theirs.
     #[serde(default)]
     pub(in crate::control::config) response_headers: FieldRules,
+    /// Strict-Transport-Security in its responses, in place of that of the listener.
+    pub(in crate::control::config) hsts: Option<Hsts>,
     /// Which pages of other origins may use it. Absent: that is up to the upstream.
     pub(in crate::control::config) cors: Option<Cors>,
     /// Bounds of its own.
@@ -48,31 +57,6 @@ pub(in crate::control::config) struct Route {
     /// Bounds of its own.
     #[serde(default)]
     pub(in crate::control::config) timeouts: RouteTimeouts,
-}
-
-/// Which requests a route takes: those to which all that is given applies. Between routes that
-/// take the same request the listener decides first, then the host, the path, the method.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::control::config) struct Match {
-    /// Received on the listener of this name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::control::config) listener: Option<String>,
-    /// For this host, without a port: `api.example.com`, `*.example.com` for every name below
-    /// it, or `*` for any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::control::config) host: Option<String>,
-    /// For exactly this path.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::control::config) path: Option<String>,
-    /// For this path and what is below it: `/orders` takes `/orders` and `/orders/1`, not `/orders1`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::control::config) path_prefix: Option<String>,
-    /// With one of these methods. Other methods on the same path have no route, unless another
-    /// route for that path takes them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1))]
-    pub(in crate::control::config) methods: Option<Vec<String>>,
 }
 
 /// The token rules of a route.
@@ -177,41 +161,4 @@ pub(in crate::control::config) struct Condition {
     /// It is a string that begins with this.
     #[schemars(length(min = 1))]
     pub(in crate::control::config) prefix: Option<String>,
-}
-
-/// An answer given here.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::control::config) struct Respond {
-    /// The status.
-    #[schemars(range(min = 200, max = 599))]
-    pub(in crate::control::config) status: u16,
-    /// The body.
-    #[serde(default)]
-    pub(in crate::control::config) body: String,
-    /// Its Content-Type.
-    #[serde(default = "default_content_type")]
-    #[schemars(length(min = 1))]
-    pub(in crate::control::config) content_type: String,
-}
-
-fn default_content_type() -> String {
-    "text/plain; charset=utf-8".into()
-}
-
-/// Where a client is sent.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::control::config) struct Redirect {
-    /// 301, 302, 303, 307 or 308.
-    #[serde(default = "default_redirect_status")]
-    #[schemars(range(min = 301, max = 308))]
-    pub(in crate::control::config) status: u16,
-    /// The Location that is sent, as it is.
-    #[schemars(length(min = 1))]
-    pub(in crate::control::config) location: String,
-}
-
-fn default_redirect_status() -> u16 {
-    302
 }

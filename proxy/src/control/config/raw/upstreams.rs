@@ -29,6 +29,13 @@ pub(in crate::control::config) struct Upstream {
     /// How long an idle connection is kept, 10ms to 24h.
     #[serde(default = "default_idle_timeout")]
     pub(in crate::control::config) idle_timeout: Span,
+    /// Begin each connection with a header of the PROXY protocol in this version, which has the client's
+    /// address: with port 0 where a trusted proxy told of it in a field. Such a connection is the
+    /// client's: it carries one request, and idle_connections and idle_timeout mean nothing. Absent: no
+    /// header.
+    #[serde(default)]
+    #[schemars(with = "ProxyVersion")]
+    pub(in crate::control::config) proxy_protocol: Option<ProxyVersion>,
     /// Requests at once, on all workers together (503 when over), each having an equal part of it;
     /// WebSockets and connections of listeners with `tcp` count as one while they are open. Absent: no
     /// bound.
@@ -37,6 +44,14 @@ pub(in crate::control::config) struct Upstream {
     /// When an endpoint that fails is taken out, and for how long.
     #[serde(default)]
     pub(in crate::control::config) ejection: Ejection,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(in crate::control::config) enum ProxyVersion {
+    V1,
+    V2,
 }
 
 fn default_host() -> String {
