@@ -9,7 +9,7 @@ use ringgate::snapshot::field_edits::FieldEdits;
 use ringgate::snapshot::ids::{ListenerId, RouteId};
 use ringgate::snapshot::limits::RouteBounds;
 use ringgate::snapshot::route_condition::Held;
-use ringgate::snapshot::route_match::{HostPattern, PathKind, PathPattern, RouteMatch};
+use ringgate::snapshot::route_match::{HostPattern, PathKind, PathPattern, RouteMatch, Takes};
 use ringgate::snapshot::route_table::{Action, FixedResponse, Route, RouteTable};
 use ringgate::telemetry::counters::Registry;
 use ringgate::telemetry::labels::RouteCounters;
@@ -31,8 +31,14 @@ fn table(matches: impl Iterator<Item = (HostPattern, String)>) -> RouteTable {
     };
     let routes = matches.map(|(host, path)| {
         let path = PathPattern::parse(&path, PathKind::Prefix).expect("a valid path");
-        let selects =
-            RouteMatch { listener: None, host, path, methods: Vec::new(), conditions: Vec::new() };
+        let selects = RouteMatch {
+            takes: Takes::Requests,
+            listener: None,
+            host,
+            path,
+            methods: Vec::new(),
+            conditions: Vec::new(),
+        };
         let answer = FixedResponse { status: 200, fields: Vec::new(), body: Box::default() };
         let action = Action::Respond(answer);
         (
@@ -42,6 +48,7 @@ fn table(matches: impl Iterator<Item = (HostPattern, String)>) -> RouteTable {
                 clients: ClientRule::default(),
                 auth: None,
                 action,
+                connect: None,
                 rewrite: None,
                 maintenance: None,
                 hsts: None,

@@ -68,6 +68,7 @@ pub fn compile(
             clients: route.clients.clone(),
             auth: route.auth.clone(),
             action: route.action.clone(),
+            connect: route.connect.clone(),
             rewrite: route.rewrite.clone(),
             maintenance: route.maintenance.clone(),
             hsts: route.hsts.clone(),

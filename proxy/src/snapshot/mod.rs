@@ -7,6 +7,7 @@
 pub mod answers;
 pub mod claims_policy;
 pub mod client_rule;
+pub mod connect_rule;
 pub mod cors;
 pub mod credentials;
 pub mod deny_list;

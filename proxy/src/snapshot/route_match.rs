@@ -9,9 +9,21 @@ pub const SEGMENT_BYTES_MAX: usize = 255;
 /// The longest host name there is (RFC 1035 section 2.3.4).
 pub const HOST_BYTES_MAX: usize = 253;
 
+/// Requests of which kind a route takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Takes {
+    /// All but CONNECT.
+    #[default]
+    Requests,
+    /// CONNECT, whose target has no path, and nothing else.
+    Connects,
+}
+
 /// Which requests a route takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteMatch {
+    /// Of which kind.
+    pub takes: Takes,
     /// Only requests received on this listener, or on any.
     pub listener: Option<ListenerId>,
     /// Which `Host`.

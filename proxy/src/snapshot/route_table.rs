@@ -14,6 +14,8 @@
 //! `HEAD`. Nor is there one for a request that has several values where a route there, for its
 //! method, asks for one: readers may take different ones.
 //!
+//! CONNECT, whose target has no path, is looked for among the routes that are for it alone.
+//!
 //! Paths are compared segment by segment as the most lenient upstream would read them, so that a
 //! spelling cannot slip past a route: percent-escapes are decoded, empty segments skipped, what
 //! follows `;` in a segment ignored. A path with a dot segment, a backslash, a broken escape or an
@@ -24,6 +26,7 @@ use hashbrown::HashMap;
 
 use super::claims_policy::AuthPolicy;
 use super::client_rule::ClientRule;
+use super::connect_rule::ConnectRule;
 use super::cors::Cors;
 use super::field_edits::{FieldEdits, Hsts};
 use super::ids::{ListenerId, RouteId, UpstreamId};
@@ -33,7 +36,7 @@ use super::rewrite::Rewrite;
 use super::route_condition::{Condition, Held};
 use super::route_match::{
     HOST_BYTES_MAX, HostPattern, Method, PathKind, PathPattern, Reading, RouteMatch,
-    SEGMENT_BYTES_MAX, Segment, decode_segment, has_encoded_separator, segments,
+    SEGMENT_BYTES_MAX, Segment, Takes, decode_segment, has_encoded_separator, segments,
 };
 use crate::telemetry::labels::RouteCounters;
 use slot::Slot;
@@ -44,10 +47,17 @@ mod slot;
 #[derive(Debug)]
 pub struct RouteTable {
     routes: Vec<Route>,
-    /// Routes that name a listener, by [`ListenerId`]; shorter than the list of listeners where
+    requests: ListenerTable,
+    connects: ListenerTable,
+}
+
+/// Routes of one kind, by listener.
+#[derive(Debug, Default)]
+struct ListenerTable {
+    /// Those that name a listener, by [`ListenerId`]; shorter than the list of listeners where
     /// the last of them have no routes of their own.
     by_listener: Vec<HostTable>,
-    /// Routes for any listener.
+    /// Those for any listener.
     any_listener: HostTable,
 }
 
@@ -64,6 +74,8 @@ pub struct Route {
     pub maintenance: Option<FixedResponse>,
     /// What is done with a request that passes.
     pub action: Action,
+    /// To which ports it leads, if it takes CONNECT.
+    pub connect: Option<ConnectRule>,
     /// The path that its upstream is asked for; none: the request's.
     pub rewrite: Option<Rewrite>,
     /// What is done to the fields of its requests.
@@ -139,19 +151,16 @@ impl RouteTable {
     pub fn new(routes: Vec<(RouteMatch, Route)>) -> Self {
         let mut table = Self {
             routes: Vec::with_capacity(routes.len()),
-            by_listener: Vec::new(),
-            any_listener: HostTable::default(),
+            requests: ListenerTable::default(),
+            connects: ListenerTable::default(),
         };
         for (index, (selects, route)) in routes.into_iter().enumerate() {
             let id = RouteId::new(index).expect("the configuration bounds the number of routes");
-            let hosts = match selects.listener {
-                None => &mut table.any_listener,
-                Some(listener) => {
-                    let needed = table.by_listener.len().max(listener.index() + 1);
-                    table.by_listener.resize_with(needed, HostTable::default);
-                    &mut table.by_listener[listener.index()]
-                }
+            let listeners = match selects.takes {
+                Takes::Requests => &mut table.requests,
+                Takes::Connects => &mut table.connects,
             };
+            let hosts = listeners.hosts_mut(selects.listener);
             hosts.trie_mut(&selects.host).slot_mut(&selects.path).insert(selects, id);
             table.routes.push(route);
         }
@@ -159,7 +168,7 @@ impl RouteTable {
     }
 
     /// The route for a request, or none (404). `host` is lower-case without a port; `path` is
-    /// the target's path without the query; `held` tells of a condition whether the request meets
+    /// the target's path without the query, and `/` of a CONNECT; `held` tells of a condition whether the request meets
     /// it, and is asked where routes have some. Allocates nothing.
     #[must_use]
     pub fn find(
@@ -174,7 +183,7 @@ impl RouteTable {
             if !is_routable(path, reading) {
                 return None;
             }
-            self.slot(listener, host, path, reading)?.route(method, &held).ok()
+            self.kind(method).slot(listener, host, path, reading)?.route(method, &held).ok()
         };
         let route = found(Reading::AsSpelled)?;
         let is_plain = !has_encoded_separator(path) || found(Reading::Decoded) == Some(route);
@@ -191,7 +200,7 @@ impl RouteTable {
         method: &str,
         held: impl Fn(&Condition) -> Held,
     ) -> Miss {
-        let slot = |reading| self.slot(listener, host, path, reading);
+        let slot = |reading| self.kind(method).slot(listener, host, path, reading);
         let differs = || {
             let [one, other] = [Reading::AsSpelled, Reading::Decoded].map(slot);
             one.map(std::ptr::from_ref) != other.map(std::ptr::from_ref)
@@ -203,17 +212,9 @@ impl RouteTable {
         asked.and_then(Result::err).unwrap_or(Miss::Place)
     }
 
-    /// The routes of the most specific listener, host and path that match a routable path.
-    fn slot(
-        &self,
-        listener: ListenerId,
-        host: &str,
-        path: &str,
-        reading: Reading,
-    ) -> Option<&Slot> {
-        let own = self.by_listener.get(listener.index());
-        own.and_then(|hosts| hosts.find(host, path, reading))
-            .or_else(|| self.any_listener.find(host, path, reading))
+    /// The routes that may take a request with this method.
+    fn kind(&self, method: &str) -> &ListenerTable {
+        if method == "CONNECT" { &self.connects } else { &self.requests }
     }
 
     /// The route with this id; ids are made by the compiler of this table and fit it.
@@ -229,15 +230,37 @@ impl RouteTable {
     }
 }
 
-/// Pairs of positions whose matches take the same requests, for some method: the same listener,
+impl ListenerTable {
+    fn hosts_mut(&mut self, listener: Option<ListenerId>) -> &mut HostTable {
+        let Some(listener) = listener else { return &mut self.any_listener };
+        let needed = self.by_listener.len().max(listener.index() + 1);
+        self.by_listener.resize_with(needed, HostTable::default);
+        &mut self.by_listener[listener.index()]
+    }
+
+    /// The routes of the most specific listener, host and path that match a routable path.
+    fn slot(
+        &self,
+        listener: ListenerId,
+        host: &str,
+        path: &str,
+        reading: Reading,
+    ) -> Option<&Slot> {
+        let own = self.by_listener.get(listener.index());
+        own.and_then(|hosts| hosts.find(host, path, reading))
+            .or_else(|| self.any_listener.find(host, path, reading))
+    }
+}
+
+/// Pairs of positions whose matches take the same requests, for some method: the same kind, listener,
 /// host, path and conditions, and a method in common. The later one comes second.
 #[must_use]
 pub fn ties(matches: &[&RouteMatch]) -> Vec<(usize, usize)> {
     let mut seen: FixedMap<_, Vec<usize>> = FixedMap::default();
     let mut found = Vec::new();
     for (index, selects) in matches.iter().enumerate() {
-        let RouteMatch { listener, host, path, conditions, .. } = selects;
-        let same = seen.entry((listener, host, path, conditions)).or_default();
+        let RouteMatch { takes, listener, host, path, methods: _, conditions } = selects;
+        let same = seen.entry((takes, listener, host, path, conditions)).or_default();
         let tied = |other: &&usize| share_a_method(&matches[**other].methods, &selects.methods);
         found.extend(same.iter().find(tied).map(|other| (*other, index)));
         same.push(index);

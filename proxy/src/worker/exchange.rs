@@ -3,7 +3,7 @@
 //! ```text
 //! no body:    lease -> send head | receive -> head of response -> send to client | receive next
 //! with body:  lease -> send head -> (request body ->) while (<- response) -> both done
-//! switched:   101 from the upstream -> tunnel until both sides are done
+//! switched:   101, or 2xx to CONNECT, from the upstream -> tunnel until both sides are done
 //! ```
 //!
 //! What stands on one side of a bar is queued with the other in one go. A fault before the

@@ -41,9 +41,11 @@ pub(super) struct Facts {
     pub(super) origin: Option<Box<str>>,
 }
 
-/// To which protocol the client asks to switch.
+/// To what the client asks to switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Upgrade {
+    /// To whatever is spoken at the target of a CONNECT.
+    Connect,
     WebSocket,
     Other,
 }
@@ -54,9 +56,19 @@ impl Upgrade {
         if protocols.eq_ignore_ascii_case(b"websocket") { Self::WebSocket } else { Self::Other }
     }
 
-    /// Whether that is what the upstream switches to (RFC 9110 section 7.8: to nothing else).
+    /// Whether that is what the upstream switches to with a 101 (RFC 9110 section 7.8: to nothing
+    /// else).
     pub(super) fn is_met_by(self, protocol: Option<&[u8]>) -> bool {
         protocol.map(Self::to) == Some(self)
+    }
+
+    /// Whether no HTTP follows a response with this status.
+    fn is_granted_by(self, status: u16) -> bool {
+        match self {
+            // RFC 9110 section 9.3.6.
+            Self::Connect => matches!(status, 200..=299),
+            Self::WebSocket | Self::Other => status == 101,
+        }
     }
 }
 
@@ -72,6 +84,7 @@ impl Facts {
         may_stay: bool,
         request_id: Option<RequestId>,
     ) -> Self {
+        let is_connect = head.method == "CONNECT";
         Self {
             listener,
             head_bytes: head.head_bytes,
@@ -79,11 +92,16 @@ impl Facts {
             bounds: unrouted(&snapshot.timeouts),
             version: head.version,
             client_stays: head.keep_alive,
-            keep_alive: head.keep_alive && may_stay,
+            // What follows a CONNECT that failed may have been meant for the tunnel.
+            keep_alive: head.keep_alive && may_stay && !is_connect,
             is_head: head.method == "HEAD",
             idempotent: head.is_idempotent(),
             expect_continue: head.expect_continue,
-            upgrade: head.upgrade.map(Upgrade::to),
+            upgrade: if is_connect {
+                Some(Upgrade::Connect)
+            } else {
+                head.upgrade.map(Upgrade::to)
+            },
             grpc: grpc::media_type(head.fields),
             private: false,
             route: None,
@@ -91,6 +109,11 @@ impl Facts {
             scheme: Scheme::Http,
             origin: None,
         }
+    }
+
+    /// Whether a response with this status opens a tunnel.
+    pub(super) fn opens_tunnel(&self, status: u16) -> bool {
+        self.upgrade.is_some_and(|upgrade| upgrade.is_granted_by(status))
     }
 
     /// Whether the body, which nobody wants, is small enough to be read and thrown away.

@@ -11,7 +11,7 @@ use super::carried::{takes_out, write_via};
 use super::request_id::RequestId;
 use crate::auth::{Authorization, Removal, STATUS_FIELD};
 use crate::http1::{
-    BodyLength, Field, HeadOverflow, HeadWriter, RequestHead, ToldClient, names_alike,
+    BodyLength, Field, HeadOverflow, HeadWriter, RequestHead, Target, ToldClient, names_alike,
 };
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::field_edits::FieldEdits;
@@ -50,11 +50,13 @@ impl Outgoing<'_, '_, '_> {
                 let left = removal.parameters_left(query);
                 writer.request_line_of_parts(head.method, self.path, left);
             }
-            query => writer.request_line(head.method, self.path, query),
+            query => writer.request_line(head.method, self.target(), query),
         }
-        let host = match &self.snapshot.upstream(self.upstream).host {
-            HostHeader::Keep => head.host,
-            HostHeader::Rewrite(host) => host,
+        let host = match (&self.snapshot.upstream(self.upstream).host, head.target) {
+            // RFC 9112 section 3.2.3: as the target.
+            (_, Target::Authority(authority)) => authority,
+            (HostHeader::Keep, _) => head.host,
+            (HostHeader::Rewrite(host), _) => host,
         };
         writer.field("Host", host.as_bytes());
         let takes_cookies = removal.takes_cookies();
@@ -105,6 +107,14 @@ impl Outgoing<'_, '_, '_> {
             writer.field("Connection", b"close");
         }
         writer.end()
+    }
+
+    /// What is asked for, without the query.
+    fn target(&self) -> &str {
+        match self.head.target {
+            Target::Authority(authority) => authority,
+            Target::Origin { .. } | Target::Absolute { .. } | Target::Asterisk => self.path,
+        }
     }
 
     /// Whether a field of the client's stays behind.

@@ -20,7 +20,7 @@ use super::reason::{Gate, Reason};
 use super::redirecting::location;
 use super::reply::{self, Framing};
 use super::request_id::RequestId;
-use super::routing::{check_head, check_length, find_route, origin, preflight};
+use super::routing::{check_head, check_request, find_route, no_route, origin, preflight};
 use crate::auth::{self, Authorization, Criteria, Presented, Refusal};
 use crate::http1::{
     FieldSlots, HeadLimits, Progress, RequestError, RequestHead, ToldClient, parse_request,
@@ -221,7 +221,8 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             return self.refuse(Reason::Gate(gate));
         }
         let Some(route_id) = find_route(&live.snapshot, self.listener.0, &self.head) else {
-            return self.refuse(Reason::Gate(Gate::NoRoute));
+            let gate = no_route(&self.head);
+            return self.refuse(Reason::Gate(gate));
         };
         self.record.route = Some(route_id);
         self.facts.route = Some(route_id);
@@ -243,7 +244,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         if let Some(response) = &route.maintenance {
             return self.answer_maintenance(route_id, response);
         }
-        if let Some(gate) = check_length(&self.head, route) {
+        if let Some(gate) = check_request(&self.head, route) {
             return self.refuse(Reason::Gate(gate));
         }
         self.facts.bounds = route.bounds;

@@ -76,8 +76,10 @@ gate! {
     RedirectHost = "route.redirect_host";
     /// The route is in maintenance.
     Maintenance = "route.maintenance";
-    /// CONNECT or TRACE, which no route allows.
+    /// TRACE, or CONNECT where no route is for it.
     MethodRefused = "request.method_refused";
+    /// CONNECT to a port that the route does not lead to.
+    ConnectPort = "route.connect_port";
     /// The request body is over `limits.request_body`.
     BodyTooLarge = "limit.request_body";
     /// The worker holds as many connections as it may.
@@ -211,6 +213,7 @@ impl Reason {
                 | Gate::ProxyHeaderMalformed
                 | Gate::ProxyHeaderUntrusted
                 | Gate::MethodRefused
+                | Gate::ConnectPort
                 | Gate::BodyTooLarge
                 | Gate::ForwardedHeadTooLarge
                 | Gate::HeadTimeout

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::exchange::{Begun, Exchange, Failure};
+use super::facts::Upgrade;
 use super::judge::head_limits;
 use super::reason::{Gate, Reason};
 use super::respond::{self, Plan};
@@ -161,7 +162,11 @@ impl Exchange<'_> {
     ) -> Result<Response, Failure> {
         let mut slots = FieldSlots::new();
         let limits = head_limits(&self.live.snapshot.limits);
-        let method = if self.facts.is_head { "HEAD" } else { "GET" };
+        let method = match self.facts.upgrade {
+            Some(Upgrade::Connect) => "CONNECT",
+            _ if self.facts.is_head => "HEAD",
+            Some(Upgrade::WebSocket | Upgrade::Other) | None => "GET",
+        };
         let broken = |error| Failure::new(Reason::Response(error));
         let head = match parse_response(buffer.filled(), &mut slots, limits, method) {
             Ok(Progress::Complete(head)) => head,
@@ -188,6 +193,8 @@ impl Exchange<'_> {
             if !self.facts.upgrade.is_some_and(|asked| asked.is_met_by(head.upgrade)) {
                 return Err(Failure::gate(Gate::UpstreamSwitched));
             }
+        }
+        if self.facts.opens_tunnel(head.status) {
             return respond::write_switch(out, head, &self.live.snapshot, &self.facts)
                 .map(Response::Final)
                 .map_err(too_large);

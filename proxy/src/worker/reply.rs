@@ -86,7 +86,7 @@ fn status(reason: Reason, policy: Option<&AuthPolicy>) -> u16 {
         },
         Reason::Response(_) | Reason::ResponseChunks(_) => 502,
         Reason::Gate(gate) => match gate {
-            Gate::RouteClient | Gate::CorsOrigin => 403,
+            Gate::RouteClient | Gate::CorsOrigin | Gate::ConnectPort => 403,
             Gate::NoRoute | Gate::RewriteUnmatched => 404,
             Gate::ClientDenied | Gate::ClientBanned => 403,
             Gate::MethodRefused => 405,

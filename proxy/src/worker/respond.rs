@@ -94,7 +94,8 @@ pub(super) fn write_interim(
     Ok(())
 }
 
-/// Writes the head of a 101 to `out`, which must be empty: what follows is no HTTP.
+/// Writes the head of a 101, or of a 2xx to CONNECT, to `out`, which must be empty: what follows is no
+/// HTTP.
 ///
 /// # Errors
 /// When it does not fit.
@@ -105,10 +106,12 @@ pub(super) fn write_switch(
     facts: &Facts,
 ) -> Result<Plan, HeadOverflow> {
     let mut writer = start(out, head, snapshot, facts);
-    if let Some(protocol) = head.upgrade {
-        writer.field("Upgrade", protocol);
+    if head.status == 101 {
+        if let Some(protocol) = head.upgrade {
+            writer.field("Upgrade", protocol);
+        }
+        writer.field("Connection", b"upgrade");
     }
-    writer.field("Connection", b"upgrade");
     let length = writer.end()?;
     out.commit(length);
     Ok(Plan {

@@ -2,7 +2,7 @@
 
 use super::conditions::held;
 use super::reason::Gate;
-use crate::http1::{BodyLength, RequestHead, without_port};
+use crate::http1::{BodyLength, RequestHead, Target, without_port};
 use crate::snapshot::Snapshot;
 use crate::snapshot::cors::Cors;
 use crate::snapshot::ids::{ListenerId, RouteId};
@@ -48,8 +48,8 @@ pub fn explain_no_route(
 
 fn routed_path<'a>(head: &'a RequestHead<'_, '_>) -> &'a str {
     match &*head.path {
-        // The server as a whole is asked: whoever takes everything takes it.
-        "*" => "/",
+        // The server as a whole is asked, or no path at all: whoever takes everything takes it.
+        "*" | "" => "/",
         path => path,
     }
 }
@@ -57,12 +57,23 @@ fn routed_path<'a>(head: &'a RequestHead<'_, '_>) -> &'a str {
 /// What of a head is refused before a route is sought.
 #[must_use]
 pub fn check_head(head: &RequestHead<'_, '_>) -> Option<Gate> {
-    matches!(head.method, "CONNECT" | "TRACE").then_some(Gate::MethodRefused)
+    (head.method == "TRACE").then_some(Gate::MethodRefused)
+}
+
+/// What a request is refused for that has no route.
+#[must_use]
+pub fn no_route(head: &RequestHead<'_, '_>) -> Gate {
+    if head.method == "CONNECT" { Gate::MethodRefused } else { Gate::NoRoute }
 }
 
 /// What a route refuses of a head before anything else.
 #[must_use]
-pub fn check_length(head: &RequestHead<'_, '_>, route: &Route) -> Option<Gate> {
+pub fn check_request(head: &RequestHead<'_, '_>, route: &Route) -> Option<Gate> {
+    if let (Target::Authority(target), Some(rule)) = (head.target, &route.connect)
+        && !rule.admits(target)
+    {
+        return Some(Gate::ConnectPort);
+    }
     let too_large =
         matches!(head.body, BodyLength::Length(bytes) if bytes > route.bounds.request_body_bytes);
     too_large.then_some(Gate::BodyTooLarge)

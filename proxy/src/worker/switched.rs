@@ -1,4 +1,4 @@
-//! Streams that outlive their request's head: tunnels after a 101, and what ends them with their
+//! Streams that outlive their request's head: tunnels after a 101 or a CONNECT, and what ends them with their
 //! token.
 
 use std::cell::Cell;
@@ -32,13 +32,13 @@ impl Exchange<'_> {
         let begun = self.response_head(lease.stream(), receiving, spare, &Cell::new(true)).await;
         match begun {
             Err(failure) => self.fail(record, Some(lease), failure, Some(input)).await,
-            Ok(begun) if begun.plan.status != 101 => {
+            Ok(begun) if !self.facts.opens_tunnel(begun.plan.status) => {
                 self.deliver(input, begun, record, lease).await
             }
             Ok(begun) => {
                 lease.endpoint().succeeded();
-                record.status = 101;
-                let Begun { out, rest, .. } = begun;
+                let Begun { out, rest, plan } = begun;
+                record.status = plan.status;
                 let (client, upstream) = (&self.connection.stream, lease.stream());
                 let mut web_socket = self.is_web_socket().then(WebSocket::default);
                 if let Some(frames) = &mut web_socket {

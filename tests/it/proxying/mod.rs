@@ -2,6 +2,7 @@
 
 mod bodies;
 mod client;
+mod connect;
 mod connections;
 mod edits;
 mod fields;

@@ -171,6 +171,7 @@ fn route(config: &Config, route: &RouteConfig) -> Value {
         "jwt": auth,
         "maintenance": route.maintenance.is_some(),
         "hsts": route.hsts.as_ref().map(Hsts::value),
+        "connect": route.connect.as_ref().map(|rule| json!({ "ports": rule.ports() })),
         "rewrite": route.rewrite.as_ref().map(|rewrite| match rewrite {
             Rewrite::Prefix(prefix) => json!({ "prefix": prefix.to() }),
             Rewrite::Pattern(one) => json!({ "pattern": one.pattern(), "to": one.template() }),

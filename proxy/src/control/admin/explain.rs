@@ -20,8 +20,8 @@ use crate::snapshot::ids::ListenerId;
 use crate::snapshot::route_table::{Action, Miss, Route};
 use crate::snapshot::{Service, Snapshot, TcpService};
 use crate::worker::{
-    Gate, Reason, check_head, check_length, explain_no_route, find_route, outline, preflight,
-    request_limits, spare_preflight, upstream_path,
+    Gate, Reason, check_head, check_request, explain_no_route, find_route, no_route, outline,
+    preflight, request_limits, spare_preflight, upstream_path,
 };
 
 /// The most bytes of a description: the longest head, its strings escaped.
@@ -71,7 +71,7 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
         return refused(snapshot, Reason::Gate(gate), Some(&head));
     }
     let Some(id) = find_route(snapshot, listener, &head) else {
-        let mut body = refused(snapshot, Reason::Gate(Gate::NoRoute), Some(&head));
+        let mut body = refused(snapshot, Reason::Gate(no_route(&head)), Some(&head));
         body["detail"] = json!(match explain_no_route(snapshot, listener, &head) {
             Miss::Path => "the path has a dot segment, or an escape that readers take differently",
             Miss::Place => "no route matches the listener, host and path",
@@ -94,7 +94,7 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
         body["route"] = route_body(snapshot, route);
         return body;
     }
-    if let Some(gate) = check_length(&head, route) {
+    if let Some(gate) = check_request(&head, route) {
         return refused(snapshot, Reason::Gate(gate), Some(&head));
     }
     let now = described.now.unwrap_or_else(clock);

@@ -6,6 +6,7 @@
 
 mod answers;
 mod claims;
+mod connects;
 mod credentials;
 mod deny_list;
 mod fields;

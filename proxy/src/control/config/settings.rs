@@ -15,6 +15,7 @@ use crate::control::jwks::parse::IgnoredKey;
 use crate::control::jwks::transport::Transport;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::client_rule::ClientRule;
+use crate::snapshot::connect_rule::ConnectRule;
 use crate::snapshot::cors::Cors;
 use crate::snapshot::credentials::TokenLocation;
 use crate::snapshot::field_edits::{FieldEdits, Hsts, Identity};
@@ -291,6 +292,8 @@ pub struct RouteConfig {
     pub action: Action,
     /// The path that its upstream is asked for; none: the request's.
     pub rewrite: Option<Rewrite>,
+    /// To which ports it leads, if it takes CONNECT.
+    pub connect: Option<ConnectRule>,
     /// What is done to the fields of its requests.
     pub request_fields: FieldEdits,
     /// What is done to those of its responses.

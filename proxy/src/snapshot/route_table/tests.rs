@@ -27,6 +27,7 @@ impl Typed {
             (None, prefix) => (prefix.unwrap_or("/"), PathKind::Prefix),
         };
         RouteMatch {
+            takes: Takes::Requests,
             listener: self.listener.and_then(ListenerId::new),
             host: HostPattern::parse(if self.host.is_empty() { "*" } else { self.host }).unwrap(),
             path: PathPattern::parse(text, kind).unwrap(),
@@ -70,6 +71,7 @@ fn table(matches: &[RouteMatch]) -> RouteTable {
                 clients: ClientRule::default(),
                 auth: None,
                 action,
+                connect: None,
                 rewrite: None,
                 maintenance: None,
                 hsts: None,

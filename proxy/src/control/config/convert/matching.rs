@@ -5,12 +5,13 @@ use super::{JsonPath, Reader, listeners};
 use crate::control::config::raw::matching::{Match, MatchCondition};
 use crate::snapshot::ids::ListenerId;
 use crate::snapshot::route_condition::{CONDITIONS_MAX, Condition, Subject, Wanted};
-use crate::snapshot::route_match::{HostPattern, Method, PathKind, PathPattern, RouteMatch};
+use crate::snapshot::route_match::{HostPattern, Method, PathKind, PathPattern, RouteMatch, Takes};
 
 pub(super) fn selects_of(
     reader: &mut Reader<'_>,
     listeners: &listeners::Defined,
     path: &JsonPath,
+    takes: Takes,
     raw: &Match,
 ) -> Option<RouteMatch> {
     let listener =
@@ -40,7 +41,14 @@ pub(super) fn selects_of(
     let conditions = conditions(reader, path, raw);
     // A name that is not defined must not turn into "any listener".
     let listener = listener.map_or(Some(None), |found| found.map(Some))?;
-    Some(RouteMatch { listener, host: host?, path: pattern?, methods, conditions: conditions? })
+    Some(RouteMatch {
+        takes,
+        listener,
+        host: host?,
+        path: pattern?,
+        methods,
+        conditions: conditions?,
+    })
 }
 
 /// The listener of this name, if it has routes.

@@ -9,7 +9,7 @@ use crate::snapshot::client_rule::ClientRule;
 use crate::snapshot::field_edits::FieldEdits;
 use crate::snapshot::ids::ListenerId;
 use crate::snapshot::provider::Issuer;
-use crate::snapshot::route_match::{HostPattern, Method, PathKind, PathPattern, RouteMatch};
+use crate::snapshot::route_match::{HostPattern, Method, PathKind, PathPattern, RouteMatch, Takes};
 use crate::snapshot::route_table::{Action, FixedResponse};
 
 /// Registered by RFC 9728 section 8.1; the path of the resource follows it.
@@ -101,6 +101,7 @@ pub(super) fn metadata_routes(
             // No route of the file has a colon in its name.
             let place = listener.map_or(String::new(), |id| format!(":{}", id.index()));
             let selects = RouteMatch {
+                takes: Takes::Requests,
                 listener,
                 host: resource.host.clone(),
                 path: resource.path.clone(),
@@ -118,6 +119,7 @@ pub(super) fn metadata_routes(
                 clients: ClientRule::default(),
                 auth: None,
                 action: Action::Respond(response),
+                connect: None,
                 rewrite: None,
                 maintenance: None,
                 hsts: None,

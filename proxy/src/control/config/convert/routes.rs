@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::json;
 
 use super::answers::{answer, elsewhere, maintenance};
+use super::connects::connect;
 use super::fields::{Reserved, Side, cors, edits, hsts};
 use super::kernel::prefixes;
 use super::limits::route_bounds;
@@ -18,7 +19,7 @@ use crate::control::config::settings::{ProviderConfig, RouteConfig};
 use crate::snapshot::client_rule::ClientRule;
 use crate::snapshot::field_edits::Hsts;
 use crate::snapshot::ids::{ListenerId, RouteId};
-use crate::snapshot::route_match::RouteMatch;
+use crate::snapshot::route_match::{RouteMatch, Takes};
 use crate::snapshot::route_table::{Action, ties};
 
 /// What routes refer to, in the order of the ids.
@@ -151,12 +152,15 @@ fn route(
     raw: Route,
 ) -> Option<RouteConfig> {
     let name = raw.name.clone().unwrap_or_else(|| path.to_string()).into();
-    let selects = selects_of(reader, &defined.listeners, &path.join("match"), &raw.selects);
+    let takes = if raw.connect.is_some() { Takes::Connects } else { Takes::Requests };
+    let at = path.join("match");
+    let selects = selects_of(reader, &defined.listeners, &at, takes, &raw.selects);
     let clients = clients(reader, path, &raw);
     let action = action(reader, defined, path, &raw, selects.as_ref());
     let maintenance =
         raw.maintenance.as_ref().map(|raw| maintenance(reader, &path.join("maintenance"), raw));
     let hsts = raw.hsts.as_ref().map(|raw| hsts(reader, &path.join("hsts"), raw));
+    let connect = connect(reader, path, &raw);
     let rewrite = rewrite(reader, path, &raw, selects.as_ref());
     let [request_fields, response_fields] = [
         ("request_headers", Side::Request, &raw.request_headers),
@@ -185,6 +189,7 @@ fn route(
         auth,
         maintenance,
         action: action?,
+        connect,
         rewrite: rewrite?,
         request_fields,
         response_fields,

@@ -8,6 +8,7 @@ use super::bounds::{RouteLimits, RouteTimeouts};
 use super::fields::{Cors, FieldRules, Hsts};
 use super::jwt::{Claim, Location, Scalar};
 use super::matching::{Match, Rewrite};
+use crate::snapshot::connect_rule::ConnectRule;
 
 /// Which requests go where, and what is asked of them.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -32,6 +33,9 @@ pub(in crate::control::config) struct Route {
     /// Answer 503 to everyone who asks here, whatever their token; the rest stays as it is, for later.
     /// Absent: no.
     pub(in crate::control::config) maintenance: Option<Maintenance>,
+    /// Take CONNECT, which no other route does, and nothing else, for the hosts of the match: the
+    /// upstream, a proxy, makes the connection, and with its 2xx the tunnel begins.
+    pub(in crate::control::config) connect: Option<Connect>,
     /// Forward to the upstream of this name.
     pub(in crate::control::config) upstream: Option<String>,
     /// Ask the upstream for another path. Routes, the log and the token rules go by the client's.
@@ -57,6 +61,20 @@ pub(in crate::control::config) struct Route {
     /// Bounds of its own.
     #[serde(default)]
     pub(in crate::control::config) timeouts: RouteTimeouts,
+}
+
+/// What a route leads CONNECT to.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::control::config) struct Connect {
+    /// Ports of targets; others are refused (403).
+    #[serde(default = "ports")]
+    #[schemars(length(min = 1), inner(range(min = 1)))]
+    pub(in crate::control::config) ports: Vec<u16>,
+}
+
+fn ports() -> Vec<u16> {
+    vec![ConnectRule::PORT_DEFAULT]
 }
 
 /// The token rules of a route.
