@@ -56,6 +56,7 @@ pub fn describe(config: &Config, bound: &[Bound]) -> Value {
             "request_body_bytes": limits.request_body_bytes,
             "body_rate": limits.body_rate.map(rate),
             "connections": limits.connections.count(),
+            "connections_per_source": limits.connections_per_source,
             "connections_full": if limits.pause_when_full { "pause" } else { "refuse" },
             "requests_per_connection": limits.requests_per_connection,
             "token_cache_entries": limits.token_cache_entries,
