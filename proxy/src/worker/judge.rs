@@ -387,7 +387,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         let snapshot = &self.live.snapshot;
         let route = snapshot.routes.route(route_id);
         let path = match self.live.rewrites.path(snapshot, route_id, &self.head.path) {
-            Ok(path) => path.into_owned(),
+            Ok(path) => path,
             Err(gate) => {
                 self.note(authorization);
                 return self.refuse(Reason::Gate(gate));

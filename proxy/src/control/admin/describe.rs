@@ -197,16 +197,18 @@ fn route(config: &Config, route: &RouteConfig) -> Value {
     })
 }
 
+/// Names alone: what a value must be may be a secret that clients know.
 fn asked(condition: &Condition) -> Value {
     let (place, name) = match &condition.subject {
         Subject::Header(name) => ("header", name),
         Subject::Query(name) => ("query", name),
     };
-    match &condition.wanted {
-        Wanted::Value(value) => json!({ place: name, "value": String::from_utf8_lossy(value) }),
-        Wanted::Present => json!({ place: name, "present": true }),
-        Wanted::Absent => json!({ place: name, "present": false }),
-    }
+    let wanted = match &condition.wanted {
+        Wanted::Value(_) => "value",
+        Wanted::Present => "present",
+        Wanted::Absent => "absent",
+    };
+    json!({ place: name, "wanted": wanted })
 }
 
 /// Names alone: values may be secrets of the upstream's.
