@@ -36,6 +36,7 @@ mod rewrites;
 mod rotation;
 mod rotation_soak;
 mod routing;
+mod sources;
 mod tcp;
 mod third_party;
 mod timeouts;

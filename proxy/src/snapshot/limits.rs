@@ -14,6 +14,8 @@ pub struct Limits {
     pub target_bytes: usize,
     /// Client connections open at once on each worker (503, then close).
     pub connections_per_worker: usize,
+    /// And those of one source (429, then close).
+    pub connections_per_source: Option<usize>,
     /// Whether no more are accepted then, instead.
     pub pause_when_full: bool,
     /// Tokens that the verified-token cache of one worker holds.
@@ -41,6 +43,7 @@ impl Default for Limits {
             head_fields: 100,
             target_bytes: 8 * 1024,
             connections_per_worker: 16 * 1024,
+            connections_per_source: None,
             pause_when_full: false,
             token_cache_entries: 10_000,
         }
@@ -59,6 +62,8 @@ pub struct ListenerBounds {
     /// Its connections open at once on each worker (503, then close); none: only
     /// [`Limits::connections_per_worker`] counts.
     pub connections_per_worker: Option<usize>,
+    /// And those of one source (429, then close), beside [`Limits::connections_per_source`].
+    pub connections_per_source: Option<usize>,
     /// Requests served on one client connection before it is closed.
     pub requests_per_connection: u64,
     /// From a request's first byte to the end of its head (408).

@@ -168,8 +168,8 @@ impl RouteTable {
     }
 
     /// The route for a request, or none (404). `host` is lower-case without a port; `path` is
-    /// the target's path without the query, and `/` of a CONNECT; `held` tells of a condition whether the request meets
-    /// it, and is asked where routes have some. Allocates nothing.
+    /// the target's path without the query, and `/` of a CONNECT; `held` tells of a condition whether
+    /// the request meets it, and is asked where routes have some. Allocates nothing itself.
     #[must_use]
     pub fn find(
         &self,

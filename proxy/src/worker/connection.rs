@@ -40,6 +40,7 @@ use crate::http1::{BodyLength, RequestError, head_end};
 use crate::relay::Source;
 use crate::snapshot::Service;
 use crate::snapshot::ids::ListenerId;
+use crate::snapshot::peers::source_of;
 use crate::uring::{Buffer, Recv, Stream};
 
 /// How long an idle connection keeps its buffer. Every connection that falls silent holds one for
@@ -86,9 +87,13 @@ impl ConnectionState {
         self.peer.get()
     }
 
-    /// Takes another's word for whose it is.
-    pub(super) fn set_peer(&self, peer: SocketAddr) {
-        self.peer.set(peer);
+    /// Takes another's word for whose it is, for which it counts from now on.
+    pub(super) fn set_peer(&self, core: &Core, peer: SocketAddr) {
+        let before = source_of(self.peer.replace(peer).ip());
+        for sources in [&core.sources, &self.listener.sources] {
+            sources.leave(before);
+            sources.enter(source_of(peer.ip()));
+        }
     }
 
     /// Says whether it waits for a first byte.
@@ -139,7 +144,10 @@ pub(super) fn start(
         ends: of.bounds.connection.map(|limit| Instant::now() + limit),
         barred: Cell::new(false),
     });
-    if let Some(gate) = place::is_full(core, &live, listener, of) {
+    let is_full = place::is_full(core, &live, listener, of);
+    if let Some(gate) =
+        is_full.or_else(|| place::is_source_full(core, &live, listener, of, peer.ip()))
+    {
         core.count(of.counters.connections_refused);
         if let Service::Tcp(service) = of.service {
             return TcpConnection::new(core, &live, id, service, peer).turn_away(gate);

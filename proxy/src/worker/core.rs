@@ -19,6 +19,7 @@ use super::pacing::Pacing;
 use super::parking::{Parking, Wait};
 use super::request_id::RequestIds;
 use super::rewriting::Rewrites;
+use super::sources::Sources;
 use super::{WorkerCounters, WorkerSpec};
 use crate::auth::{TokenCache, UnixTime};
 use crate::kernel::LoadSlot;
@@ -78,6 +79,8 @@ pub(super) struct Core {
     pub(super) drafts: Drafts,
     pub(super) request_ids: RequestIds,
     connections: RefCell<Slab<Rc<ConnectionState>>>,
+    /// How many of them each source has.
+    pub(super) sources: Sources,
     /// Where steering reads how busy this worker is, if it does.
     load: RefCell<Option<LoadSlot>>,
     pub(super) parking: Parking,
@@ -120,6 +123,7 @@ impl Core {
             access_log: RefCell::new(spec.access_log),
             request_ids: RequestIds::new(),
             connections: RefCell::default(),
+            sources: Sources::default(),
             load: RefCell::default(),
             parking: Parking::new(spec.ask_for_keys),
             pacing,

@@ -4,6 +4,8 @@
 //! Nothing borrowed from the head outlives the pass, so nothing parsed is held over a wait. Every
 //! request takes this pass, whatever came before on its connection.
 
+mod answers;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -27,10 +29,9 @@ use crate::http1::{
 };
 use crate::snapshot::Listener;
 use crate::snapshot::claims_policy::AuthPolicy;
-use crate::snapshot::cors::Cors;
 use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
 use crate::snapshot::limits::{Limits, ListenerBounds};
-use crate::snapshot::route_table::{Action, FixedResponse, Route};
+use crate::snapshot::route_table::{Action, Route};
 use crate::uring::Buffer;
 
 /// What the connection goes on with.
@@ -279,56 +280,6 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         }
     }
 
-    /// Tells everyone who asks here that the service is away.
-    fn answer_maintenance(self, route_id: RouteId, response: &FixedResponse) -> Verdict {
-        let reason = Reason::Gate(Gate::Maintenance);
-        // A gRPC call has an answer of its own kind.
-        if self.facts.grpc.is_some() {
-            return self.refuse(reason);
-        }
-        self.answer_fixed(route_id, response, Some(reason))
-    }
-
-    /// Answers with what the route says, as far as it fits a buffer; the rest is sent from there.
-    fn answer_fixed(
-        mut self,
-        route_id: RouteId,
-        response: &FixedResponse,
-        reason: Option<Reason>,
-    ) -> Verdict {
-        let mut out = self.live.heads.take();
-        self.spare_body();
-        let private = self.facts.private;
-        if reply::respond(&mut out, response, reason, private, self.framing()).is_err() {
-            return self.refuse(Reason::Gate(Gate::ForwardedHeadTooLarge));
-        }
-        self.record.reason = reason.or(self.record.reason);
-        self.record.status = response.status;
-        let bodiless = self.facts.is_head || matches!(response.status, 204 | 304);
-        let body: &[u8] = if bodiless { &[] } else { &response.body };
-        let fitting = body.len().min(out.spare_mut().len());
-        let fits = out.append(&body[..fitting]);
-        debug_assert!(fits, "cut to what fits");
-        self.record.sent.set(fitting as u64);
-        let rest = (fitting < body.len()).then_some((route_id, fitting));
-        Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest })
-    }
-
-    fn answer_redirect(mut self, status: u16, location: Result<String, Gate>) -> Verdict {
-        let location = match location {
-            Ok(location) => location,
-            Err(gate) => return self.refuse(Reason::Gate(gate)),
-        };
-        let mut out = self.live.heads.take();
-        self.spare_body();
-        let private = self.facts.private;
-        if reply::redirect(&mut out, status, &location, private, self.framing()).is_err() {
-            return self.refuse(Reason::Gate(Gate::ForwardedHeadTooLarge));
-        }
-        self.record.status = status;
-        Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest: None })
-    }
-
     /// Whether the token rules of the route let the request pass; not known yet where that takes a
     /// turn of its own.
     fn authorize(&self, route: &Route) -> Result<Authorization, Closed> {
@@ -357,7 +308,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         let snapshot = &self.live.snapshot;
         let route = snapshot.routes.route(route_id);
         let path = match self.live.rewrites.path(snapshot, route_id, &self.head.path) {
-            Ok(path) => path.into_owned(),
+            Ok(path) => path,
             Err(gate) => {
                 self.note(authorization);
                 return self.refuse(Reason::Gate(gate));
@@ -434,58 +385,6 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         if let (auth::Reason::UnknownKey, Some(id)) = (refusal.reason, refusal.provider) {
             self.core.count(self.live.snapshot.provider_counters[id.index()].unknown_kids);
         }
-    }
-
-    fn refuse_token(mut self, refusal: Refusal, route: RouteId) -> Verdict {
-        self.core.count(self.core.cells.tokens_refused);
-        self.blame(&refusal);
-        let reason = Reason::Token(refusal.reason);
-        let mut out = self.live.heads.take();
-        self.spare_body();
-        let policy = self.live.snapshot.routes.route(route).auth.as_ref();
-        let origin =
-            self.head.fields.iter().find(|field| field.name.eq_ignore_ascii_case("origin"));
-        let challenge = policy.map(|policy| (&refusal, policy, origin.map(|field| field.value)));
-        let written = reply::refuse(&mut out, reason, challenge, self.framing());
-        self.record.answered(written);
-        self.record.refused(refusal);
-        self.answer(out, reason)
-    }
-
-    fn refuse(mut self, reason: Reason) -> Verdict {
-        let mut out = self.live.heads.take();
-        self.spare_body();
-        let framing = self.framing();
-        let written = reply::refuse(&mut out, reason, None, framing);
-        self.record.answered(written);
-        self.answer(out, reason)
-    }
-
-    /// Tells a browser what a page may ask for.
-    fn answer_preflight(mut self, cors: &Cors) -> Verdict {
-        let mut out = self.live.heads.take();
-        self.spare_body();
-        if reply::preflight(&mut out, cors, self.framing()).is_err() {
-            return self.refuse(Reason::Gate(Gate::ForwardedHeadTooLarge));
-        }
-        self.record.status = 204;
-        Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest: None })
-    }
-
-    fn answer(mut self, out: Buffer, reason: Reason) -> Verdict {
-        self.record.reason = Some(reason);
-        Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest: None })
-    }
-
-    /// The connection goes on behind an answer of ours only if the body, which nobody wants, is small
-    /// enough to be read and thrown away.
-    fn spare_body(&mut self) {
-        self.facts.keep_alive &= self.facts.can_discard_body();
-    }
-
-    /// How an answer of ours ends.
-    fn framing(&self) -> Framing<'_> {
-        Framing::of(self.live, &self.facts, self.record.since().time, self.facts.keep_alive)
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::connection::{self, place};
 use super::core::Core;
+use super::sources::Sources;
 use crate::snapshot::ids::ListenerId;
 use crate::snapshot::{Service, Snapshot};
 use crate::uring::{Listener, Stream};
@@ -31,13 +32,15 @@ pub(super) struct ListenerState {
     is_http: Cell<bool>,
     /// Connections of it that are open.
     pub(super) open: Cell<usize>,
+    /// How many of them each source has.
+    pub(super) sources: Sources,
 }
 
 impl ListenerState {
     pub(super) fn new(address: SocketAddr, socket: Arc<TcpListener>) -> Rc<Self> {
         let socket = RefCell::new(Some(Rc::new(Listener::new(socket))));
-        let (id, is_http, open) = Default::default();
-        Rc::new(Self { address, socket, id, is_http, open })
+        let (id, is_http, open, sources) = Default::default();
+        Rc::new(Self { address, socket, id, is_http, open, sources })
     }
 
     /// Its place in the snapshot that is current.

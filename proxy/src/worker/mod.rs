@@ -40,6 +40,7 @@ mod rewriting;
 mod routing;
 #[cfg(feature = "simulation")]
 pub mod simulation;
+mod sources;
 mod switched;
 mod tcp;
 mod token_cache_counters;

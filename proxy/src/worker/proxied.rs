@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::client::is_welcome;
 use super::connection::ConnectionState;
+use super::connection::place::is_source_full;
 use super::core::{Core, Live};
 use super::reason::Gate;
 use crate::proxy_protocol::{Parsed, header, parse};
@@ -58,10 +59,18 @@ pub(super) async fn beginning(
                 connection.stream.disarm();
                 buffer.consume(header.bytes);
                 let Some(source) = header.source else { return Beginning::Bytes(buffer) };
-                connection.set_peer(source);
                 // As at the accept, which knew the proxy's address alone.
-                let is_welcome = is_welcome(core, live, on, source.ip());
-                return if is_welcome { Beginning::Bytes(buffer) } else { Beginning::Ended };
+                if !is_welcome(core, live, on, source.ip()) {
+                    connection.set_peer(core, source);
+                    return Beginning::Ended;
+                }
+                let full = is_source_full(core, live, &connection.listener, on, source.ip());
+                connection.set_peer(core, source);
+                if let Some(gate) = full {
+                    core.count(on.counters.connections_refused);
+                    return Beginning::Refused(gate);
+                }
+                return Beginning::Bytes(buffer);
             }
         }
         let waiting = buffer.is_empty();

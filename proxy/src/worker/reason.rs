@@ -86,6 +86,8 @@ gate! {
     TooManyConnections = "limit.connections";
     /// The worker holds as many connections of the listener as it may.
     TooManyOfListener = "limit.listener_connections";
+    /// The worker holds as many connections of the client's source as it may.
+    TooManyOfSource = "limit.source_connections";
     /// The worker has as many requests at the upstream as it may.
     UpstreamFull = "limit.upstream_requests";
     /// The head with what the gateway adds to it does not fit a buffer.
@@ -203,6 +205,7 @@ impl Reason {
             Self::Response(_) | Self::ResponseChunks(_) => Fault::Upstream,
             Self::Gate(gate) => match gate {
                 Gate::NoRoute
+                | Gate::TooManyOfSource
                 | Gate::RewriteUnmatched
                 | Gate::RedirectHost
                 | Gate::RouteClient

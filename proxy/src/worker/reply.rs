@@ -90,6 +90,7 @@ fn status(reason: Reason, policy: Option<&AuthPolicy>) -> u16 {
             Gate::NoRoute | Gate::RewriteUnmatched => 404,
             Gate::ClientDenied | Gate::ClientBanned => 403,
             Gate::MethodRefused => 405,
+            Gate::TooManyOfSource => 429,
             Gate::RewriteInvalid => 500,
             Gate::BodyTooLarge => 413,
             Gate::ForwardedHeadTooLarge => 431,

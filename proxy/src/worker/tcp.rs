@@ -8,6 +8,7 @@
 //! ```
 
 use std::cell::Cell;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -42,14 +43,15 @@ pub(super) async fn serve(
     let connection = TcpConnection::new(core, live, listener, service, client.peer());
     let version = live.snapshot.upstream(service.upstream).proxy_protocol;
     let header = version.map(|one| proxied::header_for(one, client.peer(), client, on));
-    match beginning {
-        None => Box::pin(connection.serve(&client.stream, header, None)).await,
-        Some(Beginning::Bytes(first)) => {
-            Box::pin(connection.serve(&client.stream, header, Some(first))).await;
+    let first = match beginning {
+        None => None,
+        Some(Beginning::Bytes(first)) => Some(first),
+        Some(Beginning::Ended) => return,
+        Some(Beginning::Refused(gate)) => {
+            return connection.finish(TcpEnd::Refused, Some(gate), None);
         }
-        Some(Beginning::Ended) => {}
-        Some(Beginning::Refused(gate)) => connection.finish(TcpEnd::Refused, Some(gate), None),
-    }
+    };
+    Box::pin(connection.serve(&client.stream, header, first)).await;
 }
 
 /// A connection of a tcp listener. It keeps what it began with, whatever a reload says.
@@ -114,6 +116,15 @@ impl TcpConnection {
         }
     }
 
+    /// Tells the endpoint whose connection it is.
+    async fn announce(&self, header: &[u8], lease: &Lease) -> io::Result<()> {
+        let mut out = self.live.heads.take();
+        let fits = out.append(header);
+        debug_assert!(fits, "a head buffer holds more than 107 bytes");
+        let limit = self.live.snapshot.timeouts.connect;
+        lease.stream().send_all(out, limit).await.0
+    }
+
     async fn lead(
         &self,
         client: &Stream,
@@ -121,16 +132,12 @@ impl TcpConnection {
         lease: &Lease,
         drain_over: Notified<'_>,
     ) -> TcpEnd {
-        if let Some(header) = header {
-            let mut out = self.live.heads.take();
-            let fits = out.append(&header);
-            debug_assert!(fits, "a head buffer holds more than 107 bytes");
-            let (sent, _) = lease.stream().send_all(out, self.live.snapshot.timeouts.connect).await;
-            if sent.is_err() {
-                client.abort();
-                lease.stream().abort();
-                return TcpEnd::Failed;
-            }
+        if let Some(header) = header
+            && Box::pin(self.announce(&header, lease)).await.is_err()
+        {
+            client.abort();
+            lease.stream().abort();
+            return TcpEnd::Failed;
         }
         if let Some(first) = first.filter(|first| !first.is_empty()) {
             let (bytes, limit) = (first.len(), self.live.snapshot.timeouts.tunnel_idle);

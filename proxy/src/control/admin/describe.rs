@@ -56,6 +56,7 @@ pub fn describe(config: &Config, bound: &[Bound]) -> Value {
             "request_body_bytes": limits.request_body_bytes,
             "body_rate": limits.body_rate.map(rate),
             "connections": limits.connections.count(),
+            "connections_per_source": limits.connections_per_source,
             "connections_full": if limits.pause_when_full { "pause" } else { "refuse" },
             "requests_per_connection": limits.requests_per_connection,
             "token_cache_entries": limits.token_cache_entries,
@@ -197,16 +198,18 @@ fn route(config: &Config, route: &RouteConfig) -> Value {
     })
 }
 
+/// Names alone: what a value must be may be a secret that clients know.
 fn asked(condition: &Condition) -> Value {
     let (place, name) = match &condition.subject {
         Subject::Header(name) => ("header", name),
         Subject::Query(name) => ("query", name),
     };
-    match &condition.wanted {
-        Wanted::Value(value) => json!({ place: name, "value": String::from_utf8_lossy(value) }),
-        Wanted::Present => json!({ place: name, "present": true }),
-        Wanted::Absent => json!({ place: name, "present": false }),
-    }
+    let wanted = match &condition.wanted {
+        Wanted::Value(_) => "value",
+        Wanted::Present => "present",
+        Wanted::Absent => "absent",
+    };
+    json!({ place: name, "wanted": wanted })
 }
 
 /// Names alone: values may be secrets of the upstream's.

@@ -72,15 +72,7 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
     }
     let Some(id) = find_route(snapshot, listener, &head) else {
         let mut body = refused(snapshot, Reason::Gate(no_route(&head)), Some(&head));
-        body["detail"] = json!(match explain_no_route(snapshot, listener, &head) {
-            Miss::Path => "the path has a dot segment, or an escape that readers take differently",
-            Miss::Place => "no route matches the listener, host and path",
-            Miss::Method => "the most specific routes for the host and path take other methods",
-            Miss::Condition =>
-                "the most specific routes for the host, path and method ask for other headers or parameters of the query",
-            Miss::Unclear =>
-                "a header or parameter of the query of which a route asks for one value has several",
-        });
+        body["detail"] = json!(detail(explain_no_route(snapshot, listener, &head)));
         return body;
     };
     let route = snapshot.routes.route(id);
@@ -126,6 +118,21 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
         Some(policy) => tokens.iter().map(|one| token(snapshot, policy, one)).collect(),
     };
     body
+}
+
+/// Why there is no route, in words.
+fn detail(miss: Miss) -> &'static str {
+    match miss {
+        Miss::Path => "the path has a dot segment, or an escape that readers take differently",
+        Miss::Place => "no route matches the listener, host and path",
+        Miss::Method => "the most specific routes for the host and path take other methods",
+        Miss::Condition => {
+            "the most specific routes for the host, path and method ask for other headers or parameters of the query"
+        }
+        Miss::Unclear => {
+            "a header or parameter of the query of which a route asks for one value has several"
+        }
+    }
 }
 
 /// A page's browser is told what it may ask for, before a token is looked for.

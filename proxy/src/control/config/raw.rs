@@ -158,7 +158,8 @@ pub(super) struct Listener {
     /// Whether a header of the PROXY protocol, version 1 or 2, says whose a connection is. Absent: none
     /// does.
     pub(super) proxy_protocol: Option<ProxyProtocol>,
-    /// Bounds of its own. A listener with `tcp` has `connections` alone.
+    /// Bounds of its own. A listener with `tcp` has `connections` and
+    /// `connections_per_source` alone.
     #[serde(default)]
     pub(super) limits: bounds::ListenerLimits,
     /// Bounds of its own. A listener with `tcp` has none.
@@ -217,6 +218,12 @@ pub(super) struct Limits {
     #[schemars(range(min = 1, max = 10_000_000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) connections: Option<usize>,
+    /// Client connections of one source open at once, an IPv4 address or the /64 of an IPv6 one, on all
+    /// workers together, each having an equal part of it (429 when over; closed where the listener has
+    /// `tcp`). Those of trusted proxies do not count. Absent: no bound.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) connections_per_source: Option<usize>,
     /// What becomes of connections over their number: refuse answers 503 (closes them, where the
     /// listener has `tcp`); pause leaves them unaccepted until there is room, first in the listener's
     /// backlog and then in the client's retries, save what another listener was about to accept.
@@ -239,6 +246,7 @@ impl Default for Limits {
             request_body_bytes: Size(defaults::Limits::REQUEST_BODY_BYTES_DEFAULT),
             body_rate: None,
             connections: None,
+            connections_per_source: None,
             connections_full: ConnectionsFull::default(),
             requests_per_connection: defaults::Limits::REQUESTS_PER_CONNECTION_DEFAULT,
             token_cache_entries: limits.token_cache_entries,

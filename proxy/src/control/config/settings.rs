@@ -321,6 +321,8 @@ pub struct LimitsConfig {
     pub body_rate: Option<BodyRate>,
     /// Client connections open at once on all workers together.
     pub connections: Connections,
+    /// And of one source.
+    pub connections_per_source: Option<usize>,
     /// Whether those over the number are left unaccepted.
     pub pause_when_full: bool,
     /// Requests served on one client connection, where a listener does not say otherwise.
@@ -357,6 +359,7 @@ impl LimitsConfig {
             head_fields: self.head_fields,
             target_bytes: self.target_bytes,
             connections_per_worker: share(self.connections.count(), workers),
+            connections_per_source: self.connections_per_source.map(|all| share(all, workers)),
             pause_when_full: self.pause_when_full,
             token_cache_entries: self.token_cache_entries,
         }

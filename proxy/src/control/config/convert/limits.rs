@@ -28,7 +28,9 @@ pub(super) fn limits(reader: &mut Reader<'_>, workers: Workers) -> LimitsConfig 
     let request_body_bytes = body_bytes(reader, &at("request_body_bytes"), raw.request_body_bytes);
     let body_rate = body_rate(reader, &at("body_rate"), raw.body_rate);
     share(reader, &at("connections"), raw.connections, workers);
+    share(reader, &at("connections_per_source"), raw.connections_per_source, workers);
     LimitsConfig {
+        connections_per_source: raw.connections_per_source,
         body_rate,
         head_bytes: bytes(raw.head_bytes),
         head_fields: raw.head_fields,
@@ -81,12 +83,14 @@ pub(super) fn listener_bounds(
         reader.in_range(&at("target_bytes"), target, &Size(64), &most);
     }
     share(reader, &at("connections"), limits.connections, workers);
+    share(reader, &at("connections_per_source"), limits.connections_per_source, workers);
     let at = |key: &str| listener.join("timeouts").join(key);
     ListenerOverrides {
         head_bytes: head,
         head_fields: limits.head_fields,
         target_bytes: limits.target_bytes.map(bytes),
         connections: limits.connections,
+        connections_per_source: limits.connections_per_source,
         requests_per_connection: limits.requests_per_connection,
         head: timeouts.head.map(|span| wait(reader, &at("head"), span)),
         idle: timeouts.idle.map(|span| wait(reader, &at("idle"), span)),
@@ -107,7 +111,7 @@ pub(super) fn only_connections(reader: &mut Reader<'_>, listener: &JsonPath) {
         for key in keys {
             let path = listener.join(section).join(*key);
             if reader.is_typed(&path) {
-                let what = "means nothing where there is `tcp`; allowed: limits.connections";
+                let what = "means nothing where there is `tcp`; allowed: limits.connections, limits.connections_per_source";
                 reader.problem(&path, what);
             }
         }

@@ -61,6 +61,10 @@ pub(super) fn listeners(
         let proxy_protocol = raw.proxy_protocol.as_ref().map(|raw| {
             forwarding::proxy_protocol(reader, raw, &path.join("proxy_protocol"), process.trusted)
         });
+        if raw.hsts.is_some() && tcp.is_some() {
+            let what = "a listener with `tcp` sends no responses; allowed: one that speaks HTTP";
+            reader.problem(&path.join("hsts"), what);
+        }
         let hsts = raw.hsts.as_ref().map(|raw| hsts(reader, &path.join("hsts"), raw));
         let listener =
             ListenerConfig { name, address, led, tcp, reason_header, hsts, proxy_protocol, bounds };

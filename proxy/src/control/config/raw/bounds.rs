@@ -24,6 +24,10 @@ pub(in crate::control::config) struct ListenerLimits {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub(in crate::control::config) connections: Option<usize>,
+    /// Connections of one source to this listener open at once, beside those of `limits`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub(in crate::control::config) connections_per_source: Option<usize>,
     /// Requests served on one client connection before it is closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000))]

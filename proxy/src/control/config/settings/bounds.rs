@@ -16,6 +16,8 @@ pub struct ListenerOverrides {
     pub target_bytes: Option<usize>,
     /// Its connections open at once on all workers together.
     pub connections: Option<usize>,
+    /// And of one source.
+    pub connections_per_source: Option<usize>,
     /// [`ListenerBounds::requests_per_connection`].
     pub requests_per_connection: Option<u64>,
     /// [`ListenerBounds::head`].
@@ -50,6 +52,7 @@ impl Config {
             head_fields: own.head_fields.unwrap_or(limits.head_fields),
             target_bytes: own.target_bytes.unwrap_or(limits.target_bytes.min(head_bytes)),
             connections_per_worker: own.connections.map(|all| share(all, workers)),
+            connections_per_source: own.connections_per_source.map(|all| share(all, workers)),
             requests_per_connection: own
                 .requests_per_connection
                 .unwrap_or(limits.requests_per_connection),
