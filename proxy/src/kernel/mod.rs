@@ -15,6 +15,7 @@
 
 #![allow(unsafe_code, reason = "maps that are shared with programs are memory that both write")]
 
+mod arrived;
 mod lines;
 mod load;
 mod lookup;

@@ -48,14 +48,14 @@ impl Assist {
 
     /// The first version of Linux that has everything: for the shield the length of a packet in
     /// pieces, for steering the choice for connections that are left over, for lookup its kind of
-    /// program, for splicing one without a parser.
+    /// program, for splicing a sockmap that sends each byte once.
     #[must_use]
     pub const fn since(self) -> &'static str {
         match self {
             Self::Shield => "5.18",
             Self::Steering => "5.14",
             Self::Lookup => "5.9",
-            Self::Splice => "5.10",
+            Self::Splice => "6.16",
         }
     }
 }

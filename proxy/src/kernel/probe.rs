@@ -2,6 +2,7 @@
 
 use aya::programs::ProgramType;
 use aya::sys::{BpfHelper, is_helper_supported, is_program_supported};
+use aya::util::KernelVersion;
 use rustix::thread::{CapabilitySet, capabilities};
 
 use super::{Assist, Lookup, Off, Shield, Splice, Steering};
@@ -97,9 +98,9 @@ fn needed(assist: Assist) -> Needed {
         Assist::Splice => Needed {
             program: ProgramType::SkSkb,
             program_since: "4.14",
-            helper: BpfHelper::BPF_FUNC_sk_redirect_map,
-            helper_name: "bpf_sk_redirect_map",
-            helper_since: "4.14",
+            helper: BpfHelper::BPF_FUNC_loop,
+            helper_name: "bpf_loop",
+            helper_since: "5.17",
         },
     }
 }
@@ -114,10 +115,22 @@ fn missing_feature(assist: Assist) -> Option<Off> {
         Err(error) => return Some(error.into()),
     }
     match is_helper_supported(needed.program, needed.helper) {
-        Ok(true) => None,
+        Ok(true) => missing_cure(assist),
         Ok(false) => Some(Off::Kernel { what: needed.helper_name, since: needed.helper_since }),
         Err(error) => Some(error.into()),
     }
+}
+
+/// What no helper tells: an older kernel may have been cured too, but nobody knows by its version.
+fn missing_cure(assist: Assist) -> Option<Off> {
+    let (what, major, minor) = match assist {
+        // `kernel/splice.rs` tells what goes wrong.
+        Assist::Splice => ("sockmap that sends each byte once", 6, 16),
+        Assist::Shield | Assist::Steering | Assist::Lookup => return None,
+    };
+    let is_there = KernelVersion::current()
+        .is_ok_and(|version| version >= KernelVersion::new(major, minor, 0));
+    (!is_there).then_some(Off::Kernel { what, since: assist.since() })
 }
 
 #[cfg(test)]

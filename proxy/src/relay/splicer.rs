@@ -149,7 +149,8 @@ impl Watched {
 
     fn tick(&self, is_round: bool) {
         let forwarded = self.flow.forwarded();
-        let is_due = forwarded >= self.look_at.get() || self.flow.is_returned();
+        let is_over = self.flow.is_returned() || self.flow.is_broken();
+        let is_due = forwarded >= self.look_at.get() || is_over;
         let has_moved = is_round && self.seen_in_round.replace(forwarded) != forwarded;
         if is_due || has_moved || is_round && self.is_late.get() {
             self.is_due.set(true);
@@ -203,13 +204,9 @@ impl Joined {
         Ok((handed_over, is_all))
     }
 
-    /// Whether no byte was forwarded twice, as the kernel does with a segment that overlaps another.
-    ///
-    /// # Errors
-    /// As the kernel has them.
-    pub(super) fn is_sound(&self, source: &Stream) -> io::Result<bool> {
-        let forwarded = self.watched.flow.forwarded();
-        Ok(forwarded <= received(source)?.saturating_sub(self.received_before))
+    /// Whether the kernel cannot go on, nor anybody else: something that came is lost.
+    pub(super) fn is_broken(&self) -> bool {
+        self.watched.flow.is_broken()
     }
 
     /// Bytes that have arrived at the source since the flow began, at the end of its stream, which

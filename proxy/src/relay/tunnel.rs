@@ -32,10 +32,6 @@
 //!   socket, one that is half-closed already, no room for one more flow) is moved from as if there
 //!   were no splicing.
 //!
-//! Known to go wrong: where both directions of one tunnel carry much at once and were handed back,
-//! the kernel (seen on Linux 6.18, once in 200 times) may give a segment twice. The counters show it
-//! too late. So splicing is for tunnels of small messages, and is off unless asked for.
-//!
 //! A WebSocket that may be cut, because it ends with its token, is copied where its frames are
 //! followed: a close frame may stand between two frames only, and these are seen in user space
 //! alone. Its peers learn by status 1008 that it was the token. Where tunnels are to be spliced its

@@ -20,6 +20,7 @@ mod steered;
 mod steering;
 mod stopped;
 mod verdicts;
+mod wire;
 mod workers;
 
 use ringgate::kernel::{Assist, Off, Probe};

@@ -6,7 +6,9 @@ use std::thread;
 
 use ringgate::kernel::{Assist, Flow, Off, Splice};
 
+use super::namespace::Namespace;
 use super::possible;
+use super::wire::Wire;
 use crate::harness::wait_until;
 
 const TEST: &str = "kernel::splice";
@@ -93,6 +95,91 @@ fn what_waited_before_the_splice_goes_first() {
         let flow = splice.join(&front, &back, NO_LIMIT).unwrap();
         client.write_all(&bytes[10_000..]).unwrap();
         assert!(exactly(&mut server, 20_000) == bytes, "run {seed}");
+        splice.part(&flow);
+    }
+}
+
+#[test]
+fn what_was_read_before_the_splice_is_not_sent_on() {
+    if !possible(TEST, Assist::Splice) {
+        return;
+    }
+    let mut splice = Splice::load(2).unwrap();
+    for seed in 0..50 {
+        let ((mut client, mut front), (mut server, back)) = (connection(), connection());
+        let bytes = noise(seed, 200_000);
+        client.write_all(&bytes[..150_000]).unwrap();
+        // Up to the middle of a segment, so that the program sees the rest with what came before.
+        let read = 1 + usize::try_from(seed).unwrap() * 2999;
+        assert!(exactly(&mut front, read) == bytes[..read]);
+        let flow = splice.join(&front, &back, NO_LIMIT).unwrap();
+        client.write_all(&bytes[150_000..]).unwrap();
+        assert!(exactly(&mut server, 200_000 - read) == bytes[read..], "run {seed}");
+        assert_eq!(flow.forwarded(), (200_000 - read) as u64);
+        splice.part(&flow);
+    }
+}
+
+#[test]
+fn what_comes_again_with_something_new_is_sent_on_once() {
+    if !possible(TEST, Assist::Splice) {
+        return;
+    }
+    const CREDIT: u64 = 1000;
+    // Before it the segment that overlaps, is read, is forwarded, or passes for want of credit.
+    for (is_read, credit) in [(true, NO_LIMIT), (false, NO_LIMIT), (false, CREDIT)] {
+        // A wire of its own, on which nothing else passes.
+        Namespace::new().run(|| overlap(is_read, credit));
+    }
+}
+
+/// Sends 1000 bytes, and then a segment with 600 of them and 500 new ones.
+fn overlap(is_read: bool, credit: u64) {
+    let mut splice = Splice::load(1).unwrap();
+    let wire = Wire::tap();
+    let ((mut client, mut front), (mut server, back)) = (connection(), connection());
+    let bytes = noise(1, 1500);
+    let flow = if is_read {
+        client.write_all(&bytes[..1000]).unwrap();
+        assert_eq!(exactly(&mut front, 1000), bytes[..1000]);
+        splice.join(&front, &back, credit).unwrap()
+    } else {
+        let flow = splice.join(&front, &back, credit).unwrap();
+        client.write_all(&bytes[..1000]).unwrap();
+        assert_eq!(exactly(&mut server, 1000), bytes[..1000]);
+        flow
+    };
+    let before = flow.forwarded();
+    // What is there already is other bytes, so that they show.
+    let mut again = vec![b'!'; 600];
+    again.extend(&bytes[1000..]);
+    wire.send(&wire.segment_of(&client, 1000), 400, &again);
+    let is_left = before == credit;
+    let reader = if is_left { &mut front } else { &mut server };
+    assert_eq!(exactly(reader, 500), bytes[1000..]);
+    assert_eq!(flow.forwarded(), if is_left { before } else { before + 500 });
+    assert!(!flow.is_broken());
+    assert_eq!(Flow::received(&front).unwrap(), 1500);
+    // The client's TCP knows nothing of these bytes, and would not close in peace.
+    rustix::net::connect_unspec(&front).unwrap();
+}
+
+#[test]
+fn connections_of_both_families_are_spliced() {
+    if !possible(TEST, Assist::Splice) {
+        return;
+    }
+    let mut splice = Splice::load(1).unwrap();
+    // The last one is of IPv4 by a socket of IPv6.
+    for (listen, connect) in [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::", "127.0.0.1")] {
+        let listener = TcpListener::bind((listen, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut client = TcpStream::connect((connect, port)).unwrap();
+        let (front, _) = listener.accept().unwrap();
+        let (mut server, back) = connection();
+        let flow = splice.join(&front, &back, NO_LIMIT).unwrap();
+        client.write_all(b"through").unwrap();
+        assert_eq!(exactly(&mut server, 7), b"through", "{listen}");
         splice.part(&flow);
     }
 }
@@ -194,7 +281,8 @@ fn a_socket_that_is_not_established_is_refused_and_takes_no_place() {
     let ((client, mut front), (_server, back)) = (connection(), connection());
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(front.read(&mut [0]).unwrap(), 0);
-    assert!(matches!(splice.join(&front, &back, NO_LIMIT), Err(Off::Map(_))));
+    let refused = splice.join(&front, &back, NO_LIMIT).unwrap_err();
+    assert!(matches!(refused, Off::Call { call: "bpf_sk_lookup_tcp", .. }), "{refused}");
     assert!(matches!(splice.join(&back, &front, NO_LIMIT), Err(Off::Map(_))));
     let ((_client, front), (_server, back)) = (connection(), connection());
     assert!(splice.join(&front, &back, NO_LIMIT).is_ok());

@@ -67,6 +67,7 @@ impl Direction<'_> {
             }
             let mut buffer = match self.receive(&mut full).await {
                 Received::Bytes(buffer) => buffer,
+                Received::Nothing | Received::End if part.is_broken() => return TunnelEnd::Failed,
                 Received::Nothing => continue,
                 Received::End if !self.is_whole(&part) => {
                     tokio::time::sleep(NOT_WHOLE).await;

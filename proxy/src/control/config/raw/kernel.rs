@@ -13,10 +13,9 @@ pub(in crate::control::config) struct Kernel {
     /// Which worker gets a new connection.
     pub(in crate::control::config) steering: Steering,
     /// Whether the bytes of tunnels (WebSocket, TCP listeners) move from socket to socket in the kernel.
-    /// Experimental. Pays for many small messages; not for tunnels that carry much in both directions
-    /// at once, where the kernel was seen to give a segment twice. A WebSocket that ends with its token
-    /// is then cut without a close frame, which only the gateway itself could place. Needs a restart to
-    /// change.
+    /// Pays for many small messages, and not for tunnels that carry much. A WebSocket that ends with
+    /// its token is then cut without a close frame, which only the gateway itself could place. Needs
+    /// Linux 6.16, and a restart to change.
     pub(in crate::control::config) splice: Splice,
     /// What is dropped before a connection is made. Absent: nothing.
     pub(in crate::control::config) shield: Option<Shield>,
