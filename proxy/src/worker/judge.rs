@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::access::Record;
+use super::bounds::{request_limits, unrouted};
 use super::client::{check_client, client_of};
 use super::connection::ConnectionState;
 use super::core::{Core, Live, unix_time};
@@ -20,14 +21,13 @@ use super::request_id::RequestId;
 use super::routing::{check_head, check_length, find_route, origin, preflight};
 use crate::auth::{self, Authorization, Criteria, Presented, Refusal};
 use crate::http1::{
-    BodyLength, FieldSlots, HeadLimits, Progress, RequestError, RequestHead, ToldClient, Version,
-    parse_request,
+    BodyLength, FieldSlots, Progress, RequestError, RequestHead, ToldClient, Version, parse_request,
 };
 use crate::snapshot::Listener;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::cors::Cors;
 use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
-use crate::snapshot::limits::{Limits, ListenerBounds, RouteBounds, Timeouts};
+use crate::snapshot::limits::{ListenerBounds, RouteBounds};
 use crate::snapshot::route_table::{Action, Route};
 use crate::uring::Buffer;
 
@@ -195,35 +195,6 @@ pub(super) fn refuse_unparsed(
     record.answered(reply::refuse(&mut out, reason, None, framing));
     record.reason = Some(reason);
     Answer { out, record, facts: None, rest: None }
-}
-
-/// What bounds the heads of a listener's requests.
-#[must_use]
-pub fn request_limits(bounds: &ListenerBounds) -> HeadLimits {
-    HeadLimits {
-        head_bytes: bounds.head_bytes,
-        head_fields: bounds.head_fields,
-        target_bytes: bounds.target_bytes,
-    }
-}
-
-/// What bounds the heads of responses, and trailers.
-pub(super) fn head_limits(limits: &Limits) -> HeadLimits {
-    HeadLimits {
-        head_bytes: limits.head_bytes,
-        head_fields: limits.head_fields,
-        target_bytes: limits.target_bytes,
-    }
-}
-
-/// What bounds a request without a route.
-fn unrouted(timeouts: &Timeouts) -> RouteBounds {
-    RouteBounds {
-        request_body_bytes: 0,
-        response: timeouts.response,
-        body_progress: timeouts.body_progress,
-        body_rate: None,
-    }
 }
 
 /// A request whose head is understood, on its way to a verdict.

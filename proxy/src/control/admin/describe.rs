@@ -51,6 +51,7 @@ pub fn describe(config: &Config, bound: &[Bound]) -> Value {
             "head_fields": limits.head_fields,
             "target_bytes": limits.target_bytes,
             "request_body_bytes": limits.request_body_bytes,
+            "chunk_overhead_bytes": limits.chunk_overhead_bytes,
             "body_rate": limits.body_rate.map(rate),
             "connections": limits.connections.count(),
             "connections_full": if limits.pause_when_full { "pause" } else { "refuse" },
@@ -174,6 +175,7 @@ fn route(config: &Config, route: &RouteConfig) -> Value {
         })),
         "limits": {
             "request_body_bytes": bounds.request_body_bytes,
+            "chunk_overhead_bytes": bounds.chunk_overhead_bytes,
             "body_rate": bounds.body_rate.map(rate),
         },
         "timeouts": {
