@@ -14,6 +14,7 @@ mod client_faults;
 mod demo;
 mod drain;
 mod explain;
+mod faults;
 mod flood;
 mod harness;
 mod harness_check;
