@@ -5,7 +5,7 @@ use std::hint::black_box;
 use divan::Bencher;
 use divan::counter::BytesCount;
 use ringgate::http1::{
-    ChunkedDecoder, FieldSlots, HeadLimits, HeadWriter, Progress, RequestHead, parse_request,
+    ChunkLimits, ChunkedDecoder, FieldSlots, HeadLimits, HeadWriter, Progress, RequestHead, parse_request,
     parse_response,
 };
 use ringgate::snapshot::path_normalization::PathNormalization;
@@ -123,7 +123,7 @@ fn chunked_decode(bencher: Bencher) {
     let body = chunk.repeat(16);
     bencher.counter(BytesCount::of_slice(&body)).with_inputs(|| body.clone()).bench_local_refs(
         |bytes| {
-            let mut decoder = ChunkedDecoder::new(LIMITS);
+            let mut decoder = ChunkedDecoder::new(ChunkLimits { overhead_bytes: 64, trailers: LIMITS });
             black_box(decoder.decode(bytes).map(|decoded| decoded.data))
         },
     );

@@ -25,6 +25,7 @@ fn table(matches: impl Iterator<Item = (HostPattern, String)>) -> RouteTable {
     let counters = RouteCounters::register(&mut Registry::default(), "-").expect("a free cell");
     let bounds = RouteBounds {
         request_body_bytes: u64::MAX,
+        chunk_overhead_bytes: 0,
         response: Duration::ZERO,
         body_progress: Duration::ZERO,
         body_rate: None,

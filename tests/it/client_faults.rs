@@ -225,3 +225,52 @@ fn a_last_answer_is_read_whatever_the_client_sent_behind_its_request() {
     }
     before.expect_restored(&gateway, "/alive");
 }
+
+#[test]
+fn a_refusal_is_read_by_a_client_that_first_sends_all_of_its_body() {
+    let upstream = Upstream::saying("x");
+    let config = Config::forwarding_to(&upstream).set("limits.request_body_bytes", "1KiB");
+    let gateway = Gateway::start(&config.respond(json!({ "path": "/alive" }), "yes"));
+    let before = Baseline::take(&gateway);
+    // What is kept, what is read and thrown away behind the answer, and more than that.
+    for length in [2_000, 100_000, 8_000_000] {
+        let mut client = gateway.client();
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"));
+        let _ = client.try_send("b".repeat(length));
+        assert_eq!(client.response().status(), 413, "{length}");
+    }
+    upstream.expect_no_request();
+    before.expect_restored(&gateway, "/alive");
+}
+
+#[test]
+fn a_client_that_takes_no_response_costs_no_more_than_its_buffers() {
+    const STUCK: usize = 40;
+    let upstream = Upstream::scripted(|_, mut peer| {
+        peer.request();
+        let body = vec![b'b'; 16 * 1024 * 1024];
+        let _ = peer.try_send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()));
+        let _ = peer.try_send(&body);
+    });
+    let gateway = in_front_of(&upstream);
+    let before = Baseline::take(&gateway);
+    let stuck: Vec<Client> = (0..STUCK)
+        .map(|_| {
+            let mut client = gateway.client();
+            client.shrink_buffers();
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(read_response_head(&mut client, "GET").unwrap().status(), 200);
+            client
+        })
+        .collect();
+    let bodies = ["pool=\"body\""];
+    gateway.wait_for_metric("ringgate_buffers_in_use", &bodies, |held| held >= STUCK as f64);
+    let metrics = gateway.metrics();
+    // One is being filled while the other is being sent.
+    assert!(metrics.sum("ringgate_buffers_in_use", &bodies) <= 2.0 * STUCK as f64);
+    let heads = metrics.sum("ringgate_buffers_in_use", &["pool=\"head\""]);
+    assert!(heads <= 4.0 * STUCK as f64, "{heads} heads");
+    assert_eq!(gateway.client().get("/alive").status(), 200);
+    drop(stuck);
+    before.expect_restored(&gateway, "/alive");
+}

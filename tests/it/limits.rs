@@ -140,6 +140,35 @@ fn a_body_over_the_limit_is_refused_before_it_is_sent() {
 }
 
 #[test]
+fn chunks_may_have_as_much_beside_their_data_as_the_limit() {
+    let upstream = Upstream::saying("x");
+    let config = Config::forwarding_to(&upstream).set("limits.chunk_overhead_bytes", "1KiB");
+    let narrow = json!({ "chunk_overhead_bytes": "64B" });
+    let config = config.route(json!({
+        "match": { "path": "/less" }, "upstream": "main", "limits": narrow,
+    }));
+    let gateway = Gateway::start(&config);
+    for (path, max) in [("/", 1024), ("/less", 64)] {
+        // Eight of these bytes are excused by the one of data, five are around it, five end the body.
+        for (extension, status) in [(max - 2, 200), (max - 1, 400)] {
+            let request = format!(
+                "POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 1;{}\r\nb\r\n0\r\n\r\n",
+                "e".repeat(extension - 1)
+            );
+            assert_eq!(ask(&gateway, request).0.status(), status, "{path} {extension}");
+        }
+    }
+    upstream.request();
+    upstream.request();
+    upstream.expect_no_request();
+    let reason = ["reason=\"limit.chunk_overhead\"", "fault=\"client\""];
+    gateway.wait_for_metric("ringgate_refusals_total", &reason, |count| count == 2.0);
+    let routes = gateway.admin("/config").json()["routes"].take();
+    assert_eq!(routes[1]["limits"]["chunk_overhead_bytes"], 64);
+}
+
+#[test]
 fn connections_over_the_limit_are_answered_503_and_closed() {
     let (_upstream, gateway) = limited("connections", 2);
     let before = Baseline::take(&gateway);
@@ -191,6 +220,9 @@ fn a_connection_ends_after_its_share_of_requests() {
     let last = client.get("/");
     assert_eq!((last.status(), last.field("Connection")), (200, Some("close")));
     client.expect_end();
+    // One that is closed before is no such case.
+    assert_eq!(gateway.client().get_with("/", "Connection: close\r\n").status(), 200);
+    assert_eq!(gateway.metrics().sum("ringgate_connections_used_up_total", &[]), 1.0);
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod conditions;
 mod demo;
 mod drain;
 mod explain;
+mod faults;
 mod flood;
 mod harness;
 mod harness_check;

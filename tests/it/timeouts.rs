@@ -58,6 +58,9 @@ fn a_connection_without_a_request_is_closed_without_a_word() {
     let mut asked = gateway.client();
     assert_eq!(asked.get("/").status(), 200);
     asked.expect_end();
+    drop(gateway.client());
+    let ended = "ringgate_connections_idle_ended_total";
+    gateway.wait_for_metric(ended, &[], |count| count == 2.0);
     before.expect_restored(&gateway, "/alive");
 }
 

@@ -16,11 +16,14 @@
 //! no whitespace after the size, which RFC 9112 forbids senders and recipients read differently.
 
 use super::trailers::forwardable;
-use super::{ChunkedError, HeadLimits};
+use super::{ChunkLimits, ChunkedError};
 
-/// Bytes of chunk extensions in one body, all chunks together: they mean nothing to us and are
-/// dropped, so that a body must not consist of them.
-pub const EXTENSION_BYTES_MAX: usize = 16 * 1024;
+/// Bytes that are no data, for each byte of data in a chunk, that do not count as overhead: a chunk
+/// of one byte in its usual spelling takes five.
+const OVERHEAD_FREE: u64 = 8;
+
+/// The line ends of a chunk: behind its size and behind its data.
+const LINE_END_BYTES: u64 = 4;
 
 /// Digits of a chunk size: what a u64 holds.
 const SIZE_DIGITS_MAX: u8 = 16;
@@ -56,8 +59,10 @@ enum State {
 #[derive(Debug)]
 pub struct ChunkedDecoder {
     state: State,
-    limits: HeadLimits,
-    extension_bytes: usize,
+    limits: ChunkLimits,
+    /// Bytes that are no data, less what the data of their chunk excuses; below zero only within a
+    /// chunk, so that a large one is no credit for later ones.
+    overhead: i64,
     /// The trailer section as received, until it is whole; then the lines to forward.
     trailers: Vec<u8>,
 }
@@ -74,13 +79,13 @@ pub struct Decoded {
 }
 
 impl ChunkedDecoder {
-    /// A decoder at the start of a body. The trailer section keeps to the limits of a head.
+    /// A decoder at the start of a body. Its trailer section keeps to the limits of a head.
     #[must_use]
-    pub fn new(limits: HeadLimits) -> Self {
+    pub fn new(limits: ChunkLimits) -> Self {
         Self {
             state: State::Size { size: 0, digits: 0 },
             limits,
-            extension_bytes: 0,
+            overhead: 0,
             trailers: Vec::new(),
         }
     }
@@ -125,8 +130,11 @@ impl ChunkedDecoder {
     /// The edge that a byte outside chunk data takes.
     fn step(&mut self, byte: u8) -> Result<State, ChunkedError> {
         match (self.state, byte) {
-            (State::Size { digits: 1.., size }, b'\r') => Ok(State::SizeLf { size }),
-            (State::Size { digits: 1.., size }, b';') => self.extension(size),
+            (State::Size { digits: digits @ 1.., size }, b'\r') => self.sized(size, digits),
+            (State::Size { digits: digits @ 1.., size }, b';') => {
+                self.sized(size, digits)?;
+                self.extension(size)
+            }
             (State::Size { digits: 1.., .. }, b'\n') => Err(ChunkedError::LineEnd),
             (State::Size { digits, size }, _) => size_digit(size, digits, byte),
             (State::Extension { size }, b'\r') => Ok(State::SizeLf { size }),
@@ -154,16 +162,26 @@ impl ChunkedDecoder {
         }
     }
 
+    /// Counts the bytes around a chunk's data, without extensions.
+    fn sized(&mut self, size: u64, digits: u8) -> Result<State, ChunkedError> {
+        let excused = i64::try_from(size.saturating_mul(OVERHEAD_FREE)).unwrap_or(i64::MAX);
+        let around = i64::from(digits) + LINE_END_BYTES.cast_signed();
+        self.overhead = (self.overhead.max(0) + around).saturating_sub(excused);
+        self.check_overhead(State::SizeLf { size })
+    }
+
     fn extension(&mut self, size: u64) -> Result<State, ChunkedError> {
-        self.extension_bytes += 1;
-        if self.extension_bytes > EXTENSION_BYTES_MAX {
-            return Err(ChunkedError::ExtensionsTooLong);
-        }
-        Ok(State::Extension { size })
+        self.overhead += 1;
+        self.check_overhead(State::Extension { size })
+    }
+
+    fn check_overhead(&self, next: State) -> Result<State, ChunkedError> {
+        let most = i64::try_from(self.limits.overhead_bytes).unwrap_or(i64::MAX);
+        if self.overhead > most { Err(ChunkedError::Overhead) } else { Ok(next) }
     }
 
     fn trailer(&mut self, byte: u8, next: State) -> Result<State, ChunkedError> {
-        if self.trailers.len() >= self.limits.head_bytes {
+        if self.trailers.len() >= self.limits.trailers.head_bytes {
             return Err(ChunkedError::TrailersTooLong);
         }
         self.trailers.push(byte);
@@ -173,7 +191,7 @@ impl ChunkedDecoder {
     fn end(&mut self) -> Result<State, ChunkedError> {
         if !self.trailers.is_empty() {
             self.trailers.extend_from_slice(b"\r\n");
-            self.trailers = forwardable(&self.trailers, self.limits)?;
+            self.trailers = forwardable(&self.trailers, self.limits.trailers)?;
         }
         Ok(State::Done)
     }

@@ -166,7 +166,7 @@ reasons! {
         Size = "chunked.size", "a chunk size is not hexadecimal digits";
         SizeTooLong = "chunked.size_too_long", "a chunk size has more than 16 digits";
         Extension = "chunked.extension", "a control byte in a chunk extension";
-        ExtensionsTooLong = "limit.chunk_extensions", "the chunk extensions of the body have more bytes than allowed";
+        Overhead = "limit.chunk_overhead", "the chunks of the body have more bytes beside their data than allowed";
         LineEnd = "chunked.line_end", "a chunk-size line does not end in CR LF";
         DataEnd = "chunked.data_end", "the data of a chunk is not followed by CR LF";
         TrailersTooLong = "limit.trailer_bytes", "the trailer section has more bytes than allowed";

@@ -27,7 +27,7 @@ mod target;
 mod trailers;
 
 pub use authority::without_port;
-pub use chunked::{ChunkedDecoder, Decoded, EXTENSION_BYTES_MAX};
+pub use chunked::{ChunkedDecoder, Decoded};
 pub use connection::CONNECTION_OPTIONS_MAX;
 pub use encode::{
     CHUNK_HEADER_MAX, HeadOverflow, HeadWriter, LAST_CHUNK, chunk_header, reason_phrase,
@@ -50,6 +50,15 @@ pub struct HeadLimits {
     pub head_fields: usize,
     /// Bytes of a request target.
     pub target_bytes: usize,
+}
+
+/// Bounds on what a chunked body has beside its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkLimits {
+    /// Bytes of sizes, extensions and line ends beyond eight for each byte of data in their chunk.
+    pub overhead_bytes: usize,
+    /// On the trailer section.
+    pub trailers: HeadLimits,
 }
 
 /// What a parser made of the bytes so far.

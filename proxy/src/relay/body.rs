@@ -1,7 +1,7 @@
 //! The framing of a body on either side: decoded where it comes from, encoded anew where it goes.
 
 use crate::http1::{
-    BodyLength, CHUNK_HEADER_MAX, ChunkedDecoder, ChunkedError, HeadLimits, LAST_CHUNK,
+    BodyLength, CHUNK_HEADER_MAX, ChunkLimits, ChunkedDecoder, ChunkedError, LAST_CHUNK,
     chunk_header,
 };
 use crate::uring::Buffer;
@@ -41,11 +41,11 @@ pub struct Step {
 impl Source {
     /// The source for a body of this framing; no body is a length of 0.
     #[must_use]
-    pub fn new(length: BodyLength, trailers: HeadLimits) -> Self {
+    pub fn new(length: BodyLength, limits: ChunkLimits) -> Self {
         match length {
             BodyLength::None => Self::Length(0),
             BodyLength::Length(bytes) => Self::Length(bytes),
-            BodyLength::Chunked => Self::Chunked(ChunkedDecoder::new(trailers)),
+            BodyLength::Chunked => Self::Chunked(ChunkedDecoder::new(limits)),
             BodyLength::UntilClose => Self::UntilClose,
         }
     }

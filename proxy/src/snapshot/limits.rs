@@ -31,6 +31,9 @@ impl Limits {
     pub const REQUEST_BODY_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
     /// Requests served on one client connection where none is configured.
     pub const REQUESTS_PER_CONNECTION_DEFAULT: u64 = 100_000;
+    /// Bytes of a chunked body beyond its data and what that excuses where none are configured: as
+    /// much as a head.
+    pub const CHUNK_OVERHEAD_BYTES_DEFAULT: usize = 16 * 1024;
     /// Client connections open at once on all workers together where none is configured and there
     /// are descriptors for so many.
     pub const CONNECTIONS_DEFAULT: usize = 64 * 1024;
@@ -79,6 +82,9 @@ pub struct ListenerBounds {
 pub struct RouteBounds {
     /// Bytes of a request body after decoding its framing (413).
     pub request_body_bytes: u64,
+    /// Bytes of chunk sizes, extensions and line ends of a body, either way, beyond eight for each
+    /// byte of data in their chunk (400, 502 or a cut response).
+    pub chunk_overhead_bytes: usize,
     /// From the request's last byte sent to the head of the final response (504).
     pub response: Duration,
     /// Without one byte of progress of a body, either way (408 or a cut response).

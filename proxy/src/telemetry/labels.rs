@@ -29,6 +29,10 @@ families! {
         "Times that a worker stopped accepting because it held as many connections as it may.";
     CONNECTIONS_OVER_TIME = Counter "ringgate_connections_over_time" ["listener"]
         "Client connections that ended because they had been open for `timeouts.connection`.";
+    CONNECTIONS_IDLE = Counter "ringgate_connections_idle_ended" ["listener"]
+        "Client connections that ended because no request began on them in time (`timeouts.idle`, and `timeouts.head` for the first).";
+    CONNECTIONS_USED_UP = Counter "ringgate_connections_used_up" ["listener"]
+        "Client connections that ended because they had as many requests as `limits.requests_per_connection`.";
     CONNECTIONS_BARRED = Counter "ringgate_connections_barred" ["listener", "by"]
         "Client connections whose source the shield's deny list or a ban names: closed at once, or only counted by a ban in shadow mode.";
     LISTENER_REQUESTS = Counter "ringgate_listener_requests" ["listener"]
@@ -88,6 +92,10 @@ pub struct ListenerCounters {
     pub accept_pauses: CounterId,
     /// [`CONNECTIONS_OVER_TIME`].
     pub connections_over_time: CounterId,
+    /// [`CONNECTIONS_IDLE`].
+    pub connections_idle: CounterId,
+    /// [`CONNECTIONS_USED_UP`].
+    pub connections_used_up: CounterId,
     /// [`CONNECTIONS_BARRED`], closed.
     pub barred_by_deny: CounterId,
     /// [`CONNECTIONS_BARRED`], closed.
@@ -110,6 +118,8 @@ impl ListenerCounters {
             connections_refused: registry.cell(&CONNECTIONS_REFUSED, &[listener])?,
             accept_pauses: registry.cell(&ACCEPT_PAUSES, &[listener])?,
             connections_over_time: registry.cell(&CONNECTIONS_OVER_TIME, &[listener])?,
+            connections_idle: registry.cell(&CONNECTIONS_IDLE, &[listener])?,
+            connections_used_up: registry.cell(&CONNECTIONS_USED_UP, &[listener])?,
             barred_by_deny: registry.cell(&CONNECTIONS_BARRED, &[listener, "deny"])?,
             barred_by_ban: registry.cell(&CONNECTIONS_BARRED, &[listener, "ban"])?,
             barred_in_shadow: registry.cell(&CONNECTIONS_BARRED, &[listener, "shadow_ban"])?,

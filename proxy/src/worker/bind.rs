@@ -9,6 +9,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
+/// Bytes that the kernel takes for a client beyond what it can put on its way: without a bound it
+/// takes up to `net.ipv4.tcp_wmem` (4 MiB) for each that does not read, and a thousand of them that
+/// ask for much keep a worker busy with nothing but filling it.
+const UNSENT_BYTES_MAX: u32 = 128 * 1024;
+
 /// One listening socket for each of `workers` on `address`. Port 0 becomes the same free port for
 /// all of them.
 ///
@@ -40,8 +45,9 @@ fn socket(address: SocketAddr, share: bool) -> io::Result<TcpListener> {
     // A restart need not wait for old connections in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(share)?;
-    // Accepted connections inherit it.
+    // Accepted connections inherit both.
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
     if address.is_ipv6() {
         // "[::]" is IPv6 only on every host, whatever net.ipv6.bindv6only says there.
         socket.set_only_v6(true)?;
@@ -60,6 +66,16 @@ mod tests {
         let ports: Vec<u16> = sockets.iter().map(|s| s.local_addr().unwrap().port()).collect();
         assert_ne!(ports[0], 0);
         assert_eq!(ports, [ports[0]; 3]);
+    }
+
+    #[test]
+    fn accepted_connections_have_the_options_of_their_listener() {
+        let sockets = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let _client = std::net::TcpStream::connect(sockets[0].local_addr().unwrap()).unwrap();
+        let accepted = sockets[0].accept().unwrap().0;
+        let accepted = socket2::SockRef::from(&accepted);
+        assert_eq!(accepted.tcp_notsent_lowat().unwrap(), UNSENT_BYTES_MAX);
+        assert!(accepted.tcp_nodelay().unwrap());
     }
 
     #[test]

@@ -23,10 +23,11 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::client::is_welcome;
 use tokio::time::Instant;
 
 use self::place::Registered;
+use super::bounds::chunk_limits;
+use super::client::is_welcome;
 use super::core::{Core, Live};
 use super::exchange::{Exchange, Input, Next};
 use super::facts::Facts;
@@ -234,8 +235,11 @@ impl Client {
             self.state.stream.disarm();
             match renew(&mut running, self.request(buffer)).await {
                 Next::Continue(next) => input = next,
-                Next::Close => return,
-                Next::Linger => return Box::pin(self.linger()).await,
+                Next::Close => return self.count_if_used_up(),
+                Next::Linger => {
+                    self.count_if_used_up();
+                    return Box::pin(self.linger()).await;
+                }
             }
             self.state.served.set(self.state.served.get() + 1);
             limit = self.until(|bounds| bounds.idle);
@@ -291,13 +295,18 @@ impl Client {
     async fn until_readable(&self, limit: Duration) -> bool {
         let stream = &self.state.stream;
         let Some(left) = limit.checked_sub(BUFFER_HELD).filter(|left| !left.is_zero()) else {
+            self.count_idle();
             return false;
         };
         stream.arm(left);
         loop {
             match stream.readable().await {
                 Ok(()) => return true,
-                Err(_) if stream.expired() || self.must_close() => return false,
+                Err(_) if self.must_close() => return false,
+                Err(_) if stream.expired() => {
+                    self.count_idle();
+                    return false;
+                }
                 Err(error) if error.raw_os_error() != Some(libc::ECANCELED) => return false,
                 Err(_) => {}
             }
@@ -458,7 +467,8 @@ impl Client {
 
     /// Reads and throws away a short body that nobody wants.
     async fn discard_body(&self, live: &Live, facts: Facts, mut buffer: Buffer) -> Next {
-        let mut source = Source::new(facts.body, judge::head_limits(&live.snapshot.limits));
+        let mut source =
+            Source::new(facts.body, chunk_limits(&live.snapshot.limits, &facts.bounds));
         let stream = &self.state.stream;
         stream.arm(facts.bounds.body_progress);
         loop {

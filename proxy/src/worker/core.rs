@@ -391,6 +391,7 @@ impl Core {
             ticks += 1;
             if ticks % TICKS_PER_REPORT == 0 {
                 self.offences.tell();
+                self.publish_gauges();
             }
             if ticks == TICKS_PER_ROUND {
                 ticks = 0;
@@ -400,18 +401,21 @@ impl Core {
         }
     }
 
+    /// Publishes what is held now.
+    fn publish_gauges(&self) {
+        self.counters.set(self.cells.head_buffers, self.live().heads.in_use() as u64);
+        self.counters.set(self.cells.body_buffers, self.bodies.in_use() as u64);
+        self.counters.set(self.cells.parked, self.parking.parked() as u64);
+    }
+
     /// Publishes what is only worth a look now and then.
     fn report(&self) {
         if let Some(log) = self.access_log.borrow_mut().as_mut() {
             log.flush();
         }
-        let live = self.live();
-        self.counters.set(self.cells.head_buffers, live.heads.in_use() as u64);
-        self.counters.set(self.cells.parked, self.parking.parked() as u64);
         self.counters.set(self.cells.parkings_full, self.parking.turned_away());
         let spliced = self.splicer.as_ref().map_or(0, Splicer::joined);
         self.counters.set(self.cells.spliced, spliced);
-        self.counters.set(self.cells.body_buffers, self.bodies.in_use() as u64);
         self.cells.token_cache.publish(&self.counters, self.tokens.borrow().figures());
     }
 }

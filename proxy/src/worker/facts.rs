@@ -1,11 +1,12 @@
 //! What is kept of a request's head for as long as it is served.
 
+use super::bounds::unrouted;
 use super::grpc;
 use super::request_id::RequestId;
 use crate::http1::{BodyLength, RequestHead, Version};
 use crate::snapshot::Snapshot;
 use crate::snapshot::ids::{ListenerId, RouteId};
-use crate::snapshot::limits::{RouteBounds, Timeouts};
+use crate::snapshot::limits::RouteBounds;
 use crate::snapshot::redirect::Scheme;
 
 /// What outlives the head of a request.
@@ -125,15 +126,5 @@ impl Facts {
             BodyLength::Length(bytes) => bytes <= DISCARDED_BODY_MAX && !self.expect_continue,
             BodyLength::Chunked | BodyLength::UntilClose => false,
         }
-    }
-}
-
-/// What bounds a request without a route.
-fn unrouted(timeouts: &Timeouts) -> RouteBounds {
-    RouteBounds {
-        request_body_bytes: 0,
-        response: timeouts.response,
-        body_progress: timeouts.body_progress,
-        body_rate: None,
     }
 }

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::access::Record;
+use super::bounds::request_limits;
 use super::client::{check_client, client_of, scheme_of};
 use super::connection::ConnectionState;
 use super::core::{Core, Live, unix_time};
@@ -24,13 +25,11 @@ use super::reply::{self, Framing};
 use super::request_id::RequestId;
 use super::routing::{check_head, check_request, find_route, no_route, origin, preflight};
 use crate::auth::{self, Authorization, Criteria, Presented, Refusal};
-use crate::http1::{
-    FieldSlots, HeadLimits, Progress, RequestError, RequestHead, ToldClient, parse_request,
-};
+use crate::http1::{FieldSlots, Progress, RequestError, RequestHead, ToldClient, parse_request};
 use crate::snapshot::Listener;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::ids::{ListenerId, RouteId, UpstreamId};
-use crate::snapshot::limits::{Limits, ListenerBounds};
+use crate::snapshot::limits::ListenerBounds;
 use crate::snapshot::route_table::{Action, Route};
 use crate::uring::Buffer;
 
@@ -149,25 +148,6 @@ pub(super) fn refuse_unparsed(
     record.answered(reply::refuse(&mut out, reason, None, framing));
     record.reason = Some(reason);
     Answer { out, record, facts: None, rest: None }
-}
-
-/// What bounds the heads of a listener's requests.
-#[must_use]
-pub fn request_limits(bounds: &ListenerBounds) -> HeadLimits {
-    HeadLimits {
-        head_bytes: bounds.head_bytes,
-        head_fields: bounds.head_fields,
-        target_bytes: bounds.target_bytes,
-    }
-}
-
-/// What bounds the heads of responses, and trailers.
-pub(super) fn head_limits(limits: &Limits) -> HeadLimits {
-    HeadLimits {
-        head_bytes: limits.head_bytes,
-        head_fields: limits.head_fields,
-        target_bytes: limits.target_bytes,
-    }
 }
 
 /// A request whose head is understood, on its way to a verdict.

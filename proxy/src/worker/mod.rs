@@ -13,6 +13,7 @@
 
 mod access;
 mod bind;
+mod bounds;
 mod carried;
 mod client;
 mod conditions;
@@ -47,7 +48,8 @@ mod token_cache_counters;
 mod transfer;
 
 pub use bind::bind;
-pub use judge::{request_limits, spare_preflight};
+pub use bounds::request_limits;
+pub use judge::spare_preflight;
 pub use offences::{Offence, ReportOffences};
 pub use parking::{AskForKeys, KeyLookup};
 pub use reason::{Gate, Reason, WorkerCounters};

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::bounds::head_limits;
 use super::exchange::{Begun, Exchange, Failure};
 use super::facts::Upgrade;
-use super::judge::head_limits;
 use super::reason::{Gate, Reason};
 use super::respond::{self, Plan};
 use crate::http1::{FieldSlots, Progress, ResponseError, ResponseHead, Version, parse_response};

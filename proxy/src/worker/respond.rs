@@ -1,8 +1,8 @@
 //! The head that a client sees of an upstream's response, written anew, and how its body goes on.
 
+use super::bounds::chunk_limits;
 use super::carried::{Carried, write_via};
 use super::facts::Facts;
-use super::judge::head_limits;
 use crate::http1::{BodyLength, HeadOverflow, HeadWriter, ResponseHead, Version};
 use crate::relay::{Sink, Source};
 use crate::snapshot::Snapshot;
@@ -69,7 +69,7 @@ pub(super) fn write_final(
     out.commit(length);
     Ok(Plan {
         status: head.status,
-        source: Source::new(head.body, head_limits(&snapshot.limits)),
+        source: Source::new(head.body, chunk_limits(&snapshot.limits, &facts.bounds)),
         sink,
         keep_client,
         keep_upstream: head.keep_alive && head.body != BodyLength::UntilClose,

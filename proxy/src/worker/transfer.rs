@@ -7,10 +7,10 @@ use std::pin::pin;
 use std::task::Poll;
 
 use super::access::Record;
+use super::bounds::chunk_limits;
 use super::carried::takes_out;
 use super::exchange::{Begun, Exchange, Failure, Input, Next, Opening};
 use super::forward;
-use super::judge::head_limits;
 use super::leash::Held;
 use super::reason::{Gate, Reason};
 use crate::http1::{BodyLength, names_alike};
@@ -59,8 +59,8 @@ impl Exchange<'_> {
         if self.facts.body == BodyLength::None {
             return Ok(Upload::Whole { out, input });
         }
-        let limits = &self.live.snapshot.limits;
-        let mut source = Source::new(self.facts.body, head_limits(limits));
+        let limits = chunk_limits(&self.live.snapshot.limits, &self.facts.bounds);
+        let mut source = Source::new(self.facts.body, limits);
         let sink = match self.facts.body {
             BodyLength::Chunked => Sink::Chunked,
             BodyLength::None | BodyLength::Length(_) | BodyLength::UntilClose => Sink::Raw,

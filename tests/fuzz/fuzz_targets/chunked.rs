@@ -3,9 +3,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ringgate::http1::{ChunkedDecoder, ChunkedError, HeadLimits};
+use ringgate::http1::{ChunkLimits, ChunkedDecoder, ChunkedError, HeadLimits};
 
-const LIMITS: HeadLimits = HeadLimits { head_bytes: 512, head_fields: 8, target_bytes: 0 };
+const LIMITS: ChunkLimits = ChunkLimits {
+    overhead_bytes: 64,
+    trailers: HeadLimits { head_bytes: 512, head_fields: 8, target_bytes: 0 },
+};
 
 #[derive(Debug, PartialEq)]
 struct Body {

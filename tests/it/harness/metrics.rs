@@ -1,5 +1,7 @@
 //! A reader of the Prometheus text that the gateway's `/metrics` answers.
 
+use std::collections::BTreeMap;
+
 /// The samples of one scrape.
 pub struct Metrics(Vec<Sample>);
 
@@ -31,6 +33,18 @@ impl Metrics {
             sample.name == name && labels.iter().all(|label| sample.labels.contains(label))
         });
         matching.map(|sample| sample.value).sum()
+    }
+
+    /// What one label of a metric has, of all series that are not zero.
+    pub fn counted(&self, name: &str, label: &str) -> BTreeMap<String, f64> {
+        let mark = format!("{label}=\"");
+        let mut counted = BTreeMap::new();
+        for sample in self.0.iter().filter(|sample| sample.name == name && sample.value != 0.0) {
+            let value = sample.labels.split_once(&mark).expect("a label of this name").1;
+            let value = value.split('"').next().expect("a quoted value");
+            *counted.entry(value.to_owned()).or_default() += sample.value;
+        }
+        counted
     }
 
     /// Whether there is a series of this name.

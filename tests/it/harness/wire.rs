@@ -136,6 +136,11 @@ impl Wire {
 
     /// Closes with a TCP reset instead of a FIN.
     pub fn reset(self) {
+        self.reset_at_close();
+    }
+
+    /// From here on a close is a reset.
+    pub fn reset_at_close(&self) {
         let Socket::Tcp(stream) = &self.socket else { panic!("only TCP has a reset") };
         socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     }

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use ringgate::http1::{
-    BodyLength, CHUNK_HEADER_MAX, ChunkedDecoder, FieldSlots, HeadLimits, HeadWriter, LAST_CHUNK,
-    Progress, chunk_header, parse_request, parse_response,
+    BodyLength, CHUNK_HEADER_MAX, ChunkLimits, ChunkedDecoder, FieldSlots, HeadLimits, HeadWriter,
+    LAST_CHUNK, Progress, chunk_header, parse_request, parse_response,
 };
 use ringgate::snapshot::path_normalization::PathNormalization;
 
@@ -14,6 +14,7 @@ use super::cases::all;
 use super::lenient::{Side, agree};
 
 const LIMITS: HeadLimits = HeadLimits { head_bytes: 4096, head_fields: 20, target_bytes: 1024 };
+const CHUNK_LIMITS: ChunkLimits = ChunkLimits { overhead_bytes: 16 * 1024, trailers: LIMITS };
 
 /// What there is to a request, apart from how it was spelled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +89,7 @@ impl Reader {
             trailers: Vec::new(),
         };
         let body = match head.body {
-            BodyLength::Chunked => Body::Chunked(Box::new(ChunkedDecoder::new(LIMITS))),
+            BodyLength::Chunked => Body::Chunked(Box::new(ChunkedDecoder::new(CHUNK_LIMITS))),
             BodyLength::Length(length) => Body::Length(usize::try_from(length).unwrap()),
             BodyLength::None | BodyLength::UntilClose => Body::Length(0),
         };

@@ -54,6 +54,7 @@ pub fn describe(config: &Config, bound: &[Bound]) -> Value {
             "head_fields": limits.head_fields,
             "target_bytes": limits.target_bytes,
             "request_body_bytes": limits.request_body_bytes,
+            "chunk_overhead_bytes": limits.chunk_overhead_bytes,
             "body_rate": limits.body_rate.map(rate),
             "connections": limits.connections.count(),
             "connections_per_source": limits.connections_per_source,
@@ -188,6 +189,7 @@ fn route(config: &Config, route: &RouteConfig) -> Value {
         })),
         "limits": {
             "request_body_bytes": bounds.request_body_bytes,
+            "chunk_overhead_bytes": bounds.chunk_overhead_bytes,
             "body_rate": bounds.body_rate.map(rate),
         },
         "timeouts": {

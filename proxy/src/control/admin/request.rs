@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::answer::Answer;
 use crate::http1::{
-    BodyLength, ChunkedDecoder, Field, FieldSlots, HeadLimits, Progress, RequestError,
+    BodyLength, ChunkLimits, ChunkedDecoder, Field, FieldSlots, HeadLimits, Progress, RequestError,
     parse_request,
 };
 use crate::snapshot::path_normalization::PathNormalization;
@@ -16,6 +16,7 @@ use crate::snapshot::path_normalization::PathNormalization;
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 const LIMITS: HeadLimits =
     HeadLimits { head_bytes: HEAD_BYTES_MAX, head_fields: 64, target_bytes: 1024 };
+const CHUNK_LIMITS: ChunkLimits = ChunkLimits { overhead_bytes: HEAD_BYTES_MAX, trailers: LIMITS };
 
 /// The head of a request, and what of its body came with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,7 +211,7 @@ fn read_chunked(
     bytes_max: usize,
     deadline: Instant,
 ) -> Result<Option<Vec<u8>>, Unreadable> {
-    let mut decoder = ChunkedDecoder::new(LIMITS);
+    let mut decoder = ChunkedDecoder::new(CHUNK_LIMITS);
     let mut body = Vec::new();
     let mut piece = began;
     loop {

@@ -208,6 +208,10 @@ pub(super) struct Limits {
     pub(super) target_bytes: Size,
     /// A request body without its framing (413 when over), up to 1024GiB.
     pub(super) request_body_bytes: Size,
+    /// What the chunks of a body have beside their data, sizes, extensions and line ends, beyond
+    /// eight bytes for each of data: of a request (400 when over) and of a response (502, or cut).
+    /// 64B to 1MiB.
+    pub(super) chunk_overhead_bytes: Size,
     /// The slowest that a client may send a request body (408) or take a response (cut). Absent: only
     /// `timeouts.body_progress` counts.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -244,6 +248,7 @@ impl Default for Limits {
             head_fields: limits.head_fields,
             target_bytes: Size(limits.target_bytes as u64),
             request_body_bytes: Size(defaults::Limits::REQUEST_BODY_BYTES_DEFAULT),
+            chunk_overhead_bytes: Size(defaults::Limits::CHUNK_OVERHEAD_BYTES_DEFAULT as u64),
             body_rate: None,
             connections: None,
             connections_per_source: None,

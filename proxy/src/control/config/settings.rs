@@ -317,6 +317,8 @@ pub struct LimitsConfig {
     pub target_bytes: usize,
     /// Bytes of a request body, where a route does not say otherwise.
     pub request_body_bytes: u64,
+    /// Bytes of a body's chunks beside their data, where a route does not say otherwise.
+    pub chunk_overhead_bytes: usize,
     /// The slowest that a client may be, where a route does not say otherwise.
     pub body_rate: Option<BodyRate>,
     /// Client connections open at once on all workers together.

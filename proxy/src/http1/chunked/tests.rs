@@ -3,9 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::http1::{CHUNK_HEADER_MAX, LAST_CHUNK, chunk_header};
+use crate::http1::{CHUNK_HEADER_MAX, HeadLimits, LAST_CHUNK, chunk_header};
 
-const LIMITS: HeadLimits = HeadLimits { head_bytes: 64, head_fields: 2, target_bytes: 0 };
+const LIMITS: ChunkLimits = ChunkLimits {
+    overhead_bytes: 1000,
+    trailers: HeadLimits { head_bytes: 64, head_fields: 2, target_bytes: 0 },
+};
 
 /// What a body is: its data, the trailer lines to forward, and the bytes it took. `None` while it is
 /// not whole.
@@ -74,7 +77,10 @@ fn obvious(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
         trailers += 1;
         let colon = trailer.iter().position(|&byte| byte == b':')?;
         let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-        if colon == 0 || !trailer[..colon].iter().all(is_name) || trailers > LIMITS.head_fields {
+        if colon == 0
+            || !trailer[..colon].iter().all(is_name)
+            || trailers > LIMITS.trailers.head_fields
+        {
             return None;
         }
     }
@@ -154,20 +160,50 @@ fn a_failed_decoder_stays_failed() {
 #[test]
 fn trailers_keep_to_their_bytes() {
     let trailer_of = |bytes: usize| format!("0\r\n{:a<1$}\r\n\r\n", "A: ", bytes - 2);
-    let decoded = decode(trailer_of(LIMITS.head_bytes).as_bytes(), &[]).expect("at the limit");
+    let decoded =
+        decode(trailer_of(LIMITS.trailers.head_bytes).as_bytes(), &[]).expect("at the limit");
     assert!(decoded.is_some());
-    let over = decode(trailer_of(LIMITS.head_bytes + 1).as_bytes(), &[]);
+    let over = decode(trailer_of(LIMITS.trailers.head_bytes + 1).as_bytes(), &[]);
     assert_eq!(over, Err(ChunkedError::TrailersTooLong));
 }
 
 #[test]
-fn extensions_of_all_chunks_keep_to_their_bytes() {
-    let half = format!("1;{}\r\nx\r\n", "e".repeat(EXTENSION_BYTES_MAX / 2 - 1));
-    let at_limit = format!("{half}{half}0\r\n\r\n");
-    let decoded = decode(at_limit.as_bytes(), &[]).expect("at the limit");
-    assert_eq!(decoded, Some((b"xx".to_vec(), None, at_limit.len())));
-    let over = format!("{half}{half}0;\r\n\r\n");
-    assert_eq!(decode(over.as_bytes(), &[]), Err(ChunkedError::ExtensionsTooLong));
+fn the_bytes_beside_the_data_of_all_chunks_keep_to_their_number() {
+    // Five bytes around a byte of data, eight of which it excuses.
+    let chunk = |extension: usize| format!("1;{}\r\nx\r\n", "e".repeat(extension - 1));
+    for (first, second, last, is_over) in [
+        (chunk(3 + 497), chunk(3 + 498), "0", false),
+        (chunk(3 + 498), chunk(3 + 498), "0", true),
+        (chunk(3 + 497), chunk(3 + 498), "0;", true),
+        (chunk(3 + 1000), String::new(), "", false),
+        (chunk(3 + 1001), String::new(), "", true),
+    ] {
+        let end = if last.is_empty() { String::new() } else { format!("{last}\r\n\r\n") };
+        let bytes = format!("{first}{second}{end}");
+        let decoded = decode(bytes.as_bytes(), &[]);
+        let expected = if is_over { Err(ChunkedError::Overhead) } else { Ok(()) };
+        assert_eq!(decoded.map(drop), expected, "{} {} {last}", first.len(), second.len());
+    }
+}
+
+#[test]
+fn data_excuses_bytes_of_its_own_chunk_only() {
+    // However many, as long as they are spelt as usual.
+    let small = "1\r\nx\r\n".repeat(10_000);
+    let decoded = decode(format!("{small}0\r\n\r\n").as_bytes(), &[]).expect("small chunks");
+    assert_eq!(decoded.map(|(data, ..)| data.len()), Some(10_000));
+    // Twelve bytes more than the data excuses, each.
+    let padded = "0000000000000001\r\nx\r\n";
+    assert!(decode(padded.repeat(1000 / 12).as_bytes(), &[]).is_ok());
+    let over = decode(padded.repeat(1000 / 12 + 1).as_bytes(), &[]);
+    assert_eq!(over, Err(ChunkedError::Overhead));
+    let large = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
+    let extension = format!("1;{}\r\nx\r\n", "e".repeat(1500));
+    let over = decode(format!("{large}{extension}").as_bytes(), &[]);
+    assert_eq!(over, Err(ChunkedError::Overhead), "a large chunk is no credit");
+    let signed = format!("1000;{}\r\n{}\r\n", "s".repeat(85), "x".repeat(0x1000));
+    assert!(decode(signed.repeat(1000).as_bytes(), &[]).is_ok(), "of large chunks");
+    assert_eq!(decode(b"ffffffffffffffff;a", &[]), Ok(None), "no size is too large to count by");
 }
 
 /// A chunk, mostly as it should be.

@@ -58,6 +58,7 @@ fn table(matches: &[RouteMatch]) -> RouteTable {
     let answer = FixedResponse { status: 200, fields: Vec::new(), body: Box::default() };
     let bounds = RouteBounds {
         request_body_bytes: 0,
+        chunk_overhead_bytes: 0,
         response: Duration::ZERO,
         body_progress: Duration::ZERO,
         body_rate: None,

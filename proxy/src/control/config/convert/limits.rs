@@ -26,6 +26,8 @@ pub(super) fn limits(reader: &mut Reader<'_>, workers: Workers) -> LimitsConfig 
         reader.in_range(&at("target_bytes"), &raw.target_bytes, &Size(64), &raw.head_bytes);
     }
     let request_body_bytes = body_bytes(reader, &at("request_body_bytes"), raw.request_body_bytes);
+    let chunk_overhead_bytes =
+        chunk_overhead(reader, &at("chunk_overhead_bytes"), raw.chunk_overhead_bytes);
     let body_rate = body_rate(reader, &at("body_rate"), raw.body_rate);
     share(reader, &at("connections"), raw.connections, workers);
     share(reader, &at("connections_per_source"), raw.connections_per_source, workers);
@@ -36,6 +38,7 @@ pub(super) fn limits(reader: &mut Reader<'_>, workers: Workers) -> LimitsConfig 
         head_fields: raw.head_fields,
         target_bytes: bytes(raw.target_bytes.min(raw.head_bytes)),
         request_body_bytes,
+        chunk_overhead_bytes,
         connections: raw
             .connections
             .map_or(Connections::Fitted(Limits::CONNECTIONS_DEFAULT), Connections::Given),
@@ -126,9 +129,13 @@ pub(super) fn route_bounds(
     timeouts: &RouteTimeouts,
 ) -> RouteOverrides {
     let body = route.join("limits").join("request_body_bytes");
+    let overhead = route.join("limits").join("chunk_overhead_bytes");
     let at = |key: &str| route.join("timeouts").join(key);
     RouteOverrides {
         request_body_bytes: limits.request_body_bytes.map(|size| body_bytes(reader, &body, size)),
+        chunk_overhead_bytes: limits
+            .chunk_overhead_bytes
+            .map(|size| chunk_overhead(reader, &overhead, size)),
         body_rate: body_rate(reader, &route.join("limits").join("body_rate"), limits.body_rate),
         response: timeouts.response.map(|span| wait(reader, &at("response"), span)),
         body_progress: timeouts.body_progress.map(|span| wait(reader, &at("body_progress"), span)),
@@ -162,6 +169,12 @@ fn wait(reader: &mut Reader<'_>, path: &JsonPath, span: Span) -> Duration {
 fn body_bytes(reader: &mut Reader<'_>, path: &JsonPath, size: Size) -> u64 {
     reader.in_range(path, &size, &Size(0), &Size(1 << 40));
     size.0
+}
+
+/// Of a chunked body, for all routes or for one. The last chunk alone takes five bytes.
+fn chunk_overhead(reader: &mut Reader<'_>, path: &JsonPath, size: Size) -> usize {
+    reader.in_range(path, &size, &Size(64), &Size(1 << 20));
+    bytes(size)
 }
 
 /// A size in memory; one that is too large for the machine was out of its range already.

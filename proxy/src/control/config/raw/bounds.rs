@@ -57,6 +57,10 @@ pub(in crate::control::config) struct RouteLimits {
     /// A request body (413 when over), up to 1TiB. Absent: as `limits` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::control::config) request_body_bytes: Option<Size>,
+    /// What the chunks of a body, either way, have beside their data (400, 502 or cut when over),
+    /// 64B to 1MiB. Absent: as `limits` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::control::config) chunk_overhead_bytes: Option<Size>,
     /// The slowest that a client may send a request body (408) or take a response (cut). Absent: as
     /// `limits` says.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -33,6 +33,8 @@ pub struct ListenerOverrides {
 pub struct RouteOverrides {
     /// [`RouteBounds::request_body_bytes`].
     pub request_body_bytes: Option<u64>,
+    /// [`RouteBounds::chunk_overhead_bytes`].
+    pub chunk_overhead_bytes: Option<usize>,
     /// [`RouteBounds::body_rate`].
     pub body_rate: Option<BodyRate>,
     /// [`RouteBounds::response`].
@@ -67,6 +69,9 @@ impl Config {
     pub fn route_bounds(&self, own: &RouteOverrides) -> RouteBounds {
         RouteBounds {
             request_body_bytes: own.request_body_bytes.unwrap_or(self.limits.request_body_bytes),
+            chunk_overhead_bytes: own
+                .chunk_overhead_bytes
+                .unwrap_or(self.limits.chunk_overhead_bytes),
             response: own.response.unwrap_or(self.timeouts.response),
             body_progress: own.body_progress.unwrap_or(self.timeouts.body_progress),
             body_rate: own.body_rate.or(self.limits.body_rate),
