@@ -35,5 +35,6 @@ mod routing;
 mod tcp;
 mod third_party;
 mod timeouts;
+mod tls;
 mod tunnel;
 mod upstream_faults;

@@ -19,6 +19,7 @@ pub mod peers;
 pub mod provider;
 pub mod route_match;
 pub mod route_table;
+pub mod tls;
 pub mod unix_time;
 pub mod upstream_set;
 
@@ -112,6 +113,8 @@ pub struct Listener {
     pub reason_header: bool,
     /// Whether a header says whose a connection is; none: never.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// What its clients find who all speak TLS; none: they speak in plain text.
+    pub tls: tls::ListenerTls,
     /// What is refused or ended on it for its size, number or slowness.
     pub bounds: ListenerBounds,
     /// What is done with its connections.

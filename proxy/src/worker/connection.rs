@@ -35,11 +35,13 @@ use super::pacing::Standing;
 use super::parking::Attempt;
 use super::reason::{Gate, Reason};
 use super::tcp::{self, TcpConnection};
+use super::tls_counters;
 use crate::http1::{BodyLength, RequestError, head_end};
 use crate::relay::Source;
 use crate::snapshot::Service;
 use crate::snapshot::ids::ListenerId;
 use crate::snapshot::route_table::Action;
+use crate::telemetry::access_log::TlsEntry;
 use crate::uring::{Buffer, Recv, Stream};
 
 /// How long an idle connection keeps its buffer. Every connection that falls silent holds one for
@@ -76,7 +78,7 @@ impl ConnectionState {
     /// speaks HTTP no more, its peer is denied or banned, or it has been open for long enough.
     pub(super) fn is_finishing(&self, core: &Core) -> bool {
         core.is_draining()
-            || !self.listener.serves_http()
+            || !self.listener.serves_http(self.stream.is_secure())
             || self.barred.get()
             || self.is_over_time()
     }
@@ -84,6 +86,21 @@ impl ConnectionState {
     /// The other end, or whose the connection is by a proxy that says so.
     pub(super) fn peer(&self) -> SocketAddr {
         self.peer.get()
+    }
+
+    /// What its client speaks, as URIs have it.
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.stream.is_secure() { "https" } else { "http" }
+    }
+
+    /// What lines of the log say of its session, if it has one.
+    pub(super) fn tls_entry(&self) -> Option<TlsEntry> {
+        let agreement = self.stream.session()?.agreement()?;
+        Some(TlsEntry {
+            version: tls_counters::version(agreement.version),
+            suite: tls_counters::suite_name(agreement.suite),
+            is_resumed: agreement.is_resumed,
+        })
     }
 
     /// Takes another's word for whose it is.
@@ -142,9 +159,10 @@ pub(super) fn start(
     if let Some(gate) = place::is_full(core, &live, listener, of) {
         core.count(of.counters.connections_refused);
         if let Service::Tcp(service) = of.service {
-            return TcpConnection::new(core, &live, id, service, peer).turn_away(gate);
+            return TcpConnection::new(core, &live, id, service, peer).turn_away(gate, &state);
         }
-        if core.turning_away.get() >= TURNED_AWAY_MAX {
+        // A TLS client would have to be let in to be told.
+        if core.turning_away.get() >= TURNED_AWAY_MAX || of.tls.is_some() {
             return;
         }
         core.turning_away.set(core.turning_away.get() + 1);
@@ -170,7 +188,7 @@ pub(super) fn start(
             let core = Rc::clone(core);
             tokio_uring::spawn(async move {
                 let _registered = registered;
-                tcp::serve(&core, &live, id, service, &state).await;
+                Box::pin(tcp::serve(&core, &live, id, service, &state)).await;
             });
         }
     }
@@ -305,6 +323,9 @@ impl Client {
         let mut live = self.core.live();
         // A listener that a reload has taken out or made a tcp listener has no routes any more.
         let Some(listener) = self.state.listener.http_id() else { return Next::Close };
+        if self.is_unasked_tls(&buffer) {
+            return Box::pin(self.decline_tls(&live, listener, buffer)).await;
+        }
         let verdict = match self.read_head(&live, listener, &buffer, Attempt::first()) {
             Verdict::Incomplete => {
                 let (verdict, whole) = Box::pin(self.slow_head(&live, listener, buffer)).await;
@@ -422,7 +443,7 @@ impl Client {
         if sent.is_err() {
             answer.record.reason = Some(Reason::Gate(Gate::ClientLost));
         }
-        answer.record.finish(&self.core, &live, self.state.peer());
+        answer.record.finish(&self.core, &live, &self.state);
         let Some(facts) = answer.facts.filter(|_| sent.is_ok()) else {
             return if sent.is_ok() { Next::Linger } else { Next::Close };
         };

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustls::ServerConfig;
 use slab::Slab;
 use tokio::sync::Notify;
 
@@ -18,6 +19,7 @@ use super::offences::Offences;
 use super::pacing::Pacing;
 use super::parking::{Parking, Wait};
 use super::request_id::RequestIds;
+use super::tls_sessions::TlsSessions;
 use super::{WorkerCounters, WorkerSpec};
 use crate::auth::{TokenCache, UnixTime};
 use crate::kernel::LoadSlot;
@@ -29,7 +31,7 @@ use crate::telemetry::access_log::AccessLogWriter;
 use crate::telemetry::counters::{CounterBlock, CounterId};
 use crate::upstream::Upstreams;
 use crate::uring::wheel::{TICK, Wheel};
-use crate::uring::{BufferPool, Event};
+use crate::uring::{BufferPool, Event, RecordPools};
 
 /// Room beyond the largest request head: for the fields that the gateway adds to it.
 const ADDED_FIELDS_ROOM: usize = 4 * 1024;
@@ -53,9 +55,16 @@ pub(super) struct Live {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) upstreams: Upstreams,
     pub(super) heads: Rc<BufferPool>,
+    /// By listener.
+    tls: Vec<Option<Arc<ServerConfig>>>,
 }
 
 impl Live {
+    /// What the TLS sessions of a listener are made by, if it has any.
+    pub(super) fn tls_config(&self, listener: ListenerId) -> Option<Arc<ServerConfig>> {
+        self.tls.get(listener.index())?.clone()
+    }
+
     /// Whether refusals of this listener say why in a field.
     pub(super) fn says_reasons(&self, listener: ListenerId) -> bool {
         self.snapshot.listeners[listener.index()].reason_header
@@ -67,6 +76,7 @@ pub(super) struct Core {
     live: RefCell<Rc<Live>>,
     pub(super) wheel: Rc<Wheel>,
     pub(super) bodies: Rc<BufferPool>,
+    pub(super) records: Rc<RecordPools>,
     pipes: Rc<Pipes>,
     splicer: Option<Splicer>,
     pub(super) tokens: RefCell<TokenCache>,
@@ -80,6 +90,9 @@ pub(super) struct Core {
     load: RefCell<Option<LoadSlot>>,
     pub(super) parking: Parking,
     pub(super) pacing: Rc<Pacing>,
+    /// As [`Self::pacing`], of TLS.
+    pub(super) handshakes: Rc<Pacing>,
+    tls_sessions: RefCell<TlsSessions>,
     pub(super) leashes: Leashes,
     offences: Offences,
     bans: RefCell<Arc<BanList>>,
@@ -98,17 +111,21 @@ pub(super) struct Core {
 impl Core {
     /// The worker with its listeners accepting; runs inside the ring's runtime.
     pub(super) fn start(spec: WorkerSpec) -> Rc<Self> {
+        let mut tls_sessions = TlsSessions::default();
         let live = Live {
+            tls: tls_sessions.adopt(&spec.snapshot),
             upstreams: Upstreams::default().succeed(&spec.snapshot, &spec.counters),
             heads: head_pool(&spec.snapshot),
             snapshot: spec.snapshot,
         };
         let pacing = Pacing::new(Arc::clone(&spec.counters), spec.cells.pacing);
+        let handshakes = Pacing::new(Arc::clone(&spec.counters), spec.cells.handshakes);
         let core = Rc::new(Self {
             tokens: RefCell::new(TokenCache::new(live.snapshot.limits.token_cache_entries)),
             live: RefCell::new(Rc::new(live)),
             wheel: Wheel::new(),
             bodies: BufferPool::bounded(BODY_BUFFER_BYTES, BODY_BUFFERS_KEPT, BODY_BUFFERS_MAX),
+            records: RecordPools::new(),
             pipes: Pipes::new(),
             splicer: spec.splice.map(Splicer::new),
             counters: spec.counters,
@@ -120,6 +137,8 @@ impl Core {
             load: RefCell::default(),
             parking: Parking::new(spec.ask_for_keys),
             pacing,
+            handshakes,
+            tls_sessions: RefCell::new(tls_sessions),
             leashes: Leashes::default(),
             offences: Offences::new(spec.report_offences),
             bans: RefCell::default(),
@@ -140,6 +159,7 @@ impl Core {
     pub(super) async fn serve(self: Rc<Self>, mailbox: Mailbox) {
         tokio_uring::spawn(Rc::clone(&self).keep_house());
         tokio_uring::spawn(Rc::clone(&self.pacing).run());
+        tokio_uring::spawn(Rc::clone(&self.handshakes).run());
         let event = Event::new(mailbox.event);
         loop {
             while let Ok(command) = mailbox.queue.try_recv() {
@@ -275,6 +295,7 @@ impl Core {
         let old = self.live();
         let same_heads = old.snapshot.head_bytes_max() == snapshot.head_bytes_max();
         let live = Live {
+            tls: self.tls_sessions.borrow_mut().adopt(&snapshot),
             upstreams: old.upstreams.succeed(&snapshot, &self.counters),
             heads: if same_heads { Rc::clone(&old.heads) } else { head_pool(&snapshot) },
             snapshot,
@@ -301,12 +322,13 @@ impl Core {
         let mut listeners = self.listeners.borrow_mut();
         let mut any_ended = false;
         listeners.retain(|listener| {
-            let served_http = listener.serves_http();
+            let was_tls = listener.is_tls();
+            let served_http = listener.serves_http(was_tls);
             let stays = listener.adopt(snapshot);
             if !stays {
                 listener.close();
             }
-            any_ended |= served_http && !listener.serves_http();
+            any_ended |= served_http && !listener.serves_http(was_tls);
             stays
         });
         for (address, socket) in opened {
@@ -399,6 +421,8 @@ impl Core {
         }
         let live = self.live();
         self.counters.set(self.cells.head_buffers, live.heads.in_use() as u64);
+        let record_buffers = self.records.in_use() as u64;
+        self.counters.set(self.cells.tls.record_buffers, record_buffers);
         self.counters.set(self.cells.parked, self.parking.parked() as u64);
         self.counters.set(self.cells.parkings_full, self.parking.turned_away());
         let spliced = self.splicer.as_ref().map_or(0, Splicer::joined);

@@ -32,6 +32,8 @@ pub(super) struct Outgoing<'a, 'h, 'b> {
     pub(super) request_id: Option<RequestId>,
     pub(super) client: ToldClient,
     pub(super) peer: IpAddr,
+    /// What the client speaks.
+    pub(super) scheme: &'static str,
 }
 
 impl Outgoing<'_, '_, '_> {
@@ -118,7 +120,7 @@ impl Outgoing<'_, '_, '_> {
             let mut address = [0; 48];
             writer.field(ClientFrom::XForwardedFor.field(), display(&mut address, self.peer));
             if !self.carry_on(writer, "X-Forwarded-Proto") {
-                writer.field("X-Forwarded-Proto", b"http");
+                writer.field("X-Forwarded-Proto", self.scheme.as_bytes());
             }
             if !self.carry_on(writer, "X-Forwarded-Host") {
                 writer.field("X-Forwarded-Host", self.head.host.as_bytes());
@@ -130,7 +132,7 @@ impl Outgoing<'_, '_, '_> {
             let mut rest = &mut element[..];
             // The host was checked to hold no quote and no backslash.
             let written = write_for(&mut rest, self.peer)
-                .and_then(|()| write!(rest, ";host=\"{}\";proto=http", self.head.host));
+                .and_then(|()| write!(rest, ";host=\"{}\";proto={}", self.head.host, self.scheme));
             let length = 384 - rest.len();
             if written.is_ok() {
                 writer.field(ClientFrom::Forwarded.field(), &element[..length]);

@@ -378,6 +378,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             policy: route.auth.as_ref(),
             client: self.client,
             peer: self.connection.peer().ip(),
+            scheme: self.connection.scheme(),
             edits: &route.request_fields,
             request_id: self.facts.request_id,
         };

@@ -20,6 +20,7 @@ mod core;
 mod exchange;
 mod forward;
 mod grpc;
+mod handshake;
 mod judge;
 mod leash;
 mod listener;
@@ -38,6 +39,8 @@ mod routing;
 pub mod simulation;
 mod switched;
 mod tcp;
+mod tls_counters;
+mod tls_sessions;
 mod token_cache_counters;
 mod transfer;
 

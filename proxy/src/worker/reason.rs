@@ -2,6 +2,7 @@
 //! cells that count them.
 
 use super::pacing::PacingCounters;
+use super::tls_counters::TlsCounters;
 use super::token_cache_counters::TokenCacheCounters;
 use crate::auth;
 use crate::http1::{ChunkedError, RequestError, ResponseError};
@@ -68,6 +69,14 @@ gate! {
     ProxyHeaderMalformed = "proxy_protocol.malformed";
     /// A header of the PROXY protocol, or a connection that requires one, from somebody who may send none.
     ProxyHeaderUntrusted = "proxy_protocol.untrusted";
+    /// The TLS handshake was not over in time.
+    TlsTimeout = "tls.timeout";
+    /// The TLS handshake failed, or what came is no TLS.
+    TlsFailed = "tls.failed";
+    /// A request in plain text where the listener speaks TLS.
+    PlainTextOnTls = "tls.plain_text";
+    /// TLS where the listener speaks in plain text.
+    TlsOnPlainText = "tls.not_spoken";
     /// CONNECT or TRACE, which no route allows.
     MethodRefused = "request.method_refused";
     /// The request body is over `limits.request_body`.
@@ -76,6 +85,8 @@ gate! {
     TooManyConnections = "limit.connections";
     /// The worker holds as many connections of the listener as it may.
     TooManyOfListener = "limit.listener_connections";
+    /// The worker has as many TLS handshakes of the listener going on as it may.
+    TooManyHandshakes = "limit.tls_handshakes";
     /// The worker has as many requests at the upstream as it may.
     UpstreamFull = "limit.upstream_requests";
     /// The head with what the gateway adds to it does not fit a buffer.
@@ -170,6 +181,10 @@ impl Reason {
                 Gate::ProxyHeaderMissing
                     | Gate::ProxyHeaderMalformed
                     | Gate::ProxyHeaderUntrusted
+                    | Gate::TlsTimeout
+                    | Gate::TlsFailed
+                    | Gate::TlsOnPlainText
+                    | Gate::TooManyHandshakes
                     | Gate::ClientLeft
                     | Gate::ClientLost
                     | Gate::ClientTooSlow
@@ -200,6 +215,10 @@ impl Reason {
                 | Gate::ProxyHeaderMissing
                 | Gate::ProxyHeaderMalformed
                 | Gate::ProxyHeaderUntrusted
+                | Gate::TlsTimeout
+                | Gate::TlsFailed
+                | Gate::PlainTextOnTls
+                | Gate::TlsOnPlainText
                 | Gate::MethodRefused
                 | Gate::BodyTooLarge
                 | Gate::ForwardedHeadTooLarge
@@ -211,9 +230,10 @@ impl Reason {
                 | Gate::ClientTooSlow
                 | Gate::TokenExpired
                 | Gate::TokenRevoked => Fault::Client,
-                Gate::TooManyConnections | Gate::TooManyOfListener | Gate::UpstreamFull => {
-                    Fault::Gateway
-                }
+                Gate::TooManyConnections
+                | Gate::TooManyOfListener
+                | Gate::TooManyHandshakes
+                | Gate::UpstreamFull => Fault::Gateway,
                 Gate::NoEndpoint
                 | Gate::ConnectRefused
                 | Gate::ConnectTimeout
@@ -360,6 +380,8 @@ pub struct WorkerCounters {
     pub(super) offences_noted: CounterId,
     pub(super) offences_overflow: CounterId,
     pub(super) pacing: PacingCounters,
+    pub(super) handshakes: PacingCounters,
+    pub(super) tls: TlsCounters,
     pub(super) token_cache: TokenCacheCounters,
     /// For requests that took no route.
     pub(super) no_route: crate::telemetry::labels::RouteCounters,
@@ -391,7 +413,9 @@ impl WorkerCounters {
             tokens_refused: registry.cell(&TOKENS, &["refused"])?,
             offences_noted: registry.cell(&OFFENCES, &["reported"])?,
             offences_overflow: registry.cell(&OFFENCES, &["overflow"])?,
-            pacing: PacingCounters::register(registry)?,
+            pacing: PacingCounters::verifications(registry)?,
+            handshakes: PacingCounters::handshakes(registry)?,
+            tls: TlsCounters::register(registry)?,
             token_cache: TokenCacheCounters::register(registry)?,
             no_route: crate::telemetry::labels::RouteCounters::register(
                 registry,

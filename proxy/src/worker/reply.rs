@@ -87,6 +87,7 @@ fn status(reason: Reason, policy: Option<&AuthPolicy>) -> u16 {
         Reason::Response(_) | Reason::ResponseChunks(_) => 502,
         Reason::Gate(gate) => match gate {
             Gate::RouteClient | Gate::CorsOrigin => 403,
+            Gate::PlainTextOnTls => 400,
             Gate::NoRoute => 404,
             Gate::ClientDenied | Gate::ClientBanned => 403,
             Gate::MethodRefused => 405,
@@ -94,7 +95,11 @@ fn status(reason: Reason, policy: Option<&AuthPolicy>) -> u16 {
             Gate::ForwardedHeadTooLarge => 431,
             Gate::HeadTimeout | Gate::BodyTimeout | Gate::BodyTooSlow => 408,
             // Nobody is there to read it; it stands in the log.
-            Gate::ProxyHeaderMissing
+            Gate::TlsTimeout
+            | Gate::TlsFailed
+            | Gate::TlsOnPlainText
+            | Gate::TooManyHandshakes
+            | Gate::ProxyHeaderMissing
             | Gate::ProxyHeaderMalformed
             | Gate::ProxyHeaderUntrusted
             | Gate::ClientLeft

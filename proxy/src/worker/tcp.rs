@@ -15,6 +15,7 @@ use tokio::sync::futures::Notified;
 
 use super::connection::ConnectionState;
 use super::core::{Core, Live};
+use super::handshake::{NoSession, handshake};
 use super::parking::Since;
 use super::proxied::{self, Beginning};
 use super::reason::{Gate, Reason};
@@ -40,12 +41,25 @@ pub(super) async fn serve(
         None => None,
     };
     let connection = TcpConnection::new(core, live, listener, service, client.peer());
-    match beginning {
-        None => connection.serve(&client.stream, None).await,
-        Some(Beginning::Bytes(first)) => connection.serve(&client.stream, Some(first)).await,
-        Some(Beginning::Ended) => {}
-        Some(Beginning::Refused(gate)) => connection.finish(TcpEnd::Refused, Some(gate), None),
-    }
+    let first = match beginning {
+        None => None,
+        Some(Beginning::Bytes(first)) => Some(first),
+        Some(Beginning::Ended) => return,
+        Some(Beginning::Refused(gate)) => {
+            return connection.finish(TcpEnd::Refused, Some(gate), None, client);
+        }
+    };
+    let first = match &on.tls {
+        None => first,
+        Some(tls) => match Box::pin(handshake(core, live, client, (listener, tls), first)).await {
+            Ok(()) => None,
+            Err(NoSession::Ended) => return,
+            Err(NoSession::Refused(gate)) => {
+                return connection.finish(TcpEnd::Refused, Some(gate), None, client);
+            }
+        },
+    };
+    connection.serve(client, first).await;
 }
 
 /// A connection of a tcp listener. It keeps what it began with, whatever a reload says.
@@ -82,12 +96,12 @@ impl TcpConnection {
     }
 
     /// Counts and logs one over the limit, which is to be closed.
-    pub(super) fn turn_away(self, gate: Gate) {
-        self.finish(TcpEnd::Refused, Some(gate), None);
+    pub(super) fn turn_away(self, gate: Gate, client: &ConnectionState) {
+        self.finish(TcpEnd::Refused, Some(gate), None, client);
     }
 
     /// From the connection to an endpoint to the end of both. `first` has come from the client already.
-    async fn serve(self, client: &Stream, first: Option<Buffer>) {
+    async fn serve(self, client: &ConnectionState, first: Option<Buffer>) {
         // Before the first wait: it tells only those that ask already.
         let drain_over = self.core.drain_over.notified();
         let upstream = self.live.upstreams.get(self.service.upstream);
@@ -99,12 +113,12 @@ impl TcpConnection {
         match lease {
             Ok(lease) => {
                 lease.endpoint().succeeded();
-                let end = self.lead(client, first, &lease, drain_over).await;
-                self.finish(end, None, Some(lease.endpoint()));
+                let end = self.lead(&client.stream, first, &lease, drain_over).await;
+                self.finish(end, None, Some(lease.endpoint()), client);
             }
             Err(error) => {
-                client.abort();
-                self.finish(TcpEnd::Refused, Some(Gate::from(error)), None);
+                client.stream.abort();
+                self.finish(TcpEnd::Refused, Some(Gate::from(error)), None, client);
             }
         }
     }
@@ -153,7 +167,13 @@ impl TcpConnection {
     }
 
     /// Counts the connection and writes its line.
-    fn finish(&self, end: TcpEnd, refused: Option<Gate>, endpoint: Option<&Rc<EndpointState>>) {
+    fn finish(
+        &self,
+        end: TcpEnd,
+        refused: Option<Gate>,
+        endpoint: Option<&Rc<EndpointState>>,
+        client: &ConnectionState,
+    ) {
         let (core, snapshot) = (&self.core, &self.live.snapshot);
         let cells = &self.service.counters;
         core.count(cells.ended(end));
@@ -171,6 +191,7 @@ impl TcpConnection {
             peer: self.client,
             told_client: None,
             listener: &snapshot.listeners[self.listener.index()].name,
+            tls: client.tls_entry(),
             subject: Subject::Connection(end),
             reason: reason.map(Reason::code),
             upstream: Some(&snapshot.upstream(self.service.upstream).name),

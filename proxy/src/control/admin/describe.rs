@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::control::config::{
-    Config, EndpointConfig, ProviderConfig, RouteConfig, UpstreamConfig, Workers,
+    Config, EndpointConfig, ProviderConfig, RouteConfig, TlsConfig, UpstreamConfig, Workers,
 };
 use crate::control::reload::Bound;
 use crate::snapshot::claims_policy::{EndWithToken, Mode};
@@ -15,6 +15,7 @@ use crate::snapshot::provider::{Audiences, Issuer};
 use crate::snapshot::route_match::{Method, PathKind, PathPattern};
 use crate::snapshot::route_table::Action;
 use crate::snapshot::upstream_set::{Balance, HostHeader};
+use crate::tls::{Profile, UnknownName};
 
 /// An object; what a claim must be is left out, since it may be a name of a person.
 #[must_use]
@@ -27,6 +28,7 @@ pub fn describe(config: &Config, bound: &[Bound]) -> Value {
             "reason_header": bound.listener.reason_header,
             "proxy_protocol": bound.listener.proxy_protocol.as_ref().map(|rule| rule.mode.name()),
             "led": bound.listener.led.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "tls": bound.listener.tls.as_ref().map(tls),
             "tcp": bound.listener.tcp.map(|id| json!({ "upstream": config.upstreams[id.index()].name })),
         })
     });
@@ -89,6 +91,23 @@ fn text(duration: Duration) -> String {
 
 fn rate(rate: BodyRate) -> Value {
     json!({ "bytes": rate.bytes, "within": text(rate.within) })
+}
+
+fn tls(tls: &TlsConfig) -> Value {
+    let certificates = tls.certificates.iter().map(|files| &files.chain);
+    json!({
+        "certificates": certificates.collect::<Vec<_>>(),
+        "unknown_name": match tls.unknown_name {
+            UnknownName::Default => "default",
+            UnknownName::Refuse => "refuse",
+        },
+        "profile": match tls.profile {
+            Profile::Intermediate => "intermediate",
+            Profile::Modern => "modern",
+        },
+        "handshake_timeout": text(tls.handshake),
+        "handshakes": tls.handshakes,
+    })
 }
 
 fn provider(provider: &ProviderConfig) -> Value {

@@ -18,6 +18,7 @@ mod providers;
 mod resources;
 mod routes;
 mod secrets;
+mod tls;
 mod upstreams;
 
 use std::collections::HashSet;

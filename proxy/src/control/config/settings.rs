@@ -2,6 +2,7 @@
 
 mod bounds;
 mod kernel;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use crate::snapshot::{Forwarding, ProxyProtocol};
 pub(in crate::control) use bounds::share;
 pub use bounds::{ListenerOverrides, RouteOverrides};
 pub use kernel::{BanConfig, KernelConfig, Led, ShieldConfig, SteeringConfig};
+pub use tls::{CertificateFiles, TlsConfig};
 
 /// A whole configuration. Ids in it are positions in its own lists, and fit.
 #[derive(Debug, Clone)]
@@ -106,6 +108,8 @@ pub struct ListenerConfig {
     pub led: Vec<Led>,
     /// Where its connections go as they are; none: it speaks HTTP.
     pub tcp: Option<UpstreamId>,
+    /// What all of its clients speak; none: plain text.
+    pub tls: Option<TlsConfig>,
     /// Whether refusals say why in a field.
     pub reason_header: bool,
     /// Whether a header says whose a connection is.
@@ -123,6 +127,7 @@ impl ListenerConfig {
             address,
             led: Vec::new(),
             tcp: None,
+            tls: None,
             reason_header: false,
             proxy_protocol: None,
             bounds: ListenerOverrides::default(),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::{JsonPath, Reader, forwarding, kernel, limits, upstreams};
+use super::{JsonPath, Reader, forwarding, kernel, limits, tls, upstreams};
 use crate::control::config::raw;
 use crate::control::config::settings::{
     AccessLogTarget, AdminConfig, Led, LimitsConfig, ListenerConfig, Workers,
@@ -47,6 +47,8 @@ pub(super) fn listeners(
             let path = path.join("tcp").join("upstream");
             upstreams::refer(reader, &upstreams, &tcp.upstream, &path)
         });
+        let tls =
+            raw.tls.as_ref().map(|raw| tls::tls(reader, raw, &path.join("tls"), process.workers));
         let reason_header = raw.reason_header;
         if reason_header && tcp.is_some() {
             let what = "a listener with `tcp` answers nothing itself; allowed: false";
@@ -61,7 +63,7 @@ pub(super) fn listeners(
             forwarding::proxy_protocol(reader, raw, &path.join("proxy_protocol"), process.trusted)
         });
         let listener =
-            ListenerConfig { name, address, led, tcp, reason_header, proxy_protocol, bounds };
+            ListenerConfig { name, address, led, tcp, tls, reason_header, proxy_protocol, bounds };
         listeners.push((path, listener));
     }
     for (index, places) in led_paths.iter().enumerate() {

@@ -1,0 +1,138 @@
+//! A certificate authority of the test's own, and clients that believe it and nobody else.
+
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256,
+    SignatureAlgorithm,
+};
+use rustls::client::Resumption;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::ServerName;
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
+
+use super::client::Client;
+use super::deadline::PATIENCE;
+
+/// The authority.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: rcgen::Certificate,
+}
+
+impl Authority {
+    /// A new one.
+    pub fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "tests");
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    /// Writes `NAME.pem` and `NAME.key` for these hosts.
+    pub fn write(&self, folder: &Path, name: &str, hosts: &[&str]) {
+        self.write_as(folder, name, hosts, &PKCS_ECDSA_P256_SHA256, |_| {});
+    }
+
+    /// As [`Self::write`], with a key of a kind, and a certificate that is changed before it is signed.
+    pub fn write_as(
+        &self,
+        folder: &Path,
+        name: &str,
+        hosts: &[&str],
+        kind: &'static SignatureAlgorithm,
+        change: impl FnOnce(&mut CertificateParams),
+    ) {
+        let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(hosts).unwrap();
+        change(&mut params);
+        let key = KeyPair::generate_for(kind).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        replace(&folder.join(format!("{name}.pem")), &certificate.pem());
+        replace(&folder.join(format!("{name}.key")), &key.serialize_pem());
+    }
+
+    /// Its own certificate as PEM.
+    pub fn pem(&self) -> String {
+        self.certificate.pem()
+    }
+
+    /// What clients do that believe it.
+    pub fn client(&self) -> TlsClient {
+        TlsClient::new(self, rustls::DEFAULT_VERSIONS)
+    }
+
+    /// As [`Self::client`], for one version.
+    pub fn client_of(&self, version: &'static SupportedProtocolVersion) -> TlsClient {
+        TlsClient::new(self, &[version])
+    }
+}
+
+/// As whoever renews a certificate does it: a new file renamed over the old one.
+fn replace(path: &Path, text: &str) {
+    let next = path.with_extension("next");
+    fs::write(&next, text).unwrap();
+    fs::set_permissions(&next, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    fs::rename(next, path).unwrap();
+}
+
+/// What a client does; it remembers sessions.
+#[derive(Clone)]
+pub struct TlsClient(pub Arc<ClientConfig>);
+
+impl TlsClient {
+    fn new(authority: &Authority, versions: &[&'static SupportedProtocolVersion]) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.certificate.der().clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self(Arc::new(config))
+    }
+
+    /// With something else.
+    pub fn with(self, change: impl FnOnce(&mut ClientConfig)) -> Self {
+        let mut config = Arc::unwrap_or_clone(self.0);
+        change(&mut config);
+        Self(Arc::new(config))
+    }
+
+    /// Without sessions to resume.
+    pub fn forgetful(self) -> Self {
+        self.with(|config| config.resumption = Resumption::disabled())
+    }
+
+    /// Connects and makes a handshake with a server of this name.
+    pub fn try_connect(
+        &self,
+        address: SocketAddr,
+        name: &str,
+    ) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut session = ClientConnection::new(Arc::clone(&self.0), name).unwrap();
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        while session.is_handshaking() {
+            session.complete_io(&mut stream)?;
+        }
+        Ok(StreamOwned::new(session, stream))
+    }
+
+    /// As [`Self::try_connect`], which must succeed.
+    #[track_caller]
+    pub fn connect(&self, address: SocketAddr, name: &str) -> Client {
+        let stream = self.try_connect(address, name);
+        Client::over_tls(stream.unwrap_or_else(|error| panic!("no handshake: {error}")))
+    }
+}
