@@ -12,7 +12,8 @@ use rcgen::{
 };
 use rustls::client::Resumption;
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
 };
@@ -89,9 +90,19 @@ fn replace(path: &Path, text: &str) {
 pub struct TlsClient(pub Arc<ClientConfig>);
 
 impl TlsClient {
+    /// That believes one certificate, in PEM.
+    pub fn believing(pem: &str) -> Self {
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        Self::of(certificate, rustls::DEFAULT_VERSIONS)
+    }
+
     fn new(authority: &Authority, versions: &[&'static SupportedProtocolVersion]) -> Self {
+        Self::of(authority.certificate.der().clone(), versions)
+    }
+
+    fn of(root: CertificateDer<'static>, versions: &[&'static SupportedProtocolVersion]) -> Self {
         let mut roots = RootCertStore::empty();
-        roots.add(authority.certificate.der().clone()).unwrap();
+        roots.add(root).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(versions)
             .unwrap()
