@@ -69,6 +69,7 @@ pub fn compile(
         let compiled = Route {
             name: route.name.clone(),
             clients: route.clients.clone(),
+            needs_certificate: route.needs_certificate,
             auth: route.auth.clone(),
             action: route.action.clone(),
             request_fields: route.request_fields.clone(),
@@ -161,6 +162,9 @@ fn claim_header_names(config: &Config, listener: usize) -> Vec<Box<str>> {
             names.push(STATUS_FIELD.into());
         }
     }
+    // On whichever listener they come: an upstream cannot tell by which.
+    let clients = config.listeners.iter().filter_map(|one| one.tls.as_ref()?.clients.as_ref());
+    names.extend(clients.flat_map(|clients| clients.fields.all()).map(Box::from));
     names.sort_unstable();
     names.dedup();
     names

@@ -103,8 +103,9 @@ pub struct Listener {
     pub address: SocketAddr,
     /// The cells that count what happens on it.
     pub counters: ListenerCounters,
-    /// Lower-case names of request fields that only claims may set: the union of `claim_headers`
-    /// over all routes that this listener serves. A client's own copies are removed.
+    /// Lower-case names of request fields that only claims and certificates may set: the union of
+    /// `claim_headers` over all routes that this listener serves, and of those of every listener's
+    /// certificates. A client's own copies are removed.
     pub claim_header_names: Vec<Box<str>>,
     /// Lower-case names of the fields that any of these routes looks for a token in: no trailer has
     /// one of them.

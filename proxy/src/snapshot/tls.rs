@@ -15,6 +15,27 @@ pub struct TlsService {
     pub context: [u8; 32],
     /// Its bounds.
     pub bounds: TlsBounds,
+    /// In which request fields an upstream is told of a client's certificate.
+    pub certificate_fields: CertificateFields,
+}
+
+/// Lower-case names of request fields that tell of a client's certificate, where they are told. A
+/// client's own copies pass on no listener.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CertificateFields {
+    /// Its distinguished name.
+    pub subject: Option<Box<str>>,
+    /// Its alternative names.
+    pub names: Option<Box<str>>,
+    /// Its SHA-256.
+    pub thumbprint: Option<Box<str>>,
+}
+
+impl CertificateFields {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        [&self.subject, &self.names, &self.thumbprint].into_iter().flatten().map(|name| &**name)
+    }
 }
 
 /// Bounds on the handshakes of a listener.

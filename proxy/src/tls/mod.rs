@@ -5,6 +5,7 @@
 //! tickets.
 
 mod certificate;
+mod client_certificate;
 mod der;
 mod first;
 mod identity;
@@ -14,11 +15,14 @@ mod session;
 #[cfg(test)]
 pub(crate) mod throw_away;
 mod tickets;
+mod trust;
 
 pub use certificate::{AlternativeName, Certificate};
+pub use client_certificate::ClientCertificate;
 pub use first::{DECLINED, First, first};
 pub use identity::{Identity, IdentityError};
 pub use names::UnknownName;
 pub use server::{Profile, SUITES, ServerRules, server};
 pub use session::{Agreement, Opened, RECORD_BYTES, RECORD_BYTES_MAX, Sealed, Session};
 pub use tickets::{NoRandom, ROTATION_SECONDS, TICKET_SECONDS, TicketKeys};
+pub use trust::{Trust, TrustError};

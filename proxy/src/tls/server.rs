@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256};
 use rustls::crypto::ring::cipher_suite::{
     TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
     TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
@@ -20,6 +20,7 @@ use rustls::{Error, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion
 use super::identity::Identity;
 use super::names::{Names, UnknownName};
 use super::tickets::{TicketKeys, Tickets};
+use super::trust::Trust;
 
 /// Every suite that is agreed to, TLS 1.3 first; each has a place of its own in the metrics.
 pub static SUITES: [SupportedCipherSuite; 9] = [
@@ -68,6 +69,8 @@ pub struct ServerRules<'a> {
     pub unknown_name: UnknownName,
     /// Which versions.
     pub profile: Profile,
+    /// Whose certificates clients may show; none: they are not asked for any.
+    pub trust: Option<&'a Trust>,
     /// Whether it speaks HTTP: else no application protocol is agreed on.
     pub is_http: bool,
     /// By which sessions are resumed.
@@ -84,10 +87,13 @@ pub fn server(rules: &ServerRules<'_>) -> Result<(ServerConfig, [u8; 32]), Error
     let context = context(rules);
     let provider = CryptoProvider { cipher_suites: SUITES.to_vec(), ..default_provider() };
     let names = Names::new(rules.identities, rules.unknown_name);
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(rules.profile.versions())?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(names));
+    let builder = ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(rules.profile.versions())?;
+    let builder = match rules.trust {
+        None => builder.with_no_client_auth(),
+        Some(trust) => builder.with_client_cert_verifier(Arc::clone(&trust.verifier)),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(names));
     if rules.is_http {
         config.alpn_protocols = vec![HTTP_1_1.to_vec()];
     }
@@ -97,10 +103,16 @@ pub fn server(rules: &ServerRules<'_>) -> Result<(ServerConfig, [u8; 32]), Error
     Ok((config, context))
 }
 
-/// A session is resumed only where it could have been begun: not across listeners.
+/// A session is resumed only where it could have been begun: not across listeners, and not where
+/// another certificate of the client's might be asked for, or this one might be revoked by now.
 fn context(rules: &ServerRules<'_>) -> [u8; 32] {
-    let hash = digest(&SHA256, rules.listener.as_bytes());
+    let mut hash = Context::new(&SHA256);
+    hash.update(rules.listener.as_bytes());
+    if let Some(trust) = rules.trust {
+        hash.update(b" trusts ");
+        hash.update(&trust.digest);
+    }
     let mut context = [0; 32];
-    context.copy_from_slice(hash.as_ref());
+    context.copy_from_slice(hash.finish().as_ref());
     context
 }

@@ -16,8 +16,9 @@ mod deferred;
 mod ends;
 mod lifetime;
 pub(super) mod place;
+mod security;
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -35,13 +36,12 @@ use super::pacing::Standing;
 use super::parking::Attempt;
 use super::reason::{Gate, Reason};
 use super::tcp::{self, TcpConnection};
-use super::tls_counters;
 use crate::http1::{BodyLength, RequestError, head_end};
 use crate::relay::Source;
 use crate::snapshot::Service;
 use crate::snapshot::ids::ListenerId;
 use crate::snapshot::route_table::Action;
-use crate::telemetry::access_log::TlsEntry;
+use crate::tls::ClientCertificate;
 use crate::uring::{Buffer, Recv, Stream};
 
 /// How long an idle connection keeps its buffer. Every connection that falls silent holds one for
@@ -71,6 +71,8 @@ pub(super) struct ConnectionState {
     ends: Option<Instant>,
     /// Its peer may not connect any more.
     barred: Cell<bool>,
+    /// What its client has shown.
+    certificate: OnceCell<ClientCertificate>,
 }
 
 impl ConnectionState {
@@ -86,21 +88,6 @@ impl ConnectionState {
     /// The other end, or whose the connection is by a proxy that says so.
     pub(super) fn peer(&self) -> SocketAddr {
         self.peer.get()
-    }
-
-    /// What its client speaks, as URIs have it.
-    pub(super) fn scheme(&self) -> &'static str {
-        if self.stream.is_secure() { "https" } else { "http" }
-    }
-
-    /// What lines of the log say of its session, if it has one.
-    pub(super) fn tls_entry(&self) -> Option<TlsEntry> {
-        let agreement = self.stream.session()?.agreement()?;
-        Some(TlsEntry {
-            version: tls_counters::version(agreement.version),
-            suite: tls_counters::suite_name(agreement.suite),
-            is_resumed: agreement.is_resumed,
-        })
     }
 
     /// Takes another's word for whose it is.
@@ -155,6 +142,7 @@ pub(super) fn start(
         idle: Cell::new(false),
         ends: of.bounds.connection.map(|limit| Instant::now() + limit),
         barred: Cell::new(false),
+        certificate: OnceCell::new(),
     });
     if let Some(gate) = place::is_full(core, &live, listener, of) {
         core.count(of.counters.connections_refused);

@@ -16,8 +16,10 @@ use crate::http1::{
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::field_edits::FieldEdits;
 use crate::snapshot::ids::UpstreamId;
+use crate::snapshot::tls::CertificateFields;
 use crate::snapshot::upstream_set::HostHeader;
 use crate::snapshot::{ClientFrom, Listener, Snapshot};
+use crate::tls::ClientCertificate;
 
 /// Everything that decides what the upstream's head says.
 pub(super) struct Outgoing<'a, 'h, 'b> {
@@ -32,6 +34,8 @@ pub(super) struct Outgoing<'a, 'h, 'b> {
     pub(super) request_id: Option<RequestId>,
     pub(super) client: ToldClient,
     pub(super) peer: IpAddr,
+    /// What the client has shown.
+    pub(super) certificate: Option<&'a ClientCertificate>,
     /// What the client speaks.
     pub(super) scheme: &'static str,
 }
@@ -66,6 +70,7 @@ impl Outgoing<'_, '_, '_> {
             }
         }
         self.write_client(&mut writer);
+        self.write_certificate(&mut writer);
         for (name, value) in self.edits.added() {
             writer.field(name, value.as_bytes());
         }
@@ -136,6 +141,22 @@ impl Outgoing<'_, '_, '_> {
             let length = 384 - rest.len();
             if written.is_ok() {
                 writer.field(ClientFrom::Forwarded.field(), &element[..length]);
+            }
+        }
+    }
+
+    /// Writes the fields that tell of the client's certificate.
+    fn write_certificate(&self, writer: &mut HeadWriter<'_>) {
+        let (Some(tls), Some(certificate)) = (&self.listener.tls, self.certificate) else { return };
+        let CertificateFields { subject, names, thumbprint } = &tls.certificate_fields;
+        let told = [
+            (subject, &certificate.subject),
+            (names, &certificate.names),
+            (thumbprint, &certificate.thumbprint),
+        ];
+        for (name, value) in told {
+            if let Some(name) = name {
+                writer.field(name, value.as_bytes());
             }
         }
     }

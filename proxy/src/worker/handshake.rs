@@ -16,6 +16,7 @@ use std::io;
 use std::rc::Rc;
 
 use rustls::Error;
+use rustls::pki_types::CertificateDer;
 
 use super::connection::ConnectionState;
 use super::core::{Core, Live};
@@ -25,7 +26,7 @@ use super::reason::Gate;
 use super::tls_counters::TlsFailure;
 use crate::snapshot::ids::ListenerId;
 use crate::snapshot::tls::TlsService;
-use crate::tls::{First, Session, first};
+use crate::tls::{ClientCertificate, First, Session, first};
 use crate::uring::{Buffer, TooLarge};
 
 /// Why there is no session.
@@ -114,12 +115,23 @@ pub(super) async fn handshake(
         }
     }
     stream.disarm();
+    if let Some(shown) = shown(connection) {
+        // The library believes it, and nobody could tell an upstream whose it is.
+        let told = ClientCertificate::of(&shown);
+        connection.set_certificate(told.ok_or_else(|| fail(TlsFailure::ClientCertificate))?);
+    }
     if let Some(agreement) = stream.session().and_then(|session| session.agreement())
         && let Some(cell) = core.cells.tls.handshake(&agreement)
     {
         core.count(cell);
     }
     Ok(())
+}
+
+/// The certificate that the client has shown, if any.
+fn shown(connection: &ConnectionState) -> Option<CertificateDer<'static>> {
+    let session = connection.stream.session()?;
+    session.peer_certificates()?.first().cloned()
 }
 
 /// Waits for what the client says first, without a buffer until there is something.

@@ -57,6 +57,8 @@ gate! {
     NoRoute = "route.none";
     /// The route is not for clients of this address.
     RouteClient = "route.client_denied";
+    /// The route asks for a client's certificate, and the client has shown none.
+    NoClientCertificate = "client_certificate.missing";
     /// A page of this origin may not use the route, by its `cors`.
     CorsOrigin = "cors.origin";
     /// A trusted proxy sent it for a client whose address the shield's deny list names.
@@ -209,6 +211,7 @@ impl Reason {
             Self::Gate(gate) => match gate {
                 Gate::NoRoute
                 | Gate::RouteClient
+                | Gate::NoClientCertificate
                 | Gate::CorsOrigin
                 | Gate::ClientDenied
                 | Gate::ClientBanned

@@ -86,7 +86,7 @@ fn status(reason: Reason, policy: Option<&AuthPolicy>) -> u16 {
         },
         Reason::Response(_) | Reason::ResponseChunks(_) => 502,
         Reason::Gate(gate) => match gate {
-            Gate::RouteClient | Gate::CorsOrigin => 403,
+            Gate::RouteClient | Gate::NoClientCertificate | Gate::CorsOrigin => 403,
             Gate::PlainTextOnTls => 400,
             Gate::NoRoute => 404,
             Gate::ClientDenied | Gate::ClientBanned => 403,

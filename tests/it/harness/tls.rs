@@ -7,13 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256,
-    SignatureAlgorithm,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, RevokedCertParams, SignatureAlgorithm, date_time_ymd,
 };
 use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
 };
@@ -32,6 +34,7 @@ impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.distinguished_name.push(DnType::CommonName, "tests");
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
@@ -61,6 +64,44 @@ impl Authority {
         replace(&folder.join(format!("{name}.key")), &key.serialize_pem());
     }
 
+    /// Writes its own certificate as `NAME.pem`.
+    pub fn write_own(&self, folder: &Path, name: &str) {
+        replace(&folder.join(format!("{name}.pem")), &self.pem());
+    }
+
+    /// A certificate with this name and number for a client, and its key.
+    pub fn identity(&self, name: &str, number: u64) -> Identity {
+        let mut params = CertificateParams::new([format!("{name}.clients.example")]).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.serial_number = Some(number.into());
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+        Identity { certificate: certificate.der().clone(), key }
+    }
+
+    /// Writes a list of revoked certificates, by their numbers, as `NAME.crl`.
+    pub fn write_revoked(&self, folder: &Path, name: &str, numbers: &[u64]) {
+        let revoked = |number: &u64| RevokedCertParams {
+            serial_number: (*number).into(),
+            revocation_time: date_time_ymd(2024, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2024, 1, 1),
+            next_update: date_time_ymd(2200, 1, 1),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: numbers.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).unwrap();
+        replace(&folder.join(format!("{name}.crl")), &list.pem().unwrap());
+    }
+
     /// Its own certificate as PEM.
     pub fn pem(&self) -> String {
         self.certificate.pem()
@@ -77,6 +118,13 @@ impl Authority {
     }
 }
 
+/// What a client shows.
+pub struct Identity {
+    /// The certificate.
+    pub certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+}
+
 /// As whoever renews a certificate does it: a new file renamed over the old one.
 fn replace(path: &Path, text: &str) {
     let next = path.with_extension("next");
@@ -87,7 +135,7 @@ fn replace(path: &Path, text: &str) {
 
 /// What a client does; it remembers sessions.
 #[derive(Clone)]
-pub struct TlsClient(pub Arc<ClientConfig>);
+pub struct TlsClient(pub Arc<ClientConfig>, RootCertStore);
 
 impl TlsClient {
     /// That believes one certificate, in PEM.
@@ -106,16 +154,38 @@ impl TlsClient {
         let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(versions)
             .unwrap()
-            .with_root_certificates(roots)
+            .with_root_certificates(roots.clone())
             .with_no_client_auth();
-        Self(Arc::new(config))
+        Self(Arc::new(config), roots)
     }
 
     /// With something else.
     pub fn with(self, change: impl FnOnce(&mut ClientConfig)) -> Self {
         let mut config = Arc::unwrap_or_clone(self.0);
         change(&mut config);
-        Self(Arc::new(config))
+        Self(Arc::new(config), self.1)
+    }
+
+    /// By another provider of cryptography.
+    pub fn over(self, provider: CryptoProvider) -> Self {
+        let config = ClientConfig::builder_with_provider(provider.into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(self.1.clone())
+            .with_no_client_auth();
+        Self(Arc::new(config), self.1)
+    }
+
+    /// That shows a certificate.
+    pub fn showing(self, identity: &Identity) -> Self {
+        let roots = self.1.clone();
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots.clone())
+            .with_client_auth_cert(vec![identity.certificate.clone()], identity.key.clone_key())
+            .unwrap();
+        Self(Arc::new(config), roots)
     }
 
     /// Without sessions to resume.

@@ -36,7 +36,7 @@ fn a_bad_file_changes_nothing_and_says_why() {
     let first = shown(&scene.client());
     fs::write(scene.gateway.path("a.pem"), "rubbish").unwrap();
     let line = scene.gateway.wait_for_line(&["no certificate in PEM"]);
-    assert!(line.contains("the certificate that was there before stays"), "{line}");
+    assert!(line.contains("what was there before stays"), "{line}");
     let bad = "ringgate_certificate_files_bad";
     scene.gateway.wait_for_metric(bad, &["listener=\"public\""], |bad| bad == 1.0);
     assert_eq!(shown(&scene.client()), first);

@@ -89,20 +89,7 @@ fn a_client_gets_the_certificate_whose_key_it_takes() {
     let mut provider = rustls::crypto::ring::default_provider();
     provider.signature_verification_algorithms.mapping =
         &rustls::crypto::ring::default_provider().signature_verification_algorithms.mapping[..2];
-    let roots = {
-        let mut roots = rustls::RootCertStore::empty();
-        let pem = authority.pem();
-        let certificate =
-            rustls::pki_types::pem::PemObject::from_pem_slice(pem.as_bytes()).unwrap();
-        roots.add(certificate).unwrap();
-        roots
-    };
-    let only_ecdsa = rustls::ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let client = crate::harness::TlsClient(only_ecdsa.into());
+    let client = authority.client().over(provider);
     assert_eq!(client.connect(gateway.address(), NAME).get("/").text(), "hello");
 }
 

@@ -2,6 +2,7 @@
 //! change.
 
 mod certificates;
+mod clients;
 mod handshakes;
 mod traffic;
 

@@ -105,6 +105,11 @@ fn tls(tls: &TlsConfig) -> Value {
             Profile::Intermediate => "intermediate",
             Profile::Modern => "modern",
         },
+        "client_certificates": tls.clients.as_ref().map(|clients| json!({
+            "mode": if clients.files.is_required { "required" } else { "optional" },
+            "ca_file": clients.files.authorities,
+            "crl_files": clients.files.revoked,
+        })),
         "handshake_timeout": text(tls.handshake),
         "handshakes": tls.handshakes,
     })

@@ -1,4 +1,5 @@
-//! The certificates of listeners and the keys of their session tickets: read, watched, replaced.
+//! The certificates of listeners, whose certificates their clients may show, and the keys of session
+//! tickets: read, watched, replaced.
 //!
 //! ```text
 //! reload            -> prepare (all that can fail) -> take --+
@@ -12,7 +13,7 @@
 mod read;
 mod remaining;
 
-pub use read::{CertificateError, read};
+pub use read::{CertificateError, read, read_trust};
 pub use remaining::{TimeLeft, time_left};
 
 use std::collections::HashMap;
@@ -21,11 +22,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::config::{CertificateFiles, Config, TlsConfig, share};
+use super::config::{CertificateFiles, Config, TlsConfig, TrustFiles, share};
 use super::jwks::fingerprint::Fingerprint;
 use super::status::CertificateStatus;
 use crate::snapshot::tls::{TlsBounds, TlsService};
-use crate::tls::{Identity, NoRandom, ROTATION_SECONDS, ServerRules, TicketKeys, server};
+use crate::tls::{Identity, NoRandom, ROTATION_SECONDS, ServerRules, TicketKeys, Trust, server};
 
 /// What the listeners with TLS do, by their configured address.
 pub type TlsServices = HashMap<SocketAddr, Arc<TlsService>>;
@@ -37,21 +38,19 @@ const SAID_EVERY: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub struct Certificates {
     workers: usize,
-    held: HashMap<CertificateFiles, Held>,
-    listeners: Vec<TlsListener>,
+    in_force: Prepared,
     tickets: TicketKeys,
     rotate_at: Instant,
-    services: TlsServices,
     looked_at: Instant,
     said_at: Instant,
 }
 
-/// A certificate that is shown.
-#[derive(Debug, Clone)]
-struct Held {
-    identity: Arc<Identity>,
+/// What was read of files last, if it was good.
+#[derive(Debug)]
+struct Held<T> {
+    good: Arc<T>,
     seen: Vec<Option<Fingerprint>>,
-    /// Why the files are not what is shown, if they are not.
+    /// Why the files are not what counts, if they are not.
     failure: Option<String>,
 }
 
@@ -65,9 +64,10 @@ struct TlsListener {
 }
 
 /// What a configuration asks for, all of it good.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Prepared {
-    held: HashMap<CertificateFiles, Held>,
+    held: HashMap<CertificateFiles, Held<Identity>>,
+    trusted: HashMap<TrustFiles, Held<Trust>>,
     listeners: Vec<TlsListener>,
     services: TlsServices,
 }
@@ -89,11 +89,9 @@ impl Certificates {
         let now = Instant::now();
         let mut this = Self {
             workers,
-            held: HashMap::new(),
-            listeners: Vec::new(),
+            in_force: Prepared::default(),
             tickets: TicketKeys::new()?,
             rotate_at: now + rotation(),
-            services: HashMap::new(),
             looked_at: now,
             said_at: now,
         };
@@ -105,7 +103,7 @@ impl Certificates {
     /// What the listeners do now.
     #[must_use]
     pub fn services(&self) -> &TlsServices {
-        &self.services
+        &self.in_force.services
     }
 
     /// Reads what a configuration asks for. Files that are no good are replaced by what was last read
@@ -129,28 +127,37 @@ impl Certificates {
         let mut held = HashMap::new();
         for files in listeners.iter().flat_map(|listener| &listener.tls.certificates) {
             if !held.contains_key(files) {
-                held.insert(files.clone(), Held::read(files, self.held.get(files))?);
+                let before = self.in_force.held.get(files);
+                held.insert(files.clone(), Held::read(files.paths(), || read(files), before)?);
             }
         }
-        let services = services(&listeners, &held, &self.tickets, self.workers)?;
-        Ok(Prepared { held, listeners, services })
+        let mut trusted = HashMap::new();
+        for files in listeners.iter().filter_map(TlsListener::trust) {
+            if !trusted.contains_key(files) {
+                let before = self.in_force.trusted.get(files);
+                let one = Held::read(files.paths(), || read_trust(files), before)?;
+                trusted.insert(files.clone(), one);
+            }
+        }
+        let mut prepared = Prepared { held, trusted, listeners, services: HashMap::new() };
+        prepared.services = services(&prepared, &self.tickets, self.workers)?;
+        Ok(prepared)
     }
 
     /// Takes what was prepared.
     pub fn take(&mut self, prepared: Prepared) {
-        Prepared { held: self.held, listeners: self.listeners, services: self.services } = prepared;
+        self.in_force = prepared;
     }
 
     /// All files.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
-        self.held.keys().flat_map(CertificateFiles::paths)
+        let shown = self.in_force.held.keys().flat_map(CertificateFiles::paths);
+        shown.chain(self.in_force.trusted.keys().flat_map(TrustFiles::paths))
     }
 
-    /// Reads again what a file belongs to; says whether a listener shows something else now.
+    /// Reads again what a file belongs to; says whether a listener does something else now.
     pub fn file_changed(&mut self, path: &Path) -> bool {
-        let is_concerned =
-            |files: &CertificateFiles, _: &Held| files.paths().any(|one| one == path);
-        self.read_again(is_concerned)
+        self.read_again(|paths, _| paths.contains(&path))
     }
 
     /// As [`Self::file_changed`] for all files that are others than before, where nobody has looked
@@ -160,7 +167,7 @@ impl Certificates {
             return false;
         }
         self.looked_at = now;
-        self.read_again(|files, held| held.seen != seen(files))
+        self.read_again(|paths, before| before != seen(paths.iter().copied()))
     }
 
     /// Makes a new ticket key, if it is time; says whether it has.
@@ -179,31 +186,26 @@ impl Certificates {
         self.renew()
     }
 
-    fn read_again(&mut self, which: impl Fn(&CertificateFiles, &Held) -> bool) -> bool {
+    /// Reads the files again that `which` picks by their paths and what was seen of them.
+    fn read_again(&mut self, which: impl Fn(&[&Path], &[Option<Fingerprint>]) -> bool) -> bool {
         let mut any = false;
-        for (files, held) in &mut self.held {
-            if !which(files, held) {
-                continue;
+        for (files, held) in &mut self.in_force.held {
+            if which(&files.paths().collect::<Vec<_>>(), &held.seen) {
+                any |= held.renew(files.paths(), || read(files), Identity::differs_from);
             }
-            match Held::read(files, Some(held)) {
-                Ok(now) => {
-                    if now.identity.differs_from(&held.identity) {
-                        tracing::info!(certificate = %files.chain.display(), "replaced");
-                        any = true;
-                    }
-                    *held = now;
-                }
-                // It has one to fall back on.
-                Err(error) => tracing::error!(%error, "a certificate is not replaced"),
+        }
+        for (files, held) in &mut self.in_force.trusted {
+            if which(&files.paths().collect::<Vec<_>>(), &held.seen) {
+                any |= held.renew(files.paths(), || read_trust(files), Trust::differs_from);
             }
         }
         any && self.renew()
     }
 
     fn renew(&mut self) -> bool {
-        match services(&self.listeners, &self.held, &self.tickets, self.workers) {
+        match services(&self.in_force, &self.tickets, self.workers) {
             Ok(services) => {
-                self.services = services;
+                self.in_force.services = services;
                 true
             }
             Err(error) => {
@@ -219,8 +221,8 @@ impl Certificates {
             return;
         }
         self.said_at = now;
-        for (files, held) in &self.held {
-            if let Some(what) = time_left(&held.identity).warning() {
+        for (files, held) in &self.in_force.held {
+            if let Some(what) = time_left(&held.good).warning() {
                 tracing::warn!(certificate = %files.chain.display(), "{what}");
             }
         }
@@ -233,10 +235,10 @@ impl Certificates {
             let (name, files) = (listener.name.to_string(), listener.tls.certificates.clone());
             files.into_iter().map(move |files| (name.clone(), files))
         };
-        let shown = self.listeners.iter().flat_map(of_listener);
+        let shown = self.in_force.listeners.iter().flat_map(of_listener);
         let status = shown.filter_map(|(listener, files)| {
-            let held = self.held.get(&files)?;
-            let certificate = held.identity.certificate();
+            let held = self.in_force.held.get(&files)?;
+            let certificate = held.good.certificate();
             Some(CertificateStatus {
                 listener,
                 file: files.chain.display().to_string(),
@@ -249,28 +251,62 @@ impl Certificates {
     }
 }
 
-impl Held {
+impl TlsListener {
+    /// Where it is said whose certificates its clients may show.
+    fn trust(&self) -> Option<&TrustFiles> {
+        self.tls.clients.as_ref().map(|clients| &clients.files)
+    }
+}
+
+impl<T> Held<T> {
     /// What the files have, or what was last read of them.
-    fn read(files: &CertificateFiles, before: Option<&Self>) -> Result<Self, CertificateError> {
+    fn read<'p>(
+        paths: impl Iterator<Item = &'p Path>,
+        read: impl FnOnce() -> Result<T, CertificateError>,
+        before: Option<&Self>,
+    ) -> Result<Self, CertificateError> {
         // Before they are read: what changes meanwhile is looked at again.
-        let seen = seen(files);
-        match (read(files), before) {
-            (Ok(identity), _) => Ok(Self { identity: Arc::new(identity), seen, failure: None }),
+        let seen = seen(paths);
+        match (read(), before) {
+            (Ok(good), _) => Ok(Self { good: Arc::new(good), seen, failure: None }),
             (Err(error), Some(before)) => {
                 let error = error.to_string();
                 if before.failure.as_ref() != Some(&error) {
-                    tracing::error!("{error}; the certificate that was there before stays");
+                    tracing::error!("{error}; what was there before stays");
                 }
-                let identity = Arc::clone(&before.identity);
-                Ok(Self { identity, seen, failure: Some(error) })
+                Ok(Self { good: Arc::clone(&before.good), seen, failure: Some(error) })
             }
             (Err(error), None) => Err(error),
         }
     }
+
+    /// Reads the files again; says whether something else counts now.
+    fn renew<'p>(
+        &mut self,
+        paths: impl Iterator<Item = &'p Path>,
+        read: impl FnOnce() -> Result<T, CertificateError>,
+        differs: impl Fn(&T, &T) -> bool,
+    ) -> bool {
+        match Self::read(paths, read, Some(self)) {
+            Ok(now) => {
+                let is_new = differs(&now.good, &self.good);
+                if is_new {
+                    tracing::info!("certificates have been replaced");
+                }
+                *self = now;
+                is_new
+            }
+            // It has something to fall back on.
+            Err(error) => {
+                tracing::error!(%error, "certificates are not replaced");
+                false
+            }
+        }
+    }
 }
 
-fn seen(files: &CertificateFiles) -> Vec<Option<Fingerprint>> {
-    files.paths().map(|path| Fingerprint::of(path).ok()).collect()
+fn seen<'p>(paths: impl Iterator<Item = &'p Path>) -> Vec<Option<Fingerprint>> {
+    paths.map(|path| Fingerprint::of(path).ok()).collect()
 }
 
 fn rotation() -> Duration {
@@ -279,20 +315,26 @@ fn rotation() -> Duration {
 
 /// Makes what the listeners do of what they show.
 fn services(
-    listeners: &[TlsListener],
-    held: &HashMap<CertificateFiles, Held>,
+    of: &Prepared,
     tickets: &TicketKeys,
     workers: usize,
 ) -> Result<TlsServices, CertificateError> {
-    let mut services = HashMap::with_capacity(listeners.len());
-    for TlsListener { name, address, is_http, tls } in listeners {
-        let shown = tls.certificates.iter().filter_map(|files| held.get(files));
-        let identities: Vec<_> = shown.map(|held| Arc::clone(&held.identity)).collect();
+    let mut services = HashMap::with_capacity(of.listeners.len());
+    for listener in &of.listeners {
+        let TlsListener { name, address, is_http, tls } = listener;
+        let shown = tls.certificates.iter().filter_map(|files| of.held.get(files));
+        let identities: Vec<_> = shown.map(|held| Arc::clone(&held.good)).collect();
+        let trust = listener.trust().map(|files| {
+            let held = of.trusted.get(files);
+            // Whoever asks for certificates is never served without.
+            &*held.expect("read before").good
+        });
         let rules = ServerRules {
             listener: &address.to_string(),
             identities: &identities,
             unknown_name: tls.unknown_name,
             profile: tls.profile,
+            trust,
             is_http: *is_http,
             tickets,
         };
@@ -302,7 +344,10 @@ fn services(
             handshake: tls.handshake,
             handshakes_per_worker: share(tls.handshakes, workers),
         };
-        services.insert(*address, Arc::new(TlsService { config, context, bounds }));
+        let fields = tls.clients.as_ref().map(|clients| clients.fields.clone());
+        let certificate_fields = fields.unwrap_or_default();
+        let service = TlsService { config, context, bounds, certificate_fields };
+        services.insert(*address, Arc::new(service));
     }
     Ok(services)
 }

@@ -31,7 +31,7 @@ use crate::snapshot::{Forwarding, ProxyProtocol};
 pub(in crate::control) use bounds::share;
 pub use bounds::{ListenerOverrides, RouteOverrides};
 pub use kernel::{BanConfig, KernelConfig, Led, ShieldConfig, SteeringConfig};
-pub use tls::{CertificateFiles, TlsConfig};
+pub use tls::{CertificateFiles, ClientTrust, TlsConfig, TrustFiles};
 
 /// A whole configuration. Ids in it are positions in its own lists, and fit.
 #[derive(Debug, Clone)]
@@ -282,6 +282,8 @@ pub struct RouteConfig {
     pub selects: RouteMatch,
     /// Which clients may use it, whatever their token.
     pub clients: ClientRule,
+    /// Whether they must have shown a certificate.
+    pub needs_certificate: bool,
     /// The token rules, or none: anyone passes.
     pub auth: Option<AuthPolicy>,
     /// What is done with a request that passes.

@@ -46,6 +46,7 @@ fn table(matches: &[RouteMatch]) -> RouteTable {
         (
             selects.clone(),
             Route {
+                needs_certificate: false,
                 name: format!("{index}").into(),
                 clients: ClientRule::default(),
                 auth: None,

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::fields::{Reserved, Side, cors, edits};
 use super::kernel::prefixes;
@@ -10,7 +10,9 @@ use super::limits::route_bounds;
 use super::policy::{Issuers, policy};
 use super::resources::metadata_routes;
 use super::{JsonPath, Reader, listeners, providers, resources, upstreams};
-use crate::control::config::raw::routes::{Match, Redirect, Respond, Route, RouteJwt};
+use crate::control::config::raw::routes::{
+    Match, Redirect, Respond, Route, RouteCertificate, RouteJwt,
+};
 use crate::control::config::settings::{ProviderConfig, RouteConfig};
 use crate::snapshot::client_rule::ClientRule;
 use crate::snapshot::ids::{ListenerId, RouteId};
@@ -149,6 +151,7 @@ fn route(
     let name = raw.name.clone().unwrap_or_else(|| path.to_string()).into();
     let selects = selects_of(reader, &defined.listeners, &path.join("match"), &raw.selects);
     let clients = clients(reader, path, &raw);
+    let needs_certificate = needs_certificate(reader, path, &raw);
     let action = action(reader, defined, path, &raw);
     let [request_fields, response_fields] = [
         ("request_headers", Side::Request, &raw.request_headers),
@@ -170,6 +173,7 @@ fn route(
         name,
         selects: selects?,
         clients,
+        needs_certificate,
         auth,
         action: action?,
         request_fields,
@@ -185,6 +189,22 @@ fn clients(reader: &mut Reader<'_>, path: &JsonPath, raw: &Route) -> ClientRule 
     let allow = prefixes(reader, allow, &path.join("allow_from"));
     let deny = prefixes(reader, &raw.deny_from, &path.join("deny_from"));
     ClientRule::new(&allow, &deny)
+}
+
+/// Whether the route asks for certificates; notes where no listener does.
+fn needs_certificate(reader: &mut Reader<'_>, path: &JsonPath, raw: &Route) -> bool {
+    let Some(RouteCertificate::Required) = raw.client_certificate else { return false };
+    let listeners = reader.value.get("listeners").and_then(Value::as_array);
+    let serves = |listener: &&Value| {
+        let only = raw.selects.listener.as_deref();
+        only.is_none_or(|only| listener.get("name").and_then(Value::as_str) == Some(only))
+    };
+    let asks = |listener: &Value| listener.pointer("/tls/client_certificates").is_some();
+    if !listeners.into_iter().flatten().filter(serves).any(asks) {
+        let what = "no listener of this route asks for certificates; allowed: where one has tls.client_certificates";
+        reader.problem(&path.join("client_certificate"), what);
+    }
+    true
 }
 
 /// Notes token rules that speak of CORS where the route has rules for it.

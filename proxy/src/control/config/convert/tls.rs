@@ -4,13 +4,17 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::limits::{SHORTEST, share};
+use super::providers::wrong_header_name;
 use super::{JsonPath, Reader};
 use crate::control::certificates;
 use crate::control::config::KeyFiles;
 use crate::control::config::quantity::Span;
 use crate::control::config::raw::tls as raw;
-use crate::control::config::settings::{CertificateFiles, TlsConfig, Workers};
+use crate::control::config::settings::{
+    CertificateFiles, ClientTrust, TlsConfig, TrustFiles, Workers,
+};
 use crate::control::jwks::secrets::loose_mode;
+use crate::snapshot::tls::CertificateFields;
 use crate::tls::{Profile, UnknownName};
 
 /// Handshakes that take longer would hold their place for an attacker.
@@ -47,9 +51,49 @@ pub(super) fn tls(
             raw::Profile::Intermediate => Profile::Intermediate,
             raw::Profile::Modern => Profile::Modern,
         },
+        clients: raw
+            .client_certificates
+            .as_ref()
+            .map(|raw| clients(reader, raw, &path.join("client_certificates"))),
         handshake: raw.handshake_timeout.0,
         handshakes: raw.handshakes,
     }
+}
+
+fn clients(reader: &mut Reader<'_>, raw: &raw::ClientCertificates, path: &JsonPath) -> ClientTrust {
+    let files = TrustFiles {
+        authorities: reader.resolve(&raw.ca_file),
+        revoked: raw.crl_files.iter().map(|file| reader.resolve(file)).collect(),
+        is_required: matches!(raw.mode, raw::ClientCertificateMode::Required),
+    };
+    if let Err(error) = certificates::read_trust(&files) {
+        match reader.key_files {
+            KeyFiles::Needed => reader.problem(path, error),
+            KeyFiles::Replaceable => {
+                reader.warning(path, format!("{error}; the listener goes on with what it has"));
+            }
+        }
+    }
+    let mut seen: Vec<Box<str>> = Vec::new();
+    let mut field = |key: &'static str, typed: &Option<String>| {
+        let typed = typed.as_ref()?;
+        let name = typed.to_ascii_lowercase();
+        let path = path.join("headers").join(key);
+        if let Some(what) = wrong_header_name(&name) {
+            reader.problem(&path, what);
+        } else if seen.iter().any(|other| **other == name) {
+            reader.problem(&path, format!("{name:?} stands here twice; allowed: once"));
+        }
+        let name: Box<str> = name.into();
+        seen.push(name.clone());
+        Some(name)
+    };
+    let fields = CertificateFields {
+        subject: field("subject", &raw.headers.subject),
+        names: field("names", &raw.headers.names),
+        thumbprint: field("thumbprint", &raw.headers.thumbprint),
+    };
+    ClientTrust { files, fields }
 }
 
 fn certificate(

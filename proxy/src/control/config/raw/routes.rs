@@ -25,6 +25,8 @@ pub(in crate::control::config) struct Route {
     /// `allow_from`.
     #[serde(default)]
     pub(in crate::control::config) deny_from: Vec<String>,
+    /// Whether the client must have shown a certificate (else 403): `required`. Absent: no.
+    pub(in crate::control::config) client_certificate: Option<RouteCertificate>,
     /// The token rules. Absent: anyone passes.
     pub(in crate::control::config) jwt: Option<RouteJwt>,
     /// Forward to the upstream of this name.
@@ -73,6 +75,13 @@ pub(in crate::control::config) struct Match {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub(in crate::control::config) methods: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(in crate::control::config) enum RouteCertificate {
+    Required,
 }
 
 /// The token rules of a route.
