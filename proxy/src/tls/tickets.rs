@@ -25,7 +25,7 @@ const KEYS: usize = 3;
 /// For how long a ticket is good: through the time of its key and that of the next.
 pub const TICKET_SECONDS: u32 = 12 * 3600;
 
-/// After which a new key is due. With [`KEYS`] a ticket is opened for [`TICKET_SECONDS`] at least.
+/// After which a new key is due. With three keys a ticket is opened for [`TICKET_SECONDS`] at least.
 pub const ROTATION_SECONDS: u32 = TICKET_SECONDS / 2;
 
 /// The keys of all tickets, the newest first.
@@ -51,7 +51,7 @@ impl TicketKeys {
         Ok(Self(vec![TicketKey::new()?]))
     }
 
-    /// With one more key, and without the oldest beyond [`KEYS`].
+    /// With one more key, and without the oldest of more than three.
     ///
     /// # Errors
     /// Without random numbers.
