@@ -166,6 +166,7 @@ fn start_worker(
     let cells = WorkerCounters::register(&mut registry).expect("free cells");
     let (keys, addresses) = (HashMap::new(), HashMap::new());
     let inputs = Inputs {
+        tls: &HashMap::new(),
         generation: Generation(1),
         verdicts: Generation(1),
         deny_list: &Arc::default(),

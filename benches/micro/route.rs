@@ -45,6 +45,7 @@ fn table(matches: impl Iterator<Item = (HostPattern, String)>) -> RouteTable {
         (
             selects,
             Route {
+                needs_certificate: false,
                 name: "route".into(),
                 clients: ClientRule::default(),
                 auth: None,

@@ -21,6 +21,7 @@ use signal_hook::iterator::Signals;
 
 use crate::control::admin;
 use crate::control::assists::{Assists, Impossible, Sockets};
+use crate::control::certificates::{CertificateError, Certificates};
 use crate::control::config::{self, Config, ConfigErrors, LogFormat};
 use crate::control::descriptors;
 use crate::control::event::Event;
@@ -74,6 +75,9 @@ pub enum GatewayError {
     /// No signals.
     #[error("cannot handle signals: {0}")]
     Signals(#[source] io::Error),
+    /// A certificate is no good any more.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// Too many names.
     #[error(transparent)]
     Cells(#[from] OutOfCells),
@@ -143,11 +147,13 @@ pub fn run(options: &Options) -> Result<(), GatewayError> {
     let admin = config.admin.clone();
     let listeners = config.listeners.clone();
     let startup = config.startup;
+    let certificates = Certificates::load(&config, crew.len())?;
     let mut control = EventLoop::prepare(Parts {
         file: options.file.clone(),
         publisher: Publisher::new(config, registry, crew.len()),
         sources: Sources::new(events.clone()),
         resolver: Resolver::new(events.clone()),
+        certificates,
         watcher: Watcher::start(events.clone()),
         status: status.clone(),
         access_log,

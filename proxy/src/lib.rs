@@ -1,6 +1,6 @@
 //! ringgate: an edge gateway that verifies a JSON Web Token on every request, on io_uring.
 //!
-//! A module uses the layers below it only: snapshot, telemetry; http1; auth; uring, kernel;
+//! A module uses the layers below it only: snapshot, telemetry; http1; auth, tls; uring, kernel;
 //! upstream, relay; worker; control; gateway, cli. `cargo xtask tidy` checks that.
 
 pub mod auth;
@@ -15,6 +15,7 @@ pub mod relay;
 pub mod simulation;
 pub mod snapshot;
 pub mod telemetry;
+pub mod tls;
 pub mod upstream;
 pub mod uring;
 pub mod worker;

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::harness::gateway::BINARY;
-use crate::harness::{Client, Message, wait_until};
+use crate::harness::{Client, Message, TlsClient, wait_until};
 
 /// A running demo and what it printed up to its last line of instructions.
 struct Demo {
@@ -74,6 +74,23 @@ fn the_printed_lines_show_200_401_and_403() {
     // The upstream saw the claim and not the token.
     assert_eq!(seen["headers"]["x-user"], "alice");
     assert!(seen["headers"].get("authorization").is_none(), "{seen}");
+}
+
+#[test]
+fn with_tls_the_printed_certificate_is_the_gateways() {
+    let demo = Demo::start(&["--tls"]);
+    let command = demo.commands()[0];
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let at = words.iter().position(|word| *word == "--cacert").expect("the certificate");
+    let pem = std::fs::read_to_string(words[at + 1]).unwrap();
+    let url = words.iter().find_map(|word| word.strip_prefix("https://")).expect("a URL");
+    let (address, path) = url.split_once('/').unwrap();
+    let client = TlsClient::believing(&pem);
+    let mut client = client.connect(address.parse().unwrap(), "127.0.0.1");
+    assert_eq!(client.get(&format!("/{path}")).status(), 401);
+    let header = command.split('\'').find(|part| part.starts_with("Authorization: ")).unwrap();
+    let seen = client.get_with(&format!("/{path}"), &format!("{header}\r\n")).json();
+    assert_eq!(seen["headers"]["x-forwarded-proto"], "https", "{seen}");
 }
 
 #[test]

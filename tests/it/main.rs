@@ -41,5 +41,6 @@ mod sources;
 mod tcp;
 mod third_party;
 mod timeouts;
+mod tls;
 mod tunnel;
 mod upstream_faults;

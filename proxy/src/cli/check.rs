@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::corpus;
 use super::verify::clock;
 use crate::auth::UnixTime;
+use crate::control::certificates::Certificates;
 use crate::control::compile::{Inputs, compile};
 use crate::control::config::{self, Config, DenyListConfig, JwksSource, ProviderConfig, Workers};
 use crate::control::deny::book;
@@ -129,6 +130,7 @@ fn examine(file: &Path) -> Result<(Config, Snapshot), String> {
         Workers::Count(count) => count,
         Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
     };
+    let certificates = Certificates::load(&config, workers).map_err(|error| error.to_string())?;
     let inputs = Inputs {
         generation: Generation::default(),
         verdicts: Generation::default(),
@@ -136,6 +138,7 @@ fn examine(file: &Path) -> Result<(Config, Snapshot), String> {
         workers,
         keys: &file_keys(&config),
         addresses: &HashMap::new(),
+        tls: certificates.services(),
     };
     let snapshot = compile(&config, &inputs, &mut Registry::default())
         .map_err(|error| format!("{}: {error}", file.display()))?;

@@ -3,6 +3,7 @@
 mod http;
 mod issuer;
 mod key_ring;
+mod throw_away;
 mod upstream;
 
 use std::fs::{self, DirBuilder};
@@ -38,6 +39,9 @@ pub struct Demo {
     /// How often the issuer changes its key, at least 1s.
     #[arg(long, default_value = "60s", value_parser = rotation)]
     rotate_every: Duration,
+    /// Let the gateway speak TLS, by a certificate that is made for this demo.
+    #[arg(long)]
+    tls: bool,
 }
 
 /// A key must be published for longer than a gateway may take to fetch it.
@@ -84,14 +88,23 @@ impl Demo {
             Issuer::start(self.issuer_port, self.rotate_every).map_err(DemoError::io("issuer"))?;
         let folder = Folder::new().map_err(DemoError::io("folder"))?;
         let (file, ready) = (folder.path.join("demo.json"), folder.path.join("ready.json"));
-        let config = self.config(upstream, &issuer);
+        let mut config = self.config(upstream, &issuer);
+        let certificate = if self.tls {
+            let files = throw_away::write(&folder.path).map_err(DemoError::io("certificate"))?;
+            config["listeners"][0]["tls"] = json!({ "certificates": [files] });
+            Some(folder.path.join(throw_away::CERTIFICATE))
+        } else {
+            None
+        };
         fs::write(&file, format!("{config:#}\n")).map_err(DemoError::io("configuration"))?;
 
         issuer.rotate(self.rotate_every).map_err(DemoError::io("rotation"))?;
         let options = Options { file, ready_file: Some(ready.clone()), log_filter: None };
         thread::Builder::new()
             .name("demo-announce".into())
-            .spawn(move || announce(&wait_for_ready(&ready), upstream, &issuer))
+            .spawn(move || {
+                announce(&wait_for_ready(&ready), upstream, &issuer, certificate.as_deref());
+            })
             .map_err(DemoError::io("announcement"))?;
         Ok(gateway::run(&options)?)
     }
@@ -154,7 +167,8 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left behind is harmless: it holds public keys' addresses and nothing secret.
+        // What is left behind is harmless: public keys' addresses, and the key of a certificate that
+        // nobody believes.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
@@ -179,12 +193,16 @@ fn wait_for_keys(admin: SocketAddr) {
 }
 
 /// Prints what can be tried, once it works.
-fn announce(ready: &Value, upstream: SocketAddr, issuer: &Issuer) {
+fn announce(ready: &Value, upstream: SocketAddr, issuer: &Issuer, certificate: Option<&Path>) {
     let address = |value: &Value| value.as_str().and_then(|text| text.parse::<SocketAddr>().ok());
     let addresses = (address(&ready["listeners"]["demo"]), address(&ready["admin"]));
     let (Some(gateway), Some(admin)) = addresses else { return };
     wait_for_keys(admin);
-    let url = format!("http://{gateway}/orders/1");
+    let (scheme, believing) = match certificate {
+        None => ("http", String::new()),
+        Some(path) => ("https", format!(" --cacert {}", path.display())),
+    };
+    let url = format!("{scheme}://{gateway}/orders/1");
     let (good, poor) = (issuer.token(SCOPE), issuer.token("profile"));
     let lifetime = humantime::format_duration(issuer.token_lifetime());
     let (token_url, jwks_url) = (issuer.token_url(), issuer.jwks_url());
@@ -193,16 +211,16 @@ fn announce(ready: &Value, upstream: SocketAddr, issuer: &Issuer) {
 gateway {url}, upstream http://{upstream}/, keys {jwks_url}, metrics http://{admin}/metrics
 
 200: a good token; the upstream sees x-user and not the token
-  curl -i -H 'Authorization: Bearer {good}' {url}
+  curl -i{believing} -H 'Authorization: Bearer {good}' {url}
 
 401: no token
-  curl -i {url}
+  curl -i{believing} {url}
 
 403: a token without the scope {SCOPE}
-  curl -i -H 'Authorization: Bearer {poor}' {url}
+  curl -i{believing} -H 'Authorization: Bearer {poor}' {url}
 
 These tokens are good for {lifetime}. A fresh one, from the key that signs now:
-  curl -i -H \"Authorization: Bearer $(curl -s {token_url})\" {url}
+  curl -i{believing} -H \"Authorization: Bearer $(curl -s {token_url})\" {url}
 
 Ctrl-C ends the demo.
 "

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::certificates::TlsServices;
 use super::config::{
     Config, EndpointConfig, JwksSource, ListenerConfig, ProviderConfig, UpstreamConfig, share,
 };
@@ -36,6 +37,8 @@ pub struct Inputs<'a> {
     pub workers: usize,
     /// The keys loaded so far, by the name of the provider. Inline keys need not be among them.
     pub keys: &'a HashMap<Box<str>, Arc<KeySet>>,
+    /// What the listeners with TLS do, by their configured address: one for each.
+    pub tls: &'a TlsServices,
     /// What names of endpoints resolved to, by name and port.
     pub addresses: &'a HashMap<(Box<str>, u16), Vec<SocketAddr>>,
 }
@@ -54,7 +57,7 @@ pub fn compile(
         .listeners
         .iter()
         .enumerate()
-        .map(|(index, raw)| listener(config, index, raw, inputs.workers, registry))
+        .map(|(index, raw)| listener(config, index, raw, inputs, registry))
         .collect::<Result<_, _>>()?;
     let upstreams = config
         .upstreams
@@ -66,6 +69,7 @@ pub fn compile(
         let compiled = Route {
             name: route.name.clone(),
             clients: route.clients.clone(),
+            needs_certificate: route.needs_certificate,
             auth: route.auth.clone(),
             action: route.action.clone(),
             connect: route.connect.clone(),
@@ -116,9 +120,12 @@ fn listener(
     config: &Config,
     index: usize,
     raw: &ListenerConfig,
-    workers: usize,
+    inputs: &Inputs<'_>,
     registry: &mut Registry,
 ) -> Result<Listener, OutOfCells> {
+    let tls = inputs.tls.get(&raw.address).cloned();
+    // Whoever asks for TLS is never served in plain text.
+    assert_eq!(tls.is_some(), raw.tls.is_some(), "certificates are read before");
     Ok(Listener {
         name: raw.name.clone(),
         address: raw.address,
@@ -128,7 +135,8 @@ fn listener(
         reason_header: raw.reason_header,
         hsts: raw.hsts.clone(),
         proxy_protocol: raw.proxy_protocol.clone(),
-        bounds: config.listener_bounds(&raw.bounds, workers),
+        tls,
+        bounds: config.listener_bounds(&raw.bounds, inputs.workers),
         service: match raw.tcp {
             None => Service::Http,
             Some(upstream) => {
@@ -159,6 +167,9 @@ fn claim_header_names(config: &Config, listener: usize) -> Vec<Box<str>> {
             names.push(STATUS_FIELD.into());
         }
     }
+    // On whichever listener they come: an upstream cannot tell by which.
+    let clients = config.listeners.iter().filter_map(|one| one.tls.as_ref()?.clients.as_ref());
+    names.extend(clients.flat_map(|clients| clients.fields.all()).map(Box::from));
     names.sort_unstable();
     names.dedup();
     names

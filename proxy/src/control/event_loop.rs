@@ -10,6 +10,8 @@
 //! ```
 
 mod bans;
+mod certificates;
+mod ending;
 mod startup;
 
 pub use startup::Waited;
@@ -22,6 +24,7 @@ use std::time::{Duration, Instant};
 use super::admin;
 use super::assists::{Assists, Sockets};
 use super::bans::Bans;
+use super::certificates::Certificates;
 use super::config::{self, Config};
 use super::demand;
 use super::deny::Denials;
@@ -43,8 +46,6 @@ use crate::telemetry::access_log::AccessLog;
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 /// The same while a snapshot is on its way to them, or they are draining.
 const SHORT_INTERVAL: Duration = Duration::from_millis(10);
-/// What workers get beyond the drain time to cut and close what is left.
-const DRAIN_GRACE: Duration = Duration::from_secs(2);
 /// How long a start or reload waits for names that were never looked up.
 const NAMES_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -68,6 +69,7 @@ pub struct EventLoop {
     refreshes: Refreshes,
     resolver: Resolver,
     denials: Denials,
+    certificates: Certificates,
     watcher: Watcher,
     status: Status,
     access_log: Option<AccessLog>,
@@ -94,6 +96,8 @@ pub struct Parts {
     pub sources: Sources,
     /// Without names yet.
     pub resolver: Resolver,
+    /// Of the configuration that was read at start.
+    pub certificates: Certificates,
     /// Without files yet.
     pub watcher: Watcher,
     /// Where admin reads.
@@ -119,8 +123,8 @@ impl EventLoop {
     /// time for the names of upstreams.
     #[must_use]
     pub fn prepare(parts: Parts) -> Self {
-        let Parts { file, publisher, sources, resolver, watcher, status, access_log, events } =
-            parts;
+        let Parts { file, publisher, sources, resolver, certificates, .. } = parts;
+        let Parts { watcher, status, access_log, events, .. } = parts;
         let mut this = Self {
             file,
             publisher,
@@ -129,6 +133,7 @@ impl EventLoop {
             refreshes: Refreshes::default(),
             resolver,
             denials: Denials::default(),
+            certificates,
             watcher,
             status,
             access_log,
@@ -167,6 +172,7 @@ impl EventLoop {
             let now = Instant::now();
             let look_every = self.watcher.look_every();
             self.denials.look_every(look_every, now, &mut self.publisher);
+            self.look_at_certificates(look_every, now);
             self.sources.look_at_files_every(look_every, now);
             let changed = self.sources.start_due(now);
             self.resolver.start_due(now);
@@ -241,6 +247,9 @@ impl EventLoop {
             Event::FileChanged { path } => {
                 self.sources.file_changed(&path, Instant::now());
                 self.denials.file_changed(&path, &mut self.publisher);
+                if self.certificates.file_changed(&path) {
+                    self.publish_certificates();
+                }
             }
             Event::Fetched { source, outcome } => {
                 if self.sources.fetched(source, outcome, Instant::now()) {
@@ -324,7 +333,8 @@ impl EventLoop {
         check_changeable(self.publisher.config(), &new)?;
         let workers = self.publisher.workers().len();
         let (bound, opened) = open_listeners(&new.listeners, &self.bound, workers)?;
-        self.publisher.try_out(&new)?;
+        let certificates = self.certificates.prepare(&new)?;
+        self.publisher.try_out(&new, certificates.services())?;
         let sockets = Sockets { bound: &bound, opened: &opened, cpus: &self.cpus };
         let assists = self.assists.prepare(&new, sockets)?;
         log_warnings(&new);
@@ -340,6 +350,7 @@ impl EventLoop {
             }
         }
         self.bound = bound;
+        self.certificates.take(certificates);
         let now = Instant::now();
         let previous = demand::previous(self.publisher.config(), &new, &self.sources, now);
         self.want(&new, previous);
@@ -366,7 +377,9 @@ impl EventLoop {
         self.sources.want(&demand::sources(config), previous, now);
         self.denials.configure(config);
         self.publisher.set_deny_list(self.denials.list());
+        self.publisher.set_tls(self.certificates.services().clone());
         let files = self.sources.files().chain(self.denials.file());
+        let files = files.chain(self.certificates.files());
         self.watcher.watch(files.map(Path::to_owned).collect());
         self.resolver.want(demand::names(config), now);
         let _ = self.sources.start_due(now);
@@ -398,42 +411,6 @@ impl EventLoop {
         }
     }
 
-    fn drain(&mut self) {
-        let within = self.publisher.config().timeouts.drain;
-        tracing::info!(?within, "draining");
-        notify_service_manager(&[sd_notify::NotifyState::Stopping]);
-        self.drain_deadline = Some(Instant::now() + within + DRAIN_GRACE);
-        self.status.lock().draining = true;
-        for worker in self.publisher.workers() {
-            worker.drain(within);
-        }
-    }
-
-    fn look_at_workers(&mut self, now: Instant) -> Option<Ended> {
-        let ended = self.publisher.workers().iter().filter(|worker| worker.is_finished()).count();
-        let Some(deadline) = self.drain_deadline else {
-            if ended > 0 {
-                tracing::error!(ended, "a worker's thread has ended; the process ends with it");
-                return Some(Ended::WorkerDied);
-            }
-            return None;
-        };
-        if ended == self.publisher.workers().len() {
-            let panicked = self.publisher.detach().into_iter().any(|worker| worker.join().is_err());
-            if panicked {
-                tracing::error!("a worker's thread ended badly while draining");
-                return Some(Ended::WorkerDied);
-            }
-            tracing::info!("drained");
-            return Some(Ended::Drained);
-        }
-        if now >= deadline {
-            tracing::warn!("the time to drain is over; what is left is cut");
-            return Some(Ended::Drained);
-        }
-        None
-    }
-
     /// Brings the status up to now.
     fn tell(&mut self) {
         let published = self.publisher.generation();
@@ -458,6 +435,7 @@ impl EventLoop {
         running.assists = self.assists.reports();
         running.frames = self.assists.frame_counters();
         running.bans = self.bans.status();
+        running.certificates = self.certificates.status();
         if running.cells.len() != self.publisher.cells().len() {
             running.cells = self.publisher.cells().to_vec();
         }

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod assists;
 pub mod bans;
+pub mod certificates;
 pub mod compile;
 pub mod config;
 pub mod demand;

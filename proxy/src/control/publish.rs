@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use super::certificates::TlsServices;
 use super::compile::{Inputs, compile};
 use super::config::Config;
 use super::resolve::HostPort;
@@ -32,6 +33,7 @@ pub struct Publisher {
     keys: ProviderKeys,
     addresses: Addresses,
     deny_list: Arc<DenyList>,
+    tls: TlsServices,
     /// Of the last snapshot made.
     generation: Generation,
     /// Of the first with this configuration and these keys.
@@ -52,6 +54,7 @@ impl Publisher {
             keys: HashMap::new(),
             addresses: HashMap::new(),
             deny_list: Arc::default(),
+            tls: TlsServices::default(),
             generation: Generation::default(),
             verdicts: Generation::default(),
             snapshot: None,
@@ -111,6 +114,11 @@ impl Publisher {
         self.deny_list = Arc::new(deny_list);
     }
 
+    /// Takes what the listeners of the next snapshot do that have TLS.
+    pub fn set_tls(&mut self, tls: TlsServices) {
+        self.tls = tls;
+    }
+
     /// The next snapshot, numbered.
     ///
     /// # Errors
@@ -131,6 +139,7 @@ impl Publisher {
             deny_list: &self.deny_list,
             keys: &self.keys,
             addresses: &self.addresses,
+            tls: &self.tls,
             workers: self.worker_count,
         };
         let snapshot = Arc::new(compile(&self.config, &inputs, &mut self.registry)?);
@@ -148,12 +157,12 @@ impl Publisher {
         self.publish(none)
     }
 
-    /// As [`Self::republish`] where nothing but the deny list has changed: verdicts that workers
-    /// keep stay good.
+    /// As [`Self::republish`] where nothing has changed that a verdict depends on, such as the deny
+    /// list or certificates: verdicts that workers keep stay good.
     ///
     /// # Errors
     /// As there.
-    pub fn republish_deny_list(&mut self) -> Result<Generation, OutOfCells> {
+    pub fn republish_with_verdicts(&mut self) -> Result<Generation, OutOfCells> {
         let snapshot = self.make(self.generation.next(), self.verdicts)?;
         let none = self.workers.iter().map(|_| Opened::new()).collect();
         Ok(self.hand_out(&snapshot, none))
@@ -164,13 +173,14 @@ impl Publisher {
     ///
     /// # Errors
     /// When it has more names than there are counters.
-    pub fn try_out(&mut self, config: &Config) -> Result<(), OutOfCells> {
+    pub fn try_out(&mut self, config: &Config, tls: &TlsServices) -> Result<(), OutOfCells> {
         let inputs = Inputs {
             generation: self.generation,
             verdicts: self.verdicts,
             deny_list: &self.deny_list,
             keys: &self.keys,
             addresses: &self.addresses,
+            tls,
             workers: self.worker_count,
         };
         compile(config, &inputs, &mut self.registry).map(drop)

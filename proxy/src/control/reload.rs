@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use super::assists::Impossible;
+use super::certificates::CertificateError;
 use super::config::{Config, ConfigErrors, ListenerConfig};
 use super::publish::Opened;
 use crate::telemetry::counters::OutOfCells;
@@ -28,6 +29,9 @@ pub enum ReloadError {
     /// The kernel does not do what is asked of it by name.
     #[error(transparent)]
     Assist(#[from] Impossible),
+    /// A new certificate is no good.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// Too many names.
     #[error(transparent)]
     Cells(#[from] OutOfCells),

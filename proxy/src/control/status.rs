@@ -55,6 +55,8 @@ pub struct Running {
     pub frames: Option<FrameCounters>,
     /// Bans for forged tokens, where there are any to be.
     pub bans: Option<BanStatus>,
+    /// The certificates of listeners, in configured order.
+    pub certificates: Vec<CertificateStatus>,
     /// Names that do not resolve, with the reason.
     pub unresolved: Vec<(String, String)>,
     /// The part of `/config` that only a reload changes.
@@ -76,6 +78,21 @@ impl Running {
     pub fn settled(&self) -> bool {
         self.oldest_running >= self.complete_since
     }
+}
+
+/// What there is to tell about a certificate that a listener shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateStatus {
+    /// The listener's name.
+    pub listener: String,
+    /// The file that it is from.
+    pub file: String,
+    /// The hosts that it is for.
+    pub names: Vec<String>,
+    /// Seconds since 1970, up to which it is valid.
+    pub not_after: i64,
+    /// Why the file is not what is shown, if it is not.
+    pub failure: Option<String>,
 }
 
 /// What there is to tell about bans.

@@ -62,7 +62,7 @@ const CLOSE_GRACE: Duration = Duration::from_secs(2);
 /// What a worker has to move a tunnel's bytes with.
 #[derive(Debug, Clone, Copy)]
 pub struct Ways<'a> {
-    /// Buffers to copy with: always there.
+    /// Buffers to copy with: always there. TLS is moved by nothing else.
     pub pools: Pools<'a>,
     /// Pipes for `splice(2)`.
     pub pipes: Option<&'a Rc<Pipes>>,
@@ -122,7 +122,7 @@ pub enum TunnelEnd {
 /// `cut` is over; that says why, for the close frames of a WebSocket.
 pub async fn tunnel(tunnel: Tunnel<'_>, cut: impl Future<Output = &'static str>) -> TunnelEnd {
     let Tunnel { client, upstream, mut ways, idle, to_client, to_upstream, web_socket } = tunnel;
-    if web_socket.is_some() {
+    if web_socket.is_some() || client.is_secure() || upstream.is_secure() {
         ways = Ways::copy(ways.pools);
     }
     let state = &State::new();

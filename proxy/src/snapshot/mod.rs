@@ -23,6 +23,7 @@ pub mod rewrite;
 pub mod route_condition;
 pub mod route_match;
 pub mod route_table;
+pub mod tls;
 pub mod unix_time;
 pub mod upstream_set;
 
@@ -106,8 +107,9 @@ pub struct Listener {
     pub address: SocketAddr,
     /// The cells that count what happens on it.
     pub counters: ListenerCounters,
-    /// Lower-case names of request fields that only claims may set: the union of `claim_headers`
-    /// over all routes that this listener serves. A client's own copies are removed.
+    /// Lower-case names of request fields that only claims and certificates may set: the union of
+    /// `claim_headers` over all routes that this listener serves, and of those of every listener's
+    /// certificates. A client's own copies are removed.
     pub claim_header_names: Vec<Box<str>>,
     /// Lower-case names of the fields that any of these routes looks for a token in: no trailer has
     /// one of them.
@@ -118,6 +120,8 @@ pub struct Listener {
     pub hsts: Option<Hsts>,
     /// Whether a header says whose a connection is; none: never.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// What its clients find who all speak TLS; none: they speak in plain text.
+    pub tls: tls::ListenerTls,
     /// What is refused or ended on it for its size, number or slowness.
     pub bounds: ListenerBounds,
     /// What is done with its connections.

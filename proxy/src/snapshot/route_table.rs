@@ -68,6 +68,8 @@ pub struct Route {
     pub name: Box<str>,
     /// Which clients may use it, whatever their token.
     pub clients: ClientRule,
+    /// Whether they must have shown a certificate.
+    pub needs_certificate: bool,
     /// The token rules, or none: anyone passes.
     pub auth: Option<AuthPolicy>,
     /// What everyone is answered instead, whatever their token.

@@ -48,6 +48,8 @@ pub struct AccessEntry<'a> {
     pub told_client: Option<IpAddr>,
     /// The listener's name.
     pub listener: &'a str,
+    /// What its session has agreed on, where it speaks TLS.
+    pub tls: Option<TlsEntry>,
     /// What it is about.
     pub subject: Subject<'a>,
     /// The stable code of a refusal or failure (`auth.expired`, `upstream.timeout`).
@@ -60,6 +62,17 @@ pub struct AccessEntry<'a> {
     pub received_bytes: u64,
     /// Body bytes to the client; of a connection all.
     pub sent_bytes: u64,
+}
+
+/// What a line says of TLS.
+#[derive(Debug, Clone, Copy)]
+pub struct TlsEntry {
+    /// Such as `TLSv1.3`.
+    pub version: &'static str,
+    /// By its name with IANA.
+    pub suite: &'static str,
+    /// Whether the session was resumed.
+    pub is_resumed: bool,
 }
 
 /// What a line is about.

@@ -23,11 +23,14 @@
 mod buffer;
 #[cfg(feature = "simulation")]
 pub mod memory;
+mod operation;
+mod records;
 #[cfg_attr(
     feature = "simulation",
     expect(dead_code, unused_imports, unreachable_pub, reason = "sockets are in memory there")
 )]
 mod ring;
+mod secure;
 mod stream;
 pub mod wheel;
 
@@ -36,9 +39,12 @@ use memory as backend;
 #[cfg(not(feature = "simulation"))]
 use ring as backend;
 
-pub use backend::{Recv, Send, connect, turn};
+pub use backend::{connect, turn};
 pub use buffer::{Buffer, BufferPool, TAIL_ROOM};
+pub use operation::{Recv, Send};
+pub use records::RecordPools;
 pub use ring::{Bell, Event, Listener, StartError, block_on, event};
+pub use secure::TooLarge;
 pub use stream::Stream;
 
 use std::net::SocketAddr;

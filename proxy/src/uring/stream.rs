@@ -1,17 +1,24 @@
 //! A connected stream socket with the deadline of whatever is going on on it.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell, Ref};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::backend::{SharedFd, cancel_all, poll};
+use super::backend::{Recv as RawRecv, Send as RawSend, SharedFd, cancel_all, poll};
+use super::records::RecordPools;
+use super::secure::{Deliver, Receive, Secure};
 use super::wheel::{Deadline, Wheel};
 use super::{Buffer, Recv, Send};
+use crate::tls::Session;
 
 /// A connected stream socket. Operations on it take and give back their buffers.
+///
+/// It carries bytes as they are, or, once it is made [secure](Self::secure), those of a TLS session:
+/// what is received and sent is plaintext then, the end of the stream is the one that the peer has
+/// put its name to, and to say that nothing more will be sent is part of the session.
 ///
 /// It has two deadlines, because both directions may be busy at once: one for whatever receives or
 /// waits, set by [`Self::arm`], and one for sends, set by [`Self::send_all`] itself. When either
@@ -24,6 +31,7 @@ pub struct Stream {
     receiving: Deadline,
     sending: Deadline,
     stopped: Cell<bool>,
+    secure: OnceCell<Rc<Secure>>,
 }
 
 impl Stream {
@@ -33,7 +41,7 @@ impl Stream {
         let fd = socket.into();
         let receiving = Wheel::deadline(wheel, fd.raw());
         let sending = Wheel::deadline(wheel, fd.raw());
-        Self { fd, receiving, sending, stopped: Cell::new(false) }
+        Self { fd, receiving, sending, stopped: Cell::new(false), secure: OnceCell::new() }
     }
 
     #[cfg(not(feature = "simulation"))]
@@ -59,20 +67,83 @@ impl Stream {
     /// Queues a receive into the spare part of `buffer`.
     #[must_use]
     pub fn recv(&self, buffer: Buffer) -> Recv {
-        Recv::submit(&self.fd, buffer, usize::MAX)
+        self.recv_at_most(buffer, usize::MAX)
     }
 
     /// Queues a receive of at most `limit` bytes, which must not be 0: where what follows them
     /// belongs to somebody else.
     #[must_use]
     pub fn recv_at_most(&self, buffer: Buffer, limit: usize) -> Recv {
-        Recv::submit(&self.fd, buffer, limit)
+        match self.secure.get() {
+            None => Recv::plain(RawRecv::submit(&self.fd, buffer, limit)),
+            Some(secure) => Recv::secure(Receive::submit(secure, buffer, limit)),
+        }
     }
 
     /// Queues a send of the filled part of `buffer`; the kernel may take less.
     #[must_use]
     pub fn send(&self, buffer: Buffer) -> Send {
-        Send::submit(&self.fd, buffer)
+        match self.secure.get() {
+            None => Send::plain(RawSend::submit(&self.fd, buffer)),
+            Some(secure) => Send::secure(Deliver::submit(secure, buffer)),
+        }
+    }
+
+    /// Carries a session's records from now on, the first of which are in `received`. Nothing may be
+    /// in flight. Once only.
+    pub fn secure(&self, session: Session, pools: &Rc<RecordPools>, received: Buffer) {
+        let secure = Secure::new(&self.fd, self.receiving.watch(), session, pools, received);
+        let is_first = self.secure.set(secure).is_ok();
+        debug_assert!(is_first, "a session in a session");
+    }
+
+    /// The session whose records it carries, if it does.
+    #[must_use]
+    pub fn session(&self) -> Option<Ref<'_, Session>> {
+        self.secure.get().map(|secure| secure.session())
+    }
+
+    /// Whether it carries the records of a session.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure.get().is_some()
+    }
+
+    /// Goes on with the session's handshake by what has come, which may be much computation; says
+    /// whether it is over. There may be something to [flush](Self::flush) in any case.
+    ///
+    /// # Errors
+    /// `InvalidData` with the library's error.
+    pub fn advance_handshake(&self) -> io::Result<bool> {
+        self.secure.get().map_or(Ok(true), |secure| secure.advance())
+    }
+
+    /// Waits for more of the handshake and takes it in, within the deadline of what receives; says
+    /// whether there is more.
+    ///
+    /// # Errors
+    /// As a receive has them; `InvalidData` with [`TooLarge`](super::TooLarge).
+    pub async fn take_in(&self) -> io::Result<bool> {
+        match self.secure.get() {
+            Some(secure) => Ok(!secure.take_in().await?),
+            None => Ok(false),
+        }
+    }
+
+    /// Sends what the session has to say, within the deadline of what receives.
+    ///
+    /// # Errors
+    /// As a send has them.
+    pub async fn flush(&self) -> io::Result<()> {
+        match self.secure.get() {
+            Some(secure) => secure.flush().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether bytes that were sent wait for the next send to go out before it.
+    fn has_unsent(&self) -> bool {
+        self.secure.get().is_some_and(|secure| secure.has_unsent())
     }
 
     /// Sends the whole filled part; `limit` is re-armed with every bit of progress and disarmed at
@@ -119,7 +190,7 @@ impl Stream {
                     self.sending.disarm();
                     return (Err(io::ErrorKind::TimedOut.into()), buffer);
                 }
-                Ok(_) if buffer.is_empty() => {
+                Ok(_) if buffer.is_empty() && !self.has_unsent() => {
                     self.sending.disarm();
                     return (Ok(()), buffer);
                 }
@@ -134,7 +205,10 @@ impl Stream {
     /// # Errors
     /// `ECANCELED` when cancelled.
     pub async fn readable(&self) -> io::Result<()> {
-        poll::readable(&self.fd).await.0.map(drop)
+        match self.secure.get() {
+            None => poll::readable(&self.fd).await.0.map(drop),
+            Some(secure) => Box::pin(secure.readable()).await,
+        }
     }
 
     /// Waits until the peer has closed or the connection has failed, and says which: true where it
@@ -195,12 +269,16 @@ impl Stream {
 
     /// Ends every operation in flight with `ECANCELED`.
     pub fn cancel(&self) {
+        if let Some(secure) = self.secure.get() {
+            secure.interrupt();
+        }
         cancel_all(self.fd.raw());
     }
 
     /// Ends both directions for good: what is in flight ends, and whatever is tried later fails at
     /// once. Bytes already sent still arrive.
     pub fn shutdown(&self) {
+        self.cut();
         self.fd.shutdown();
     }
 
@@ -226,17 +304,37 @@ impl Stream {
 
     /// Makes the close that follows a reset: the peer is not to take what it has for the whole.
     pub fn abort(&self) {
+        self.cut();
         self.fd.abort();
     }
 
     /// Ends both directions as a failure: the peer gets a reset, what is in flight ends, and
     /// whatever is tried later fails at once. Bytes already sent may be lost.
     pub fn reset(&self) {
+        self.cut();
         self.fd.reset();
     }
 
     /// Says that nothing more will be sent. The peer may be gone already; that is no error here.
     pub fn shutdown_write(&self) {
+        if let Some(secure) = self.secure.get() {
+            secure.say_goodbye();
+        }
         self.fd.shutdown_write();
+    }
+
+    /// Lets the end be none that a TLS peer could take for the whole.
+    fn cut(&self) {
+        if let Some(secure) = self.secure.get() {
+            secure.cut();
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(secure) = self.secure.get() {
+            secure.say_goodbye();
+        }
     }
 }

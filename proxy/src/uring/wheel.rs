@@ -191,6 +191,25 @@ impl Deadline {
     pub(super) fn expired(&self) -> bool {
         self.wheel.state.borrow().slots[self.key].expired
     }
+
+    /// For an operation that outlives the call which made it.
+    pub(super) fn watch(&self) -> Watch {
+        Watch { wheel: Rc::clone(&self.wheel), key: self.key }
+    }
+}
+
+/// A look at a deadline that belongs to somebody else. What it tells means nothing once that one is
+/// gone.
+#[derive(Debug)]
+pub(super) struct Watch {
+    wheel: Rc<Wheel>,
+    key: usize,
+}
+
+impl Watch {
+    pub(super) fn expired(&self) -> bool {
+        self.wheel.state.borrow().slots.get(self.key).is_none_or(|slot| slot.expired)
+    }
 }
 
 impl Drop for Deadline {

@@ -4,9 +4,10 @@
 //! is used again for later requests.
 
 use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 
+use super::connection::ConnectionState;
 use super::core::{Core, Live};
 use super::parking::Since;
 use super::reason::Reason;
@@ -161,7 +162,7 @@ impl Record {
     }
 
     /// Counts the request and writes its line.
-    pub(super) fn finish(self, core: &Core, live: &Live, peer: SocketAddr) {
+    pub(super) fn finish(self, core: &Core, live: &Live, connection: &ConnectionState) {
         let route = self.route.map(|id| live.snapshot.routes.route(id));
         let cells = route.map_or(&core.cells.no_route, |route| &route.counters);
         let duration = self.since.started.elapsed();
@@ -196,9 +197,10 @@ impl Record {
         log.record(&AccessEntry {
             time: self.since.time,
             duration,
-            peer,
+            peer: connection.peer(),
             told_client: self.told_client,
             listener: &live.snapshot.listeners[self.listener.index()].name,
+            tls: connection.tls_entry(),
             subject: Subject::Request(request),
             reason: self.reason.map(Reason::code),
             upstream: self.upstream.map(|id| &*live.snapshot.upstream(id).name),

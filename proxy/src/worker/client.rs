@@ -22,10 +22,11 @@ pub(super) fn client_of(
     ToldClient::find(head.fields, snapshot.forwarding.client_from, peer, is_proxy)
 }
 
-/// How the client of this request from `peer` has come: by https where a trusted proxy says so.
+/// How the client of this request has come: by https where a trusted proxy says so, else as the peer
+/// itself.
 pub(super) fn scheme_of(
     snapshot: &Snapshot,
-    peer: IpAddr,
+    (peer, spoken): (IpAddr, Scheme),
     head: &RequestHead<'_, '_>,
     client: &ToldClient,
 ) -> Scheme {
@@ -33,7 +34,7 @@ pub(super) fn scheme_of(
     if snapshot.peers.is_trusted_proxy(peer) && client.is_told_https(head.fields, from) {
         Scheme::Https
     } else {
-        Scheme::Http
+        spoken
     }
 }
 

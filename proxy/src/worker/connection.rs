@@ -16,8 +16,9 @@ mod deferred;
 mod ends;
 mod lifetime;
 pub(super) mod place;
+mod security;
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -42,6 +43,7 @@ use crate::relay::Source;
 use crate::snapshot::Service;
 use crate::snapshot::ids::ListenerId;
 use crate::snapshot::peers::source_of;
+use crate::tls::ClientCertificate;
 use crate::uring::{Buffer, Recv, Stream};
 
 /// How long an idle connection keeps its buffer. Every connection that falls silent holds one for
@@ -71,6 +73,8 @@ pub(super) struct ConnectionState {
     ends: Option<Instant>,
     /// Its peer may not connect any more.
     barred: Cell<bool>,
+    /// What its client has shown.
+    certificate: OnceCell<ClientCertificate>,
 }
 
 impl ConnectionState {
@@ -78,7 +82,7 @@ impl ConnectionState {
     /// speaks HTTP no more, its peer is denied or banned, or it has been open for long enough.
     pub(super) fn is_finishing(&self, core: &Core) -> bool {
         core.is_draining()
-            || !self.listener.serves_http()
+            || !self.listener.serves_http(self.stream.is_secure())
             || self.barred.get()
             || self.is_over_time()
     }
@@ -144,6 +148,7 @@ pub(super) fn start(
         idle: Cell::new(false),
         ends: of.bounds.connection.map(|limit| Instant::now() + limit),
         barred: Cell::new(false),
+        certificate: OnceCell::new(),
     });
     let is_full = place::is_full(core, &live, listener, of);
     if let Some(gate) =
@@ -151,9 +156,10 @@ pub(super) fn start(
     {
         core.count(of.counters.connections_refused);
         if let Service::Tcp(service) = of.service {
-            return TcpConnection::new(core, &live, id, service, peer).turn_away(gate);
+            return TcpConnection::new(core, &live, id, service, peer).turn_away(gate, &state);
         }
-        if core.turning_away.get() >= TURNED_AWAY_MAX {
+        // A TLS client would have to be let in to be told.
+        if core.turning_away.get() >= TURNED_AWAY_MAX || of.tls.is_some() {
             return;
         }
         core.turning_away.set(core.turning_away.get() + 1);
@@ -179,7 +185,7 @@ pub(super) fn start(
             let core = Rc::clone(core);
             tokio_uring::spawn(async move {
                 let _registered = registered;
-                tcp::serve(&core, &live, id, service, &state).await;
+                Box::pin(tcp::serve(&core, &live, id, service, &state)).await;
             });
         }
     }
@@ -322,6 +328,9 @@ impl Client {
         let mut live = self.core.live();
         // A listener that a reload has taken out or made a tcp listener has no routes any more.
         let Some(listener) = self.state.listener.http_id() else { return Next::Close };
+        if self.is_unasked_tls(&buffer) {
+            return Box::pin(self.decline_tls(&live, listener, buffer)).await;
+        }
         let verdict = match self.read_head(&live, listener, &buffer, Attempt::first()) {
             Verdict::Incomplete => {
                 let (verdict, whole) = Box::pin(self.slow_head(&live, listener, buffer)).await;
@@ -438,7 +447,7 @@ impl Client {
         if sent.is_err() {
             answer.record.reason = Some(Reason::Gate(Gate::ClientLost));
         }
-        answer.record.finish(&self.core, &live, self.state.peer());
+        answer.record.finish(&self.core, &live, &self.state);
         let Some(facts) = answer.facts.filter(|_| sent.is_ok()) else {
             return if sent.is_ok() { Next::Linger } else { Next::Close };
         };

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustls::ServerConfig;
 use slab::Slab;
 use tokio::sync::Notify;
 
@@ -20,6 +21,7 @@ use super::parking::{Parking, Wait};
 use super::request_id::RequestIds;
 use super::rewriting::Rewrites;
 use super::sources::Sources;
+use super::tls_sessions::TlsSessions;
 use super::{WorkerCounters, WorkerSpec};
 use crate::auth::{TokenCache, UnixTime};
 use crate::kernel::LoadSlot;
@@ -31,7 +33,7 @@ use crate::telemetry::access_log::AccessLogWriter;
 use crate::telemetry::counters::{CounterBlock, CounterId};
 use crate::upstream::Upstreams;
 use crate::uring::wheel::{TICK, Wheel};
-use crate::uring::{BufferPool, Event};
+use crate::uring::{BufferPool, Event, RecordPools};
 
 /// Room beyond the largest request head: for the fields that the gateway adds to it.
 const ADDED_FIELDS_ROOM: usize = 4 * 1024;
@@ -56,9 +58,16 @@ pub(super) struct Live {
     pub(super) upstreams: Upstreams,
     pub(super) heads: Rc<BufferPool>,
     pub(super) rewrites: Rewrites,
+    /// By listener.
+    tls: Vec<Option<Arc<ServerConfig>>>,
 }
 
 impl Live {
+    /// What the TLS sessions of a listener are made by, if it has any.
+    pub(super) fn tls_config(&self, listener: ListenerId) -> Option<Arc<ServerConfig>> {
+        self.tls.get(listener.index())?.clone()
+    }
+
     /// Whether refusals of this listener say why in a field.
     pub(super) fn says_reasons(&self, listener: ListenerId) -> bool {
         self.snapshot.listeners[listener.index()].reason_header
@@ -70,6 +79,7 @@ pub(super) struct Core {
     live: RefCell<Rc<Live>>,
     pub(super) wheel: Rc<Wheel>,
     pub(super) bodies: Rc<BufferPool>,
+    pub(super) records: Rc<RecordPools>,
     pipes: Rc<Pipes>,
     splicer: Option<Splicer>,
     pub(super) tokens: RefCell<TokenCache>,
@@ -85,6 +95,9 @@ pub(super) struct Core {
     load: RefCell<Option<LoadSlot>>,
     pub(super) parking: Parking,
     pub(super) pacing: Rc<Pacing>,
+    /// As [`Self::pacing`], of TLS.
+    pub(super) handshakes: Rc<Pacing>,
+    tls_sessions: RefCell<TlsSessions>,
     pub(super) leashes: Leashes,
     offences: Offences,
     bans: RefCell<Arc<BanList>>,
@@ -103,18 +116,22 @@ pub(super) struct Core {
 impl Core {
     /// The worker with its listeners accepting; runs inside the ring's runtime.
     pub(super) fn start(spec: WorkerSpec) -> Rc<Self> {
+        let mut tls_sessions = TlsSessions::default();
         let live = Live {
+            tls: tls_sessions.adopt(&spec.snapshot),
             upstreams: Upstreams::default().succeed(&spec.snapshot, &spec.counters),
             heads: head_pool(&spec.snapshot),
             rewrites: Rewrites::default(),
             snapshot: spec.snapshot,
         };
         let pacing = Pacing::new(Arc::clone(&spec.counters), spec.cells.pacing);
+        let handshakes = Pacing::new(Arc::clone(&spec.counters), spec.cells.handshakes);
         let core = Rc::new(Self {
             tokens: RefCell::new(TokenCache::new(live.snapshot.limits.token_cache_entries)),
             live: RefCell::new(Rc::new(live)),
             wheel: Wheel::new(),
             bodies: BufferPool::bounded(BODY_BUFFER_BYTES, BODY_BUFFERS_KEPT, BODY_BUFFERS_MAX),
+            records: RecordPools::new(),
             pipes: Pipes::new(),
             splicer: spec.splice.map(Splicer::new),
             counters: spec.counters,
@@ -127,6 +144,8 @@ impl Core {
             load: RefCell::default(),
             parking: Parking::new(spec.ask_for_keys),
             pacing,
+            handshakes,
+            tls_sessions: RefCell::new(tls_sessions),
             leashes: Leashes::default(),
             offences: Offences::new(spec.report_offences),
             bans: RefCell::default(),
@@ -147,6 +166,7 @@ impl Core {
     pub(super) async fn serve(self: Rc<Self>, mailbox: Mailbox) {
         tokio_uring::spawn(Rc::clone(&self).keep_house());
         tokio_uring::spawn(Rc::clone(&self.pacing).run());
+        tokio_uring::spawn(Rc::clone(&self.handshakes).run());
         let event = Event::new(mailbox.event);
         loop {
             while let Ok(command) = mailbox.queue.try_recv() {
@@ -282,6 +302,7 @@ impl Core {
         let old = self.live();
         let same_heads = old.snapshot.head_bytes_max() == snapshot.head_bytes_max();
         let live = Live {
+            tls: self.tls_sessions.borrow_mut().adopt(&snapshot),
             upstreams: old.upstreams.succeed(&snapshot, &self.counters),
             heads: if same_heads { Rc::clone(&old.heads) } else { head_pool(&snapshot) },
             rewrites: Rewrites::default(),
@@ -309,12 +330,13 @@ impl Core {
         let mut listeners = self.listeners.borrow_mut();
         let mut any_ended = false;
         listeners.retain(|listener| {
-            let served_http = listener.serves_http();
+            let was_tls = listener.is_tls();
+            let served_http = listener.serves_http(was_tls);
             let stays = listener.adopt(snapshot);
             if !stays {
                 listener.close();
             }
-            any_ended |= served_http && !listener.serves_http();
+            any_ended |= served_http && !listener.serves_http(was_tls);
             stays
         });
         for (address, socket) in opened {
@@ -405,6 +427,7 @@ impl Core {
     fn publish_gauges(&self) {
         self.counters.set(self.cells.head_buffers, self.live().heads.in_use() as u64);
         self.counters.set(self.cells.body_buffers, self.bodies.in_use() as u64);
+        self.counters.set(self.cells.tls.record_buffers, self.records.in_use() as u64);
         self.counters.set(self.cells.parked, self.parking.parked() as u64);
     }
 

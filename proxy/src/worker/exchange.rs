@@ -153,7 +153,7 @@ impl<'a> Exchange<'a> {
         let Forward { out, mut record, facts, upstream } = forward;
         let exchange = Self { core, live, connection, facts };
         let next = exchange.serve(input, out, &mut record, upstream).await;
-        record.finish(core, live, connection.peer());
+        record.finish(core, live, connection);
         next
     }
 

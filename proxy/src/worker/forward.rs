@@ -16,8 +16,11 @@ use crate::http1::{
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::field_edits::FieldEdits;
 use crate::snapshot::ids::UpstreamId;
+use crate::snapshot::redirect::Scheme;
+use crate::snapshot::tls::CertificateFields;
 use crate::snapshot::upstream_set::HostHeader;
 use crate::snapshot::{ClientFrom, Listener, Snapshot};
+use crate::tls::ClientCertificate;
 
 /// Everything that decides what the upstream's head says.
 pub(super) struct Outgoing<'a, 'h, 'b> {
@@ -34,6 +37,10 @@ pub(super) struct Outgoing<'a, 'h, 'b> {
     pub(super) request_id: Option<RequestId>,
     pub(super) client: ToldClient,
     pub(super) peer: IpAddr,
+    /// What the client has shown.
+    pub(super) certificate: Option<&'a ClientCertificate>,
+    /// What the client speaks.
+    pub(super) scheme: Scheme,
 }
 
 impl Outgoing<'_, '_, '_> {
@@ -68,6 +75,7 @@ impl Outgoing<'_, '_, '_> {
             }
         }
         self.write_client(&mut writer);
+        self.write_certificate(&mut writer);
         for (name, value) in self.edits.added() {
             writer.field(name, value.as_bytes());
         }
@@ -133,7 +141,7 @@ impl Outgoing<'_, '_, '_> {
             let mut address = [0; 48];
             writer.field(ClientFrom::XForwardedFor.field(), display(&mut address, self.peer));
             if !self.carry_on(writer, "X-Forwarded-Proto") {
-                writer.field("X-Forwarded-Proto", b"http");
+                writer.field("X-Forwarded-Proto", self.scheme.name().as_bytes());
             }
             if !self.carry_on(writer, "X-Forwarded-Host") {
                 writer.field("X-Forwarded-Host", self.head.host.as_bytes());
@@ -144,11 +152,28 @@ impl Outgoing<'_, '_, '_> {
             let mut element = [0; 384];
             let mut rest = &mut element[..];
             // The host was checked to hold no quote and no backslash.
-            let written = write_for(&mut rest, self.peer)
-                .and_then(|()| write!(rest, ";host=\"{}\";proto=http", self.head.host));
+            let written = write_for(&mut rest, self.peer).and_then(|()| {
+                write!(rest, ";host=\"{}\";proto={}", self.head.host, self.scheme.name())
+            });
             let length = 384 - rest.len();
             if written.is_ok() {
                 writer.field(ClientFrom::Forwarded.field(), &element[..length]);
+            }
+        }
+    }
+
+    /// Writes the fields that tell of the client's certificate.
+    fn write_certificate(&self, writer: &mut HeadWriter<'_>) {
+        let (Some(tls), Some(certificate)) = (&self.listener.tls, self.certificate) else { return };
+        let CertificateFields { subject, names, thumbprint } = &tls.certificate_fields;
+        let told = [
+            (subject, &certificate.subject),
+            (names, &certificate.names),
+            (thumbprint, &certificate.thumbprint),
+        ];
+        for (name, value) in told {
+            if let Some(name) = name {
+                writer.field(name, value.as_bytes());
             }
         }
     }

@@ -191,7 +191,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
     }
 
     fn find_scheme(&mut self) {
-        let peer = self.connection.peer().ip();
+        let peer = (self.connection.peer().ip(), self.connection.scheme());
         self.facts.scheme = scheme_of(&self.live.snapshot, peer, &self.head, &self.client);
     }
 
@@ -213,6 +213,9 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         }
         if !route.clients.admits(self.client.address) {
             return self.refuse(Reason::Gate(Gate::RouteClient));
+        }
+        if route.needs_certificate && self.connection.certificate().is_none() {
+            return self.refuse(Reason::Gate(Gate::NoClientCertificate));
         }
         if let Some(cors) = &route.cors {
             self.facts.origin = origin(&self.head).map(Box::from);
@@ -310,6 +313,8 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             policy: route.auth.as_ref(),
             client: self.client,
             peer: self.connection.peer().ip(),
+            certificate: self.connection.certificate(),
+            scheme: self.connection.scheme(),
             edits: &route.request_fields,
             request_id: self.facts.request_id,
         };

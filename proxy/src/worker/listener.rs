@@ -30,17 +30,21 @@ pub(super) struct ListenerState {
     id: Cell<Option<ListenerId>>,
     /// Whether it speaks HTTP there.
     is_http: Cell<bool>,
+    /// Whether it speaks TLS there.
+    is_tls: Cell<bool>,
     /// Connections of it that are open.
     pub(super) open: Cell<usize>,
     /// How many of them each source has.
     pub(super) sources: Sources,
+    /// TLS handshakes that go on.
+    pub(super) handshakes: Cell<usize>,
 }
 
 impl ListenerState {
     pub(super) fn new(address: SocketAddr, socket: Arc<TcpListener>) -> Rc<Self> {
         let socket = RefCell::new(Some(Rc::new(Listener::new(socket))));
-        let (id, is_http, open, sources) = Default::default();
-        Rc::new(Self { address, socket, id, is_http, open, sources })
+        let (id, is_http, is_tls, open, sources, handshakes) = Default::default();
+        Rc::new(Self { address, socket, id, is_http, is_tls, open, sources, handshakes })
     }
 
     /// Its place in the snapshot that is current.
@@ -53,10 +57,15 @@ impl ListenerState {
         self.id.get().filter(|_| self.is_http.get())
     }
 
-    /// Whether HTTP connections have a future. Where not, they finish what they have in hand and
-    /// close.
-    pub(super) fn serves_http(&self) -> bool {
-        self.is_http.get() && !self.is_closed()
+    /// Whether HTTP connections have a future that are secure, or are not. Where not, they finish
+    /// what they have in hand and close.
+    pub(super) fn serves_http(&self, is_secure: bool) -> bool {
+        self.is_http.get() && self.is_tls.get() == is_secure && !self.is_closed()
+    }
+
+    /// Whether it speaks TLS.
+    pub(super) fn is_tls(&self) -> bool {
+        self.is_tls.get()
     }
 
     /// Whether it accepts no more.
@@ -69,6 +78,7 @@ impl ListenerState {
         let at = snapshot.listeners.iter().position(|one| one.address == self.address);
         let service = at.map(|at| snapshot.listeners[at].service);
         self.is_http.set(matches!(service, Some(Service::Http)));
+        self.is_tls.set(at.is_some_and(|at| snapshot.listeners[at].tls.is_some()));
         self.id.set(at.and_then(ListenerId::new));
         self.id.get().is_some()
     }

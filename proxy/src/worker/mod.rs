@@ -23,6 +23,7 @@ mod exchange;
 mod facts;
 mod forward;
 mod grpc;
+mod handshake;
 mod judge;
 mod leash;
 mod listener;
@@ -44,6 +45,8 @@ pub mod simulation;
 mod sources;
 mod switched;
 mod tcp;
+mod tls_counters;
+mod tls_sessions;
 mod token_cache_counters;
 mod transfer;
 

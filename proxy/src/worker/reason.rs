@@ -2,6 +2,7 @@
 //! cells that count them.
 
 use super::pacing::PacingCounters;
+use super::tls_counters::TlsCounters;
 use super::token_cache_counters::TokenCacheCounters;
 use crate::auth;
 use crate::http1::{ChunkedError, RequestError, ResponseError};
@@ -56,6 +57,8 @@ gate! {
     NoRoute = "route.none";
     /// The route is not for clients of this address.
     RouteClient = "route.client_denied";
+    /// The route asks for a client's certificate, and the client has shown none.
+    NoClientCertificate = "client_certificate.missing";
     /// A page of this origin may not use the route, by its `cors`.
     CorsOrigin = "cors.origin";
     /// A trusted proxy sent it for a client whose address the shield's deny list names.
@@ -68,6 +71,14 @@ gate! {
     ProxyHeaderMalformed = "proxy_protocol.malformed";
     /// A header of the PROXY protocol, or a connection that requires one, from somebody who may send none.
     ProxyHeaderUntrusted = "proxy_protocol.untrusted";
+    /// The TLS handshake was not over in time.
+    TlsTimeout = "tls.timeout";
+    /// The TLS handshake failed, or what came is no TLS.
+    TlsFailed = "tls.failed";
+    /// A request in plain text where the listener speaks TLS.
+    PlainTextOnTls = "tls.plain_text";
+    /// TLS where the listener speaks in plain text.
+    TlsOnPlainText = "tls.not_spoken";
     /// The route has a pattern that rewrites paths, and it does not take this one.
     RewriteUnmatched = "route.rewrite_unmatched";
     /// What the route's pattern makes of the path is no path in normal form.
@@ -88,6 +99,8 @@ gate! {
     TooManyOfListener = "limit.listener_connections";
     /// The worker holds as many connections of the client's source as it may.
     TooManyOfSource = "limit.source_connections";
+    /// The worker has as many TLS handshakes of the listener going on as it may.
+    TooManyHandshakes = "limit.tls_handshakes";
     /// The worker has as many requests at the upstream as it may.
     UpstreamFull = "limit.upstream_requests";
     /// The head with what the gateway adds to it does not fit a buffer.
@@ -182,6 +195,10 @@ impl Reason {
                 Gate::ProxyHeaderMissing
                     | Gate::ProxyHeaderMalformed
                     | Gate::ProxyHeaderUntrusted
+                    | Gate::TlsTimeout
+                    | Gate::TlsFailed
+                    | Gate::TlsOnPlainText
+                    | Gate::TooManyHandshakes
                     | Gate::ClientLeft
                     | Gate::ClientLost
                     | Gate::ClientTooSlow
@@ -209,12 +226,17 @@ impl Reason {
                 | Gate::RewriteUnmatched
                 | Gate::RedirectHost
                 | Gate::RouteClient
+                | Gate::NoClientCertificate
                 | Gate::CorsOrigin
                 | Gate::ClientDenied
                 | Gate::ClientBanned
                 | Gate::ProxyHeaderMissing
                 | Gate::ProxyHeaderMalformed
                 | Gate::ProxyHeaderUntrusted
+                | Gate::TlsTimeout
+                | Gate::TlsFailed
+                | Gate::PlainTextOnTls
+                | Gate::TlsOnPlainText
                 | Gate::MethodRefused
                 | Gate::ConnectPort
                 | Gate::BodyTooLarge
@@ -231,6 +253,7 @@ impl Reason {
                 | Gate::Maintenance
                 | Gate::TooManyConnections
                 | Gate::TooManyOfListener
+                | Gate::TooManyHandshakes
                 | Gate::UpstreamFull => Fault::Gateway,
                 Gate::NoEndpoint
                 | Gate::ConnectRefused
@@ -378,6 +401,8 @@ pub struct WorkerCounters {
     pub(super) offences_noted: CounterId,
     pub(super) offences_overflow: CounterId,
     pub(super) pacing: PacingCounters,
+    pub(super) handshakes: PacingCounters,
+    pub(super) tls: TlsCounters,
     pub(super) token_cache: TokenCacheCounters,
     /// For requests that took no route.
     pub(super) no_route: crate::telemetry::labels::RouteCounters,
@@ -409,7 +434,9 @@ impl WorkerCounters {
             tokens_refused: registry.cell(&TOKENS, &["refused"])?,
             offences_noted: registry.cell(&OFFENCES, &["reported"])?,
             offences_overflow: registry.cell(&OFFENCES, &["overflow"])?,
-            pacing: PacingCounters::register(registry)?,
+            pacing: PacingCounters::verifications(registry)?,
+            handshakes: PacingCounters::handshakes(registry)?,
+            tls: TlsCounters::register(registry)?,
             token_cache: TokenCacheCounters::register(registry)?,
             no_route: crate::telemetry::labels::RouteCounters::register(
                 registry,

@@ -86,7 +86,11 @@ fn status(reason: Reason, policy: Option<&AuthPolicy>) -> u16 {
         },
         Reason::Response(_) | Reason::ResponseChunks(_) => 502,
         Reason::Gate(gate) => match gate {
-            Gate::RouteClient | Gate::CorsOrigin | Gate::ConnectPort => 403,
+            Gate::RouteClient
+            | Gate::NoClientCertificate
+            | Gate::CorsOrigin
+            | Gate::ConnectPort => 403,
+            Gate::PlainTextOnTls => 400,
             Gate::NoRoute | Gate::RewriteUnmatched => 404,
             Gate::ClientDenied | Gate::ClientBanned => 403,
             Gate::MethodRefused => 405,
@@ -97,7 +101,11 @@ fn status(reason: Reason, policy: Option<&AuthPolicy>) -> u16 {
             Gate::HeadTimeout | Gate::BodyTimeout | Gate::BodyTooSlow => 408,
             Gate::RedirectHost => 400,
             // Nobody is there to read it; it stands in the log.
-            Gate::ProxyHeaderMissing
+            Gate::TlsTimeout
+            | Gate::TlsFailed
+            | Gate::TlsOnPlainText
+            | Gate::TooManyHandshakes
+            | Gate::ProxyHeaderMissing
             | Gate::ProxyHeaderMalformed
             | Gate::ProxyHeaderUntrusted
             | Gate::ClientLeft

@@ -42,6 +42,7 @@ impl SimulatedWorker {
         listener.adopt(&snapshot);
         let core = Core::start(spec);
         tokio_uring::spawn(Rc::clone(&core.pacing).run());
+        tokio_uring::spawn(Rc::clone(&core.handshakes).run());
         Self { core, listener }
     }
 

@@ -10,7 +10,7 @@ use super::facts::Upgrade;
 use super::leash::Held;
 use super::reason::Reason;
 use super::transfer::send;
-use crate::relay::{Tunnel, TunnelEnd, WebSocket, tunnel};
+use crate::relay::{Tunnel, TunnelEnd, Ways, WebSocket, tunnel};
 use crate::snapshot::claims_policy::EndWithToken;
 use crate::upstream::Lease;
 use crate::uring::{Buffer, Stream};
@@ -68,7 +68,10 @@ impl Exchange<'_> {
         record: &mut Record,
     ) {
         let leash = self.leash(record, EndWithToken::Tunnels);
-        let ways = self.core.ways(self.live);
+        let mut ways = self.core.ways(self.live);
+        if self.connection.stream.is_secure() || upstream.is_secure() {
+            ways = Ways::copy(ways.pools);
+        }
         // Without a leash nothing cuts it, and its frames are of no interest. Whoever wants splicing
         // does without a last frame.
         let web_socket = web_socket.filter(|_| leash.is_some() && ways.splicer.is_none());

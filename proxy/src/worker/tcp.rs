@@ -16,6 +16,7 @@ use tokio::sync::futures::Notified;
 
 use super::connection::ConnectionState;
 use super::core::{Core, Live};
+use super::handshake::{NoSession, handshake};
 use super::parking::Since;
 use super::proxied::{self, Beginning};
 use super::reason::{Gate, Reason};
@@ -48,10 +49,20 @@ pub(super) async fn serve(
         Some(Beginning::Bytes(first)) => Some(first),
         Some(Beginning::Ended) => return,
         Some(Beginning::Refused(gate)) => {
-            return connection.finish(TcpEnd::Refused, Some(gate), None);
+            return connection.finish(TcpEnd::Refused, Some(gate), None, client);
         }
     };
-    Box::pin(connection.serve(&client.stream, header, first)).await;
+    let first = match &on.tls {
+        None => first,
+        Some(tls) => match Box::pin(handshake(core, live, client, (listener, tls), first)).await {
+            Ok(()) => None,
+            Err(NoSession::Ended) => return,
+            Err(NoSession::Refused(gate)) => {
+                return connection.finish(TcpEnd::Refused, Some(gate), None, client);
+            }
+        },
+    };
+    Box::pin(connection.serve(client, header, first)).await;
 }
 
 /// A connection of a tcp listener. It keeps what it began with, whatever a reload says.
@@ -88,13 +99,13 @@ impl TcpConnection {
     }
 
     /// Counts and logs one over the limit, which is to be closed.
-    pub(super) fn turn_away(self, gate: Gate) {
-        self.finish(TcpEnd::Refused, Some(gate), None);
+    pub(super) fn turn_away(self, gate: Gate, client: &ConnectionState) {
+        self.finish(TcpEnd::Refused, Some(gate), None, client);
     }
 
     /// From the connection to an endpoint to the end of both. `header` is what the endpoint gets first,
     /// `first` has come from the client already.
-    async fn serve(self, client: &Stream, header: Option<Vec<u8>>, first: Option<Buffer>) {
+    async fn serve(self, client: &ConnectionState, header: Option<Vec<u8>>, first: Option<Buffer>) {
         // Before the first wait: it tells only those that ask already.
         let drain_over = self.core.drain_over.notified();
         let upstream = self.live.upstreams.get(self.service.upstream);
@@ -106,12 +117,12 @@ impl TcpConnection {
         match lease {
             Ok(lease) => {
                 lease.endpoint().succeeded();
-                let end = self.lead(client, (header, first), &lease, drain_over).await;
-                self.finish(end, None, Some(lease.endpoint()));
+                let end = self.lead(&client.stream, (header, first), &lease, drain_over).await;
+                self.finish(end, None, Some(lease.endpoint()), client);
             }
             Err(error) => {
-                client.abort();
-                self.finish(TcpEnd::Refused, Some(Gate::from(error)), None);
+                client.stream.abort();
+                self.finish(TcpEnd::Refused, Some(Gate::from(error)), None, client);
             }
         }
     }
@@ -176,7 +187,13 @@ impl TcpConnection {
     }
 
     /// Counts the connection and writes its line.
-    fn finish(&self, end: TcpEnd, refused: Option<Gate>, endpoint: Option<&Rc<EndpointState>>) {
+    fn finish(
+        &self,
+        end: TcpEnd,
+        refused: Option<Gate>,
+        endpoint: Option<&Rc<EndpointState>>,
+        client: &ConnectionState,
+    ) {
         let (core, snapshot) = (&self.core, &self.live.snapshot);
         let cells = &self.service.counters;
         core.count(cells.ended(end));
@@ -194,6 +211,7 @@ impl TcpConnection {
             peer: self.client,
             told_client: None,
             listener: &snapshot.listeners[self.listener.index()].name,
+            tls: client.tls_entry(),
             subject: Subject::Connection(end),
             reason: reason.map(Reason::code),
             upstream: Some(&snapshot.upstream(self.service.upstream).name),

@@ -3,6 +3,8 @@
 use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 
+use rustls::{ClientConnection, StreamOwned};
+
 use super::message::{self, Message, WireError};
 use super::wire::Wire;
 
@@ -18,6 +20,11 @@ impl Client {
     /// Over a connection that is there.
     pub fn over(stream: TcpStream) -> Self {
         Self(Wire::tcp(stream))
+    }
+
+    /// Over a TLS connection that is there.
+    pub fn over_tls(stream: StreamOwned<ClientConnection, TcpStream>) -> Self {
+        Self(Wire::tls(stream))
     }
 
     /// Sends bytes; the gateway must take them.

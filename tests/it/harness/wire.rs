@@ -1,15 +1,22 @@
 //! A socket with a read buffer: bytes out as told, bytes in up to a mark, never a silent hang.
 
+use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 
+use rustls::{ClientConnection, StreamOwned};
+
 use super::deadline::PATIENCE;
 use super::message::WireError;
 
-/// A stream socket of either family, or one that has ended.
+/// A TLS session over a socket, as a client.
+type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+
+/// A stream socket of either family, one with TLS over it, or one that has ended.
 enum Socket {
     Tcp(TcpStream),
+    Tls(Box<RefCell<TlsStream>>),
     Unix(UnixStream),
     Ended,
 }
@@ -18,6 +25,7 @@ impl Read for &Socket {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         match self {
             Socket::Tcp(stream) => (&*stream).read(bytes),
+            Socket::Tls(stream) => stream.borrow_mut().read(bytes),
             Socket::Unix(stream) => (&*stream).read(bytes),
             Socket::Ended => Ok(0),
         }
@@ -28,13 +36,17 @@ impl Write for &Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Socket::Tcp(stream) => (&*stream).write(bytes),
+            Socket::Tls(stream) => stream.borrow_mut().write(bytes),
             Socket::Unix(stream) => (&*stream).write(bytes),
             Socket::Ended => Err(ErrorKind::BrokenPipe.into()),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            Socket::Tls(stream) => stream.borrow_mut().flush(),
+            Socket::Tcp(_) | Socket::Unix(_) | Socket::Ended => Ok(()),
+        }
     }
 }
 
@@ -62,6 +74,20 @@ impl Wire {
         Self { socket: Socket::Tcp(stream), buffer: Vec::new(), record: None }
     }
 
+    /// Takes over a TLS connection whose handshake is over.
+    pub fn tls(stream: TlsStream) -> Self {
+        stream.sock.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.sock.set_write_timeout(Some(PATIENCE)).unwrap();
+        let socket = Socket::Tls(Box::new(RefCell::new(stream)));
+        Self { socket, buffer: Vec::new(), record: None }
+    }
+
+    /// Does something with the TLS session.
+    pub fn with_tls<T>(&self, what: impl FnOnce(&mut TlsStream) -> T) -> T {
+        let Socket::Tls(stream) = &self.socket else { panic!("TLS only") };
+        what(&mut stream.borrow_mut())
+    }
+
     /// Takes over a Unix connection.
     pub fn unix(stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -84,13 +110,15 @@ impl Wire {
     pub fn local_address(&self) -> SocketAddr {
         match &self.socket {
             Socket::Tcp(stream) => stream.local_addr().unwrap(),
+            Socket::Tls(stream) => stream.borrow().sock.local_addr().unwrap(),
             Socket::Unix(_) | Socket::Ended => panic!("only TCP has an address"),
         }
     }
 
     /// Sends all of it, if the peer takes it.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), WireError> {
-        (&self.socket).write_all(bytes.as_ref()).map_err(WireError::from)
+        (&self.socket).write_all(bytes.as_ref())?;
+        Ok((&self.socket).flush()?)
     }
 
     /// Sends what the kernel takes within `patience` and says how much that was: a peer that does
@@ -114,6 +142,11 @@ impl Wire {
         // It fails where the peer has reset the connection: the reads will tell.
         let _ = match &self.socket {
             Socket::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Socket::Tls(stream) => {
+                let mut stream = stream.borrow_mut();
+                stream.conn.send_close_notify();
+                stream.flush().and_then(|()| stream.sock.shutdown(Shutdown::Write))
+            }
             Socket::Unix(stream) => stream.shutdown(Shutdown::Write),
             Socket::Ended => Ok(()),
         };

@@ -18,6 +18,7 @@ const RANKS: &[(&str, u32)] = &[
     ("http1", 20),
     ("proxy_protocol", 20),
     ("auth", 30),
+    ("tls", 30),
     ("uring", 40),
     ("kernel", 40),
     ("upstream", 50),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::control::config::{
-    Config, EndpointConfig, ProviderConfig, RouteConfig, UpstreamConfig, Workers,
+    Config, EndpointConfig, ProviderConfig, RouteConfig, TlsConfig, UpstreamConfig, Workers,
 };
 use crate::control::reload::Bound;
 use crate::snapshot::claims_policy::{EndWithToken, Mode};
@@ -17,6 +17,7 @@ use crate::snapshot::route_condition::{Condition, Subject, Wanted};
 use crate::snapshot::route_match::{Method, PathKind, PathPattern};
 use crate::snapshot::route_table::Action;
 use crate::snapshot::upstream_set::{Balance, HostHeader, ProxyVersion};
+use crate::tls::{Profile, UnknownName};
 
 /// An object; what a claim must be is left out, since it may be a name of a person.
 #[must_use]
@@ -30,6 +31,7 @@ pub fn describe(config: &Config, bound: &[Bound]) -> Value {
             "hsts": bound.listener.hsts.as_ref().map(Hsts::value),
             "proxy_protocol": bound.listener.proxy_protocol.as_ref().map(|rule| rule.mode.name()),
             "led": bound.listener.led.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "tls": bound.listener.tls.as_ref().map(tls),
             "tcp": bound.listener.tcp.map(|id| json!({ "upstream": config.upstreams[id.index()].name })),
         })
     });
@@ -94,6 +96,28 @@ fn text(duration: Duration) -> String {
 
 fn rate(rate: BodyRate) -> Value {
     json!({ "bytes": rate.bytes, "within": text(rate.within) })
+}
+
+fn tls(tls: &TlsConfig) -> Value {
+    let certificates = tls.certificates.iter().map(|files| &files.chain);
+    json!({
+        "certificates": certificates.collect::<Vec<_>>(),
+        "unknown_name": match tls.unknown_name {
+            UnknownName::Default => "default",
+            UnknownName::Refuse => "refuse",
+        },
+        "profile": match tls.profile {
+            Profile::Intermediate => "intermediate",
+            Profile::Modern => "modern",
+        },
+        "client_certificates": tls.clients.as_ref().map(|clients| json!({
+            "mode": if clients.files.is_required { "required" } else { "optional" },
+            "ca_file": clients.files.authorities,
+            "crl_files": clients.files.revoked,
+        })),
+        "handshake_timeout": text(tls.handshake),
+        "handshakes": tls.handshakes,
+    })
 }
 
 fn provider(provider: &ProviderConfig) -> Value {

@@ -14,7 +14,7 @@ use super::Sources;
 use super::answer::Answer;
 use super::process::ProcessFigures;
 use crate::control::jwks::parse::IgnoreReason;
-use crate::control::status::{DenyListStatus, ProviderStatus, Running};
+use crate::control::status::{CertificateStatus, DenyListStatus, ProviderStatus, Running};
 use crate::kernel::{BanMode, Verdict};
 use crate::telemetry::counters::{Cell, CounterBlock, Kind, sum};
 use crate::telemetry::histogram::{Distribution, distribution};
@@ -38,6 +38,7 @@ fn render(sources: &Sources, now: Instant) -> Result<String, fmt::Error> {
         scrape.add_cells(sources, &running);
         scrape.add_control(&running);
         scrape.add_providers(&running.providers, now);
+        scrape.add_certificates(&running.certificates);
     }
     if let Some(drops) = &sources.drops {
         let name = "ringgate_access_log_dropped_lines";
@@ -214,6 +215,20 @@ impl Scrape {
         let help = "How often the file of the deny list became bad.";
         let failures = Value::Count(list.file_failures);
         self.one("ringgate_deny_list_file_failures", help, MetricType::Counter, failures);
+    }
+
+    fn add_certificates(&mut self, certificates: &[CertificateStatus]) {
+        for certificate in certificates {
+            let labels = [("listener", &*certificate.listener), ("file", &certificate.file)];
+            let name = "ringgate_certificate_expiry_timestamp_seconds";
+            let help = "When the certificate that a listener shows ends to be valid.";
+            let expiry = self.family(name, help, MetricType::Gauge);
+            expiry.add(labels, Value::Level(certificate.not_after));
+            let name = "ringgate_certificate_files_bad";
+            let help = "Whether the files of a certificate are no good, and an older one is shown.";
+            let failed = i64::from(certificate.failure.is_some());
+            self.family(name, help, MetricType::Gauge).add(labels, Value::Level(failed));
+        }
     }
 
     fn add_providers(&mut self, providers: &[ProviderStatus], now: Instant) {

@@ -52,6 +52,7 @@ fn snapshot(keys: &HashMap<Box<str>, Arc<KeySet>>, registry: &mut Registry) -> S
         vec!["10.0.0.1:80".parse().unwrap(), "10.0.0.2:80".parse().unwrap()],
     )]);
     let inputs = Inputs {
+        tls: &HashMap::new(),
         generation: Generation(7),
         verdicts: Generation(7),
         deny_list: &Arc::default(),

@@ -22,6 +22,7 @@ mod resources;
 mod rewrites;
 mod routes;
 mod secrets;
+mod tls;
 mod upstreams;
 
 use std::collections::HashSet;

@@ -26,10 +26,10 @@ pub use locate::Position;
 pub use schema::{schema, schema_text};
 pub(super) use settings::share;
 pub use settings::{
-    AccessLogTarget, AdminConfig, BanConfig, Config, Connections, DenyListConfig, EndpointConfig,
-    JwksSource, KernelConfig, Led, LimitsConfig, ListenerConfig, ListenerOverrides, LogConfig,
-    LogFormat, ProviderConfig, RouteConfig, RouteOverrides, ShieldConfig, Startup, SteeringConfig,
-    UpstreamConfig, Workers,
+    AccessLogTarget, AdminConfig, BanConfig, CertificateFiles, ClientTrust, Config, Connections,
+    DenyListConfig, EndpointConfig, JwksSource, KernelConfig, Led, LimitsConfig, ListenerConfig,
+    ListenerOverrides, LogConfig, LogFormat, ProviderConfig, RouteConfig, RouteOverrides,
+    ShieldConfig, Startup, SteeringConfig, TlsConfig, TrustFiles, UpstreamConfig, Workers,
 };
 
 /// Reads the configuration in a file.

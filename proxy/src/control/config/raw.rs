@@ -11,6 +11,7 @@ pub(super) mod kernel;
 pub(super) mod matching;
 mod paths;
 pub(super) mod routes;
+pub(super) mod tls;
 pub(super) mod upstreams;
 
 use std::collections::BTreeMap;
@@ -149,6 +150,8 @@ pub(super) struct Listener {
     pub(super) addresses: Vec<String>,
     /// Where each connection goes, byte for byte. Absent: it speaks HTTP, by `routes`.
     pub(super) tcp: Option<Tcp>,
+    /// TLS, which all clients must speak then. Absent: none does.
+    pub(super) tls: Option<tls::Tls>,
     /// Whether an answer of the gateway's own, to a request that is not served as asked, has the code
     /// of the reason in `X-Ringgate-Reason`. Attackers can read it, too.
     #[serde(default)]

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod kernel;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ use crate::snapshot::{Forwarding, ProxyProtocol};
 pub(in crate::control) use bounds::share;
 pub use bounds::{ListenerOverrides, RouteOverrides};
 pub use kernel::{BanConfig, KernelConfig, Led, ShieldConfig, SteeringConfig};
+pub use tls::{CertificateFiles, ClientTrust, TlsConfig, TrustFiles};
 
 /// A whole configuration. Ids in it are positions in its own lists, and fit.
 #[derive(Debug, Clone)]
@@ -108,6 +110,8 @@ pub struct ListenerConfig {
     pub led: Vec<Led>,
     /// Where its connections go as they are; none: it speaks HTTP.
     pub tcp: Option<UpstreamId>,
+    /// What all of its clients speak; none: plain text.
+    pub tls: Option<TlsConfig>,
     /// Whether refusals say why in a field.
     pub reason_header: bool,
     /// What responses say of https.
@@ -127,6 +131,7 @@ impl ListenerConfig {
             address,
             led: Vec::new(),
             tcp: None,
+            tls: None,
             reason_header: false,
             hsts: None,
             proxy_protocol: None,
@@ -284,6 +289,8 @@ pub struct RouteConfig {
     pub selects: RouteMatch,
     /// Which clients may use it, whatever their token.
     pub clients: ClientRule,
+    /// Whether they must have shown a certificate.
+    pub needs_certificate: bool,
     /// The token rules, or none: anyone passes.
     pub auth: Option<AuthPolicy>,
     /// What everyone is answered instead.

@@ -29,8 +29,10 @@ fn every_example_is_a_configuration_without_warnings() {
     let examples = documents("config/examples");
     assert!(examples.len() >= 5, "found {examples:?}");
     // A check-out keeps no permissions.
-    let secret = repository().join("config/examples/hmac.key");
-    std::fs::set_permissions(secret, Permissions::from_mode(0o600)).unwrap();
+    for secret in ["hmac.key", "server.key"] {
+        let secret = repository().join("config/examples").join(secret);
+        std::fs::set_permissions(secret, Permissions::from_mode(0o600)).unwrap();
+    }
     for example in examples {
         match load(&example) {
             Ok(config) => assert_eq!(config.warnings.to_string(), ""),

@@ -110,7 +110,7 @@ impl Denials {
 
     fn publish(&self, publisher: &mut Publisher) {
         publisher.set_deny_list(self.list());
-        match publisher.republish_deny_list() {
+        match publisher.republish_with_verdicts() {
             Ok(generation) => tracing::debug!(generation = generation.0, "deny list published"),
             // The same configuration compiled before, so its cells are there.
             Err(error) => tracing::error!(%error, "deny list not published"),

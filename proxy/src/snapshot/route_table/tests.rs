@@ -68,6 +68,7 @@ fn table(matches: &[RouteMatch]) -> RouteTable {
         (
             selects.clone(),
             Route {
+                needs_certificate: false,
                 name: format!("{index}").into(),
                 clients: ClientRule::default(),
                 auth: None,

@@ -30,6 +30,12 @@ pub fn append(line: &mut Vec<u8>, entry: &AccessEntry<'_>) {
         address(line, "client", entry.peer);
     }
     string(line, "listener", entry.listener, STRING_BYTES_MAX);
+    if let Some(tls) = &entry.tls {
+        string(line, "tls_version", tls.version, STRING_BYTES_MAX);
+        string(line, "tls_suite", tls.suite, STRING_BYTES_MAX);
+        key(line, "tls_resumed");
+        line.extend_from_slice(if tls.is_resumed { b"true" } else { b"false" });
+    }
     match &entry.subject {
         Subject::Request(request) => append_request(line, request),
         Subject::Connection(end) => string(line, "ended", end.label(), STRING_BYTES_MAX),

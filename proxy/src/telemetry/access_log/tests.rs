@@ -9,6 +9,7 @@ use super::*;
 
 fn entry<'a>(path: &'a str, kid: Option<&'a str>) -> AccessEntry<'a> {
     AccessEntry {
+        tls: None,
         time: UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
         duration: Duration::from_micros(1500),
         peer: SocketAddr::from(([203, 0, 113, 9], 4711)),

@@ -16,5 +16,5 @@ mod socket;
 
 pub(super) use network::cancel_all;
 pub use network::{Dialled, connect, dialled, in_flight, reset, turn, turn_over};
-pub use operation::{Recv, Send};
+pub(super) use operation::{Recv, Send};
 pub use socket::{End, SharedFd, Wire, wire};

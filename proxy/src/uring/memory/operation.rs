@@ -1,7 +1,6 @@
 //! Operations in flight on sockets in memory.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -60,7 +59,7 @@ impl<D> Future for Operation<D> {
 }
 
 /// A receive in flight. It gives back the buffer, longer by what arrived; 0 is the end of stream.
-pub struct Recv(Operation<(Buffer, SharedFd)>);
+pub(in crate::uring) struct Recv(Operation<(Buffer, SharedFd)>);
 
 impl Recv {
     pub(in crate::uring) fn submit(fd: &SharedFd, buffer: Buffer, at_most: usize) -> Self {
@@ -68,20 +67,6 @@ impl Recv {
         assert!(room > 0, "a receive into a full buffer would look like the end of stream");
         let kind = |slot| Request::Recv(Receiving { fd: fd.clone(), buffer, room, slot });
         Self(Operation::submit(kind))
-    }
-
-    /// Whether it has completed, without waiting: for a connection that should be silent.
-    pub fn completed(&mut self) -> Option<(io::Result<usize>, Buffer)> {
-        match Pin::new(self).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(done) => Some(done),
-            Poll::Pending => None,
-        }
-    }
-}
-
-impl fmt::Debug for Recv {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Recv(in flight)")
     }
 }
 
@@ -94,7 +79,7 @@ impl Future for Recv {
 }
 
 /// A send in flight. It gives back the buffer, shorter in front by what was taken.
-pub struct Send(Operation<(Buffer, SharedFd)>);
+pub(in crate::uring) struct Send(Operation<(Buffer, SharedFd)>);
 
 impl Send {
     pub(in crate::uring) fn submit(fd: &SharedFd, buffer: Buffer) -> Self {

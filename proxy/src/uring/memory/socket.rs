@@ -213,6 +213,14 @@ impl SharedFd {
         Ok(())
     }
 
+    pub(in crate::uring) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut link = self.link().borrow_mut();
+        match link.outbound_end {
+            Some(_) => Err(io::ErrorKind::BrokenPipe.into()),
+            None => Ok(link.take(bytes)),
+        }
+    }
+
     pub(in crate::uring) fn shutdown(&self) {
         self.link().borrow_mut().end(End::Finished);
     }

@@ -18,9 +18,9 @@ pub use accept::Listener;
 #[cfg(not(feature = "simulation"))]
 pub use connect::connect;
 pub use event::{Bell, Event, event};
-pub use recv::Recv;
+pub(super) use recv::Recv;
 pub use runtime::{StartError, block_on};
-pub use send::Send;
+pub(super) use send::Send;
 pub(super) use socket::SharedFd;
 pub use turn::turn;
 

@@ -1,6 +1,5 @@
 //! Receive: bytes from a stream appended to a buffer.
 
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -12,7 +11,7 @@ use super::{Operation, SharedFd, submit};
 use crate::uring::Buffer;
 
 /// A receive in flight. It gives back the buffer, longer by what arrived; 0 is the end of stream.
-pub struct Recv(Operation<(Buffer, SharedFd)>);
+pub(in crate::uring) struct Recv(Operation<(Buffer, SharedFd)>);
 
 impl Recv {
     pub(in crate::uring) fn submit(fd: &SharedFd, mut buffer: Buffer, at_most: usize) -> Self {
@@ -23,20 +22,6 @@ impl Recv {
         // The kernel writes at most `length` bytes into the spare part. The operation owns the
         // buffer, whose memory stays in place, until the completion arrives.
         Self(submit((buffer, fd.clone()), entry))
-    }
-
-    /// Whether it has completed, without waiting: for a connection that should be silent.
-    pub fn completed(&mut self) -> Option<(io::Result<usize>, Buffer)> {
-        match Pin::new(self).poll(&mut Context::from_waker(std::task::Waker::noop())) {
-            Poll::Ready(done) => Some(done),
-            Poll::Pending => None,
-        }
-    }
-}
-
-impl fmt::Debug for Recv {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Recv(in flight)")
     }
 }
 

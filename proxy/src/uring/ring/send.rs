@@ -11,7 +11,7 @@ use super::{Operation, SharedFd, submit};
 use crate::uring::Buffer;
 
 /// A send in flight. It gives back the buffer, shorter in front by what the kernel took.
-pub struct Send(Operation<(Buffer, SharedFd)>);
+pub(in crate::uring) struct Send(Operation<(Buffer, SharedFd)>);
 
 impl Send {
     pub(in crate::uring) fn submit(fd: &SharedFd, buffer: Buffer) -> Self {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use io_uring::types;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, Shutdown};
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
 /// A descriptor shared by its stream and the operations in flight on it; closed by the last.
 #[derive(Debug, Clone)]
@@ -58,6 +58,11 @@ impl SharedFd {
 
     pub(in crate::uring) fn set_nonblocking(&self) -> io::Result<()> {
         Ok(rustix::io::ioctl_fionbio(&*self.0, true)?)
+    }
+
+    /// Sends what the socket takes without waiting.
+    pub(in crate::uring) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(&*self.0, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
     }
 
     pub(in crate::uring) fn shutdown(&self) {

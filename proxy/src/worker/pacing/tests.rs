@@ -14,7 +14,7 @@ struct Worker {
 impl Worker {
     /// Inside the runtime, as its turns begin there.
     fn new() -> Self {
-        let cells = PacingCounters::register(&mut Registry::default()).unwrap();
+        let cells = PacingCounters::verifications(&mut Registry::default()).unwrap();
         let pacing = Pacing::new(Arc::new(CounterBlock::new()), cells);
         tokio_uring::spawn(Rc::clone(&pacing).run());
         Self { pacing, log: Log::default() }

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::fields::hsts;
-use super::{JsonPath, Reader, forwarding, kernel, limits, upstreams};
+use super::{JsonPath, Reader, forwarding, kernel, limits, tls, upstreams};
 use crate::control::config::raw;
 use crate::control::config::settings::{
     AccessLogTarget, AdminConfig, Led, LimitsConfig, ListenerConfig, Workers,
@@ -48,6 +48,8 @@ pub(super) fn listeners(
             let path = path.join("tcp").join("upstream");
             upstreams::refer(reader, &upstreams, &tcp.upstream, &path)
         });
+        let tls =
+            raw.tls.as_ref().map(|raw| tls::tls(reader, raw, &path.join("tls"), process.workers));
         let reason_header = raw.reason_header;
         if reason_header && tcp.is_some() {
             let what = "a listener with `tcp` answers nothing itself; allowed: false";
@@ -66,8 +68,17 @@ pub(super) fn listeners(
             reader.problem(&path.join("hsts"), what);
         }
         let hsts = raw.hsts.as_ref().map(|raw| hsts(reader, &path.join("hsts"), raw));
-        let listener =
-            ListenerConfig { name, address, led, tcp, reason_header, hsts, proxy_protocol, bounds };
+        let listener = ListenerConfig {
+            name,
+            address,
+            led,
+            tcp,
+            tls,
+            reason_header,
+            hsts,
+            proxy_protocol,
+            bounds,
+        };
         listeners.push((path, listener));
     }
     for (index, places) in led_paths.iter().enumerate() {

@@ -209,7 +209,7 @@ fn claim_headers(reader: &mut Reader<'_>, path: &JsonPath, raw: &Provider) -> Ve
 }
 
 /// Why a claim cannot set the field of this lower-case name.
-fn wrong_header_name(name: &str) -> Option<String> {
+pub(super) fn wrong_header_name(name: &str) -> Option<String> {
     // `_` would be a field name to HTTP, but many servers take `x_user` and `x-user` for the same.
     let field_char = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^`|~".contains(&b);
     if name.is_empty() || !name.bytes().all(field_char) {

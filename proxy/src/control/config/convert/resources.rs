@@ -114,6 +114,7 @@ pub(super) fn metadata_routes(
                 body: body.clone().into_bytes().into(),
             };
             let config = RouteConfig {
+                needs_certificate: false,
                 name: format!("resource:{}{place}", resource.name).into(),
                 selects,
                 clients: ClientRule::default(),

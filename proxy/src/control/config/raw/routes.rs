@@ -28,6 +28,8 @@ pub(in crate::control::config) struct Route {
     /// `allow_from`.
     #[serde(default)]
     pub(in crate::control::config) deny_from: Vec<String>,
+    /// Whether the client must have shown a certificate (else 403): `required`. Absent: no.
+    pub(in crate::control::config) client_certificate: Option<RouteCertificate>,
     /// The token rules. Absent: anyone passes.
     pub(in crate::control::config) jwt: Option<RouteJwt>,
     /// Answer 503 to everyone who asks here, whatever their token; the rest stays as it is, for later.
@@ -75,6 +77,13 @@ pub(in crate::control::config) struct Connect {
 
 fn ports() -> Vec<u16> {
     vec![ConnectRule::PORT_DEFAULT]
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(in crate::control::config) enum RouteCertificate {
+    Required,
 }
 
 /// The token rules of a route.
