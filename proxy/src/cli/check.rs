@@ -161,8 +161,8 @@ mod tests {
     #[test]
     fn a_good_file_is_compiled_too() {
         let (config, _) = examine(&repository("config/examples/full.json")).unwrap();
-        // Ten of the file and the metadata of a protected resource.
-        assert_eq!((config.routes.len(), config.providers.len()), (11, 5));
+        // Twelve of the file and the metadata of a protected resource.
+        assert_eq!((config.routes.len(), config.providers.len()), (13, 5));
     }
 
     #[test]

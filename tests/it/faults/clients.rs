@@ -259,8 +259,11 @@ const SWITCHES: &[Fault] = &[
 
 /// What is refused for what it says.
 const REFUSED: &[Fault] = &[
-    row("speaks TLS", Only("request_line.method"), |scene| {
-        refused(scene, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400);
+    row("speaks TLS", Only("tls.not_spoken"), |scene| {
+        let mut client = scene.asking(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n");
+        scene.probe();
+        // handshake_failure
+        assert_eq!(client.read_to_end().unwrap(), b"\x15\x03\x01\0\x02\x02\x28");
     }),
     row("speaks HTTP/2", Only("version.http2_preface"), |scene| {
         refused(scene, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505);
