@@ -171,7 +171,7 @@ pub(super) fn start(
             let core = Rc::clone(core);
             tokio_uring::spawn(async move {
                 let _registered = registered;
-                tcp::serve(&core, &live, id, service, &state).await;
+                Box::pin(tcp::serve(&core, &live, id, service, &state)).await;
             });
         }
     }
