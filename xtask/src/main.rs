@@ -57,6 +57,10 @@ enum Task {
     Idle,
     /// Measure what a flood of bad tokens does to good requests on the same core
     Flood(bench::flood::Options),
+    /// Measure what 1,000 slow connections do to good requests, in four modes of slowhttptest
+    Slow(bench::slow::Options),
+    /// Mixed traffic and reloads for minutes: no error that was not asked for, flat memory
+    Soak(bench::soak::Options),
     /// Measure how connections spread over the workers with each policy of steering (root)
     Steering(bench::steering::Options),
 }
@@ -84,6 +88,8 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Idle => bench::idle::run(),
         Task::Flood(options) => bench::flood::run(&options),
+        Task::Slow(options) => bench::slow::run(&options),
+        Task::Soak(options) => bench::soak::run(&options),
         Task::Steering(options) => bench::steering::run(&options),
     };
     match outcome {

@@ -66,6 +66,13 @@ const BENCH_NEEDS: &[Need] = &[
     Need::program("taskset", "util-linux"),
 ];
 
+/// The client that is slow on purpose.
+const SLOW_NEEDS: &[Need] =
+    &[Need::program("slowhttptest", "slowhttptest"), Need::program("taskset", "util-linux")];
+
+/// What loads a gateway for minutes, beside clients of our own.
+const SOAK_NEEDS: &[Need] = &[Need::program("wrk", "wrk")];
+
 /// Programs for the tests, the parts of the Rust toolchain that the checks call, and, where they
 /// can be had, the tools that build the eBPF programs.
 pub(crate) fn for_tests() -> Result<()> {
@@ -97,6 +104,16 @@ pub(crate) fn issuer() -> Result<Outcome> {
 /// Programs for `cargo xtask bench`.
 pub(crate) fn for_bench() -> Result<()> {
     programs(BENCH_NEEDS)
+}
+
+/// Programs for `cargo xtask slow`.
+pub(crate) fn for_slow() -> Result<()> {
+    programs(SLOW_NEEDS)
+}
+
+/// Programs for `cargo xtask soak`.
+pub(crate) fn for_soak() -> Result<()> {
+    programs(SOAK_NEEDS)
 }
 
 fn components() -> Result<()> {

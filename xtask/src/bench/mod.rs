@@ -11,6 +11,10 @@ mod load;
 mod report;
 mod scenario;
 mod server;
+mod service;
+pub(crate) mod slow;
+pub(crate) mod soak;
+mod steady;
 pub(crate) mod steering;
 mod tokens;
 

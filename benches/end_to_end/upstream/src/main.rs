@@ -1,7 +1,8 @@
 //! An upstream that costs less than any proxy in front of it: one thread, epoll, fixed answers.
 //!
 //! Prints its address and serves until it is killed. `GET /1m` is answered with 1 MiB, all else
-//! with 128 bytes; requests have no body. It trusts its clients, which are the proxies under test.
+//! with 128 bytes, once the body of a POST has come, which has a length. It trusts its clients, which
+//! are the proxies under test.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -63,7 +64,7 @@ fn accept(
         let entry = connections.vacant_entry();
         let data = EventData::new_u64(u64::try_from(entry.key())?);
         epoll::add(poll, &stream, data, EventFlags::IN | EventFlags::OUT | EventFlags::ET)?;
-        entry.insert(Connection { stream, head: Vec::new(), pending: None });
+        entry.insert(Connection { stream, head: Vec::new(), body: 0, pending: None });
     }
 }
 
@@ -84,6 +85,8 @@ struct Connection {
     stream: TcpStream,
     /// What came of a request head so far.
     head: Vec<u8>,
+    /// Bytes of a request body that are still to come before the answer.
+    body: u64,
     /// The answer being sent, and how much of it is.
     pending: Option<(bool, usize)>,
 }
@@ -92,7 +95,11 @@ impl Connection {
     /// Reads and writes until the socket blocks; an error when the connection is over.
     fn advance(&mut self, answers: &Answers) -> io::Result<()> {
         loop {
-            if let Some((large, sent)) = self.pending {
+            if self.body > 0 {
+                if !self.discard_body()? {
+                    return Ok(());
+                }
+            } else if let Some((large, sent)) = self.pending {
                 let bytes = if large { &answers.large } else { &answers.small };
                 match self.stream.write(&bytes[sent..]) {
                     Ok(n) if sent + n == bytes.len() => self.pending = None,
@@ -100,22 +107,34 @@ impl Connection {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                     Err(error) => return Err(error),
                 }
-                continue;
-            }
-            if !self.take_request() && !self.receive()? {
+            } else if !self.take_request()? && !self.receive()? {
                 return Ok(());
             }
         }
     }
 
     /// Starts the answer to the first request in the buffer, if all of its head is there.
-    fn take_request(&mut self) -> bool {
+    fn take_request(&mut self) -> io::Result<bool> {
         let Some(end) = self.head.windows(4).position(|four| four == b"\r\n\r\n") else {
-            return false;
+            return Ok(false);
         };
+        if self.head.starts_with(b"POST ") {
+            self.body = content_length(&self.head[..end])?;
+        }
         self.pending = Some((self.head.starts_with(b"GET /1m "), 0));
         self.head.drain(..end + 4);
-        true
+        Ok(true)
+    }
+
+    /// Reads on in the body; false when nothing is there to be read.
+    fn discard_body(&mut self) -> io::Result<bool> {
+        if self.head.is_empty() && !self.receive()? {
+            return Ok(false);
+        }
+        let here = usize::try_from(self.body).map_or(self.head.len(), |b| b.min(self.head.len()));
+        self.head.drain(..here);
+        self.body -= here as u64;
+        Ok(true)
     }
 
     /// False when nothing is there to be read.
@@ -132,4 +151,11 @@ impl Connection {
             Err(error) => Err(error),
         }
     }
+}
+
+fn content_length(head: &[u8]) -> io::Result<u64> {
+    let text = std::str::from_utf8(head).map_err(io::Error::other)?;
+    let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+    let length = fields.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    length.map_or(Ok(0), |(_, value)| value.trim().parse().map_err(io::Error::other))
 }
