@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use serde_json::json;
 
@@ -18,8 +18,11 @@ pub type Script = fn(&mut Peer, &Turn);
 /// The bytes of `/?big`: more than the kernel takes for a client that does not read.
 pub const BIG: usize = 64 * 1024 * 1024;
 
-/// Longer than a probe takes on a machine that is not stalled, short enough to wait for.
-const SHORT: &str = "300ms";
+/// Made once: it takes longer than some bounds allow on a machine that is busy.
+static BIG_ANSWER: LazyLock<Vec<u8>> = LazyLock::new(|| ok(vec![b'b'; BIG]));
+
+/// Longer than an upstream takes for its next byte on a machine that is not stalled.
+const SHORT: &str = "1s";
 
 /// Where a script and its test meet: the script says that its fault is on and waits until the test has
 /// seen that others are served.
@@ -68,6 +71,7 @@ pub struct Scene {
 
 impl Scene {
     pub fn start() -> Self {
+        LazyLock::force(&BIG_ANSWER);
         let (turn, next) = (Arc::new(Turn::new()), Arc::new(Mutex::new(None::<Script>)));
         let (its_turn, its_next) = (Arc::clone(&turn), Arc::clone(&next));
         let upstream = Upstream::scripted(move |_, mut peer| {
@@ -152,8 +156,7 @@ fn serve(peer: &mut Peer, turn: &Turn) {
             "never" => return peer.wait_for_end(),
             "switch" => return echo_switched(peer),
             "big" => {
-                let _ = peer.try_send(format!("HTTP/1.1 200 OK\r\nContent-Length: {BIG}\r\n\r\n"));
-                let _ = peer.try_send(vec![b'b'; BIG]);
+                let _ = peer.try_send(&*BIG_ANSWER);
                 return;
             }
             "probe" => ok("probed"),
@@ -204,8 +207,8 @@ fn config(upstream: &Upstream, issuer: &Issuer, refusing: &str, unanswering: &st
                 },
             ]),
         )
-        .set("timeouts.connect", "1s")
-        .set("timeouts.tunnel_idle", "1s")
+        .set("timeouts.connect", SHORT)
+        .set("timeouts.tunnel_idle", SHORT)
         .endpoints("main", &[upstream.endpoint()])
         .set("upstreams.main.idle_connections", 0)
         .endpoints("pooled", &[upstream.endpoint()])
