@@ -189,10 +189,9 @@ impl Exchange<'_> {
         upload_done: bool,
     ) -> Result<Response, Failure> {
         let too_large = |_| Failure::new(Reason::Response(ResponseError::HeadTooLong));
-        if head.status == 101 {
-            if !self.facts.upgrade.is_some_and(|asked| asked.is_met_by(head.upgrade)) {
-                return Err(Failure::gate(Gate::UpstreamSwitched));
-            }
+        let is_met = || self.facts.upgrade.is_some_and(|asked| asked.is_met_by(head.upgrade));
+        if head.status == 101 && !is_met() {
+            return Err(Failure::gate(Gate::UpstreamSwitched));
         }
         if self.facts.opens_tunnel(head.status) {
             return respond::write_switch(out, head, &self.live.snapshot, &self.facts)
