@@ -21,6 +21,13 @@ pub(super) fn stripped(bytes: &[u8]) -> Result<Vec<u8>> {
         section.delete = name.starts_with(".debug_") || name.starts_with(".rel.debug_");
     }
     builder.delete_orphans();
+    for symbol in &mut builder.symbols {
+        // A mangled name has a hash of the folder that the crate was built in.
+        if symbol.name.starts_with(b"_R") {
+            let name = symbol.name.rsplit(u8::is_ascii_digit).next().unwrap_or_default();
+            symbol.name = name.to_vec().into();
+        }
+    }
     // LLVM keeps the names of sections and of symbols in one table; this writer wants two.
     if !builder.sections.iter().any(|section| matches!(section.data, SectionData::SectionString)) {
         let names = builder.sections.add();
