@@ -4,6 +4,7 @@ use ringgate::http1::{
     FieldSlots, HeadLimits, Progress, RequestError, parse_request, parse_response,
 };
 use ringgate::snapshot::path_normalization::PathNormalization;
+use ringgate::tls::DECLINED;
 
 use super::lenient::{End, READERS, Side, agree};
 use super::script::{Script, Seen};
@@ -155,6 +156,10 @@ impl Responses<'_> {
 /// Everything is a response that every reader reads alike, to a request each; only the last may be
 /// cut off.
 fn check_responses(client: &[u8], stream: &[u8]) {
+    // Who begins as TLS does is told so in its words.
+    if client.first() == Some(&0x16) && stream == DECLINED {
+        return;
+    }
     let responses = responses(client, stream);
     let (method, is_tunnel) = responses.last;
     if is_tunnel || responses.rest.is_empty() {

@@ -22,7 +22,8 @@ const HANDSHAKE: u8 = 22;
 #[must_use]
 pub fn first(bytes: &[u8]) -> First {
     match bytes {
-        [HANDSHAKE] | [HANDSHAKE, 3, ..] => First::Handshake,
+        // By this byte alone, which begins no request: the answer is the same in whatever parts it comes.
+        [HANDSHAKE, ..] => First::Handshake,
         // A method, or an empty line before it: the record types of TLS are no letters.
         [byte, ..] if byte.is_ascii_alphabetic() || matches!(byte, b'\r' | b'\n') => First::Http,
         _ => First::Other,
@@ -39,7 +40,7 @@ mod tests {
         assert_eq!(first(b"\x16"), First::Handshake);
         assert_eq!(first(b"GET / HTTP/1.1\r\n"), First::Http);
         assert_eq!(first(b"\r\nGET /"), First::Http);
-        assert_eq!(first(b"\x16\x07\x01"), First::Other);
+        assert_eq!(first(b"\x16\x07\x01"), First::Handshake);
         assert_eq!(first(b"\x15\x03\x03\x00\x02"), First::Other);
         assert_eq!(first(b""), First::Other);
     }
