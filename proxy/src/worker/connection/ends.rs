@@ -36,7 +36,8 @@ impl Client {
             Ok(()) => Some(Input::Empty),
             Err(NoSession::Ended) => None,
             Err(NoSession::Refused(Gate::PlainTextOnTls)) => {
-                Box::pin(self.answer_plain_text(&live, listener)).await;
+                // What it has sent is read and thrown away.
+                Box::pin(self.say(&live, listener, Gate::PlainTextOnTls)).await;
                 None
             }
             Err(NoSession::Refused(gate)) => self.refuse_begun(&live, listener, gate),
@@ -51,10 +52,9 @@ impl Client {
         None
     }
 
-    /// Answers 400 to a client that speaks HTTP where TLS is spoken. What it has sent is read and
-    /// thrown away.
-    async fn answer_plain_text(&self, live: &Rc<Live>, listener: ListenerId) {
-        let reason = Reason::Gate(Gate::PlainTextOnTls);
+    /// Answers a connection that comes to no request, and ends it.
+    async fn say(&self, live: &Live, listener: ListenerId, gate: Gate) {
+        let reason = Reason::Gate(gate);
         let answer = judge::refuse_unparsed(&self.core, live, listener, b"", reason);
         let (sent, _) = self.state.stream.send_all(answer.out, LINGER).await;
         answer.record.finish(&self.core, live, &self.state);
@@ -102,15 +102,9 @@ impl Client {
         }
     }
 
-    /// Answers 503 to a connection over the limit.
+    /// Tells a connection that is over a limit so.
     pub(super) async fn turn_away(self, live: Rc<Live>, listener: ListenerId, gate: Gate) {
-        let reason = Reason::Gate(gate);
-        let answer = judge::refuse_unparsed(&self.core, &live, listener, b"", reason);
-        let (sent, _) = self.state.stream.send_all(answer.out, LINGER).await;
-        answer.record.finish(&self.core, &live, &self.state);
-        if sent.is_ok() {
-            self.linger().await;
-        }
+        self.say(&live, listener, gate).await;
         self.core.turning_away.set(self.core.turning_away.get() - 1);
     }
 }
