@@ -2,6 +2,7 @@
 
 use super::{Answer, Case, Verdict};
 use crate::auth::Refusal;
+use crate::http1::HeadOverflow;
 use crate::snapshot::cors::Cors;
 use crate::snapshot::ids::RouteId;
 use crate::snapshot::route_table::FixedResponse;
@@ -45,23 +46,14 @@ impl Case<'_, '_, '_> {
         Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest })
     }
 
-    pub(super) fn answer_redirect(
-        mut self,
-        status: u16,
-        location: Result<String, Gate>,
-    ) -> Verdict {
-        let location = match location {
-            Ok(location) => location,
-            Err(gate) => return self.refuse(Reason::Gate(gate)),
-        };
-        let mut out = self.live.heads.take();
-        self.spare_body();
+    pub(super) fn answer_redirect(self, status: u16, location: Result<String, Gate>) -> Verdict {
         let private = self.facts.private;
-        if reply::redirect(&mut out, status, &location, private, self.framing()).is_err() {
-            return self.refuse(Reason::Gate(Gate::ForwardedHeadTooLarge));
+        match location {
+            Ok(location) => self.answer_head(status, |out, framing| {
+                reply::redirect(out, status, &location, private, framing)
+            }),
+            Err(gate) => self.refuse(Reason::Gate(gate)),
         }
-        self.record.status = status;
-        Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest: None })
     }
 
     pub(super) fn refuse_token(mut self, refusal: Refusal, route: RouteId) -> Verdict {
@@ -90,13 +82,22 @@ impl Case<'_, '_, '_> {
     }
 
     /// Tells a browser what a page may ask for.
-    pub(super) fn answer_preflight(mut self, cors: &Cors) -> Verdict {
+    pub(super) fn answer_preflight(self, cors: &Cors) -> Verdict {
+        self.answer_head(204, |out, framing| reply::preflight(out, cors, framing))
+    }
+
+    /// Answers with a head alone.
+    fn answer_head(
+        mut self,
+        status: u16,
+        write: impl FnOnce(&mut Buffer, Framing<'_>) -> Result<(), HeadOverflow>,
+    ) -> Verdict {
         let mut out = self.live.heads.take();
         self.spare_body();
-        if reply::preflight(&mut out, cors, self.framing()).is_err() {
+        if write(&mut out, self.framing()).is_err() {
             return self.refuse(Reason::Gate(Gate::ForwardedHeadTooLarge));
         }
-        self.record.status = 204;
+        self.record.status = status;
         Verdict::Answer(Answer { out, record: self.record, facts: Some(self.facts), rest: None })
     }
 
