@@ -16,6 +16,7 @@ use std::borrow::Cow;
 
 use super::RequestError;
 use crate::snapshot::path_normalization::PathNormalization;
+use crate::snapshot::route_match::hex_octet;
 
 /// The path in the form asked for. It begins with `/` and has none but allowed bytes.
 pub(super) fn normalize(
@@ -107,9 +108,8 @@ impl Escape {
     /// Reads what follows a `%`.
     fn read(digits: &[u8]) -> Result<Self, RequestError> {
         let &[high, low, ..] = digits else { return Err(RequestError::TargetEncoding) };
-        let digit = |byte: u8| char::from(byte).to_digit(16);
-        let octet = digit(high).zip(digit(low)).and_then(|(h, l)| u8::try_from(h << 4 | l).ok());
-        let octet = octet.filter(|&octet| octet != 0).ok_or(RequestError::TargetEncoding)?;
+        let octet = hex_octet(&[high, low]).filter(|&octet| octet != 0);
+        let octet = octet.ok_or(RequestError::TargetEncoding)?;
         let is_upper = !high.is_ascii_lowercase() && !low.is_ascii_lowercase();
         Ok(Self { octet, is_upper })
     }

@@ -331,7 +331,7 @@ pub(super) fn decode_segment<'a>(
 }
 
 /// The octet that two hexadecimal digits spell.
-fn hex_octet(digits: &[u8]) -> Option<u8> {
+pub(crate) fn hex_octet(digits: &[u8]) -> Option<u8> {
     let digit = |b: u8| char::from(b).to_digit(16);
     match digits {
         [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::http1::{RequestHead, names_alike};
 use crate::snapshot::route_condition::{Condition, Held, Subject, Wanted};
+use crate::snapshot::route_match::hex_octet;
 
 /// What a request says to a condition.
 pub(super) fn held(condition: &Condition, head: &RequestHead<'_, '_>) -> Held {
@@ -48,7 +49,7 @@ fn decoded(text: &str) -> Cow<'_, [u8]> {
         rest = after;
         let octet = match first {
             b'+' => b' ',
-            b'%' => match escaped(after) {
+            b'%' => match after.get(..2).and_then(hex_octet) {
                 Some(octet) => {
                     rest = &after[2..];
                     octet
@@ -60,13 +61,6 @@ fn decoded(text: &str) -> Cow<'_, [u8]> {
         out.push(octet);
     }
     Cow::Owned(out)
-}
-
-/// The octet that the two digits spell that stand first.
-fn escaped(after: &[u8]) -> Option<u8> {
-    let &[high, low, ..] = after else { return None };
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(high)? << 4 | digit(low)?).ok()
 }
 
 #[cfg(test)]
