@@ -45,8 +45,8 @@ impl Direction<'_> {
     /// Lets the kernel move bytes, if it may and takes it, until it does no more; what is left is to
     /// be read here, and to be sent behind what the kernel has sent.
     ///
-    /// A flow may begin when all that was received is read, so that what comes next begins with a
-    /// whole segment, and when nothing is being received into the other direction's buffer.
+    /// A flow may begin when all that was received is read, which its end is counted from, and when
+    /// nothing is being received into the other direction's buffer.
     ///
     /// # Errors
     /// When the direction failed. It has passed then what the kernel has taken from the source: of a
