@@ -51,10 +51,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
-    /// Measure ringgate beside nginx and haproxy on this machine
+    /// Measure ringgate beside nginx, haproxy and Envoy on this machine
     Bench(bench::Options),
-    /// Measure the memory that idle connections cost, in ringgate, nginx and haproxy
-    Idle,
     /// Measure what a flood of bad tokens does to good requests on the same core
     Flood(bench::flood::Options),
     /// Measure what 1,000 slow connections do to good requests, in four modes of slowhttptest
@@ -86,7 +84,6 @@ fn main() -> ExitCode {
         Task::Ebpf { check: false } => ebpf::write(),
         Task::Ebpf { check: true } => ebpf::require_equal(),
         Task::Bench(options) => bench::run(&options),
-        Task::Idle => bench::idle::run(),
         Task::Flood(options) => bench::flood::run(&options),
         Task::Slow(options) => bench::slow::run(&options),
         Task::Soak(options) => bench::soak::run(&options),

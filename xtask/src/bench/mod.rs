@@ -1,124 +1,200 @@
-//! ringgate, nginx and haproxy side by side: the same load, the same upstream, in turns.
+//! Where speed is measured: ringgate beside other proxies, the same load, the same upstream, in turns.
 //!
 //! The method and its limits are told in benches/README.md.
 
+mod certificate;
+mod chart;
 mod configuration;
 mod contender;
 mod cpu;
 pub(crate) mod flood;
-pub(crate) mod idle;
+mod growth;
+mod interrupt;
 mod load;
+mod measure;
+mod memory;
+mod placement;
+mod prove;
 mod report;
+mod rig;
 mod scenario;
 mod server;
 mod service;
 pub(crate) mod slow;
 pub(crate) mod soak;
+mod spread;
 mod steady;
 pub(crate) mod steering;
+mod table;
 mod tokens;
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use clap::ValueEnum as _;
+use serde_json::json;
 
-use crate::{process, setup, workspace};
+use crate::{setup, workspace};
 use contender::Contender;
-use report::{Report, Round};
+use measure::Running;
+use placement::Priority;
+use report::Report;
+use rig::Rig;
 use scenario::Scenario;
-use server::Server;
 
 /// What to measure, and how long.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
-    /// Rounds of each contender in each scenario, in turns
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
-    rounds: u32,
-    /// Seconds of load in a round
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=60))]
-    seconds: u32,
+    #[command(subcommand)]
+    part: Option<Part>,
+    #[command(flatten)]
+    effort: Effort,
     /// Only this scenario; may be repeated
-    #[arg(long = "scenario", value_enum)]
-    scenarios: Vec<Scenario>,
+    #[arg(long, value_enum)]
+    only: Vec<Scenario>,
     /// Only this contender; may be repeated
     #[arg(long = "contender", value_enum)]
     contenders: Vec<Contender>,
 }
 
-/// The core of the proxy under test, and the one of the load and the upstream.
-pub(crate) const PROXY_CORE: &str = "0";
-pub(crate) const LOAD_CORE: &str = "1";
+/// What is measured apart.
+#[derive(clap::Subcommand)]
+enum Part {
+    /// How ringgate's cost grows with connections, routes, keys, bodies and workers
+    Growth(growth::Options),
+}
 
-/// Measures, prints the table, writes the raw figures under benches/results.
-pub(crate) fn run(options: &Options) -> Result<()> {
-    setup::for_bench()?;
-    if std::thread::available_parallelism()?.get() < 2 {
-        bail!("two CPUs are needed: one for the proxy, one for the load");
+/// How long, and what becomes of the figures.
+#[derive(clap::Args, Clone, Copy)]
+struct Effort {
+    /// Runs of each contender in each scenario, in turns
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
+    /// Seconds of load in a run
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=60))]
+    seconds: u32,
+    /// Run contenders, upstream and load with real-time priority (chrt -r 10; root)
+    #[arg(long)]
+    realtime: bool,
+    /// Keep the figures in benches/results, not only in the target folder
+    #[arg(long)]
+    save: bool,
+}
+
+impl Effort {
+    fn priority(self) -> Priority {
+        if self.realtime { Priority::Realtime } else { Priority::Usual }
     }
-    let all = |given: &[Contender]| match given {
-        [] => Contender::ALL.to_vec(),
-        given => given.to_vec(),
-    };
-    let contenders = all(&options.contenders);
-    build(&contenders)?;
-    let folder = tempfile::tempdir()?;
-    let upstream = Server::upstream(&workspace::built("release", "bench-upstream")?)?;
-    let mut report = Report::new(options.rounds, options.seconds, &contenders)?;
-    let scenarios = match options.scenarios.as_slice() {
-        [] => Scenario::ALL,
+
+    fn folder(self) -> Result<PathBuf> {
+        Ok(match self.save {
+            true => workspace::root().join("benches/results"),
+            false => workspace::target_folder()?.join("bench"),
+        })
+    }
+
+    fn json(self) -> serde_json::Value {
+        json!({ "runs": self.runs, "seconds": self.seconds, "realtime": self.realtime })
+    }
+}
+
+/// Measures, prints the table, writes the raw figures and a chart.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    match &options.part {
+        Some(Part::Growth(options)) => growth::run(options),
+        None => compare(options),
+    }
+}
+
+fn compare(options: &Options) -> Result<()> {
+    let contenders = contenders(&options.contenders);
+    let scenarios = match options.only.as_slice() {
+        [] => Scenario::value_variants(),
         given => given,
     };
+    let effort = options.effort;
+    let mut rig = Rig::new(effort.priority(), contenders.contains(&Contender::Ringgate))?;
+    rig.make_tokens(scenarios)?;
+    let mut report = Report::new(&contenders, &effort.json())?;
+    let mut failures = Vec::new();
     for scenario in scenarios {
-        measure(*scenario, options, &contenders, &upstream, folder.path(), &mut report)?;
+        measure(*scenario, effort, &contenders, &rig, &mut report, &mut failures)?;
     }
     report.print();
-    println!("\nraw figures: {}", report.write()?.display());
-    Ok(())
-}
-
-fn build(contenders: &[Contender]) -> Result<()> {
-    let mut packages = vec!["bench-upstream"];
-    if contenders.contains(&Contender::Ringgate) {
-        packages.push("ringgate");
-    }
-    for package in packages {
-        let mut cargo = workspace::cargo();
-        process::run(cargo.args(["build", "--locked", "--release", "--package", package]))?;
+    println!(
+        "\nraw figures, and a chart beside them: {}",
+        report.write(&effort.folder()?)?.display()
+    );
+    if !failures.is_empty() {
+        bail!("not measured: {}", failures.join("; "));
     }
     Ok(())
 }
 
-/// All rounds of one scenario: every contender once, then every contender again.
+/// Those that were asked for and can be had.
+fn contenders(given: &[Contender]) -> Vec<Contender> {
+    let wanted = if given.is_empty() { Contender::ALL } else { given };
+    let needs_envoy =
+        |contender: &&Contender| matches!(contender, Contender::Envoy | Contender::EnvoyCache);
+    let (of_envoy, mut others): (Vec<_>, Vec<_>) = wanted.iter().partition(needs_envoy);
+    if !of_envoy.is_empty() {
+        match setup::envoy() {
+            Ok(_) => others.extend(of_envoy),
+            Err(error) => println!("SKIPPED envoy: {error:#}"),
+        }
+    }
+    others
+}
+
+/// All runs of one scenario: every contender once, then every contender again. One that fails is
+/// out of the scenario, and named at the end.
 fn measure(
     scenario: Scenario,
-    options: &Options,
+    effort: Effort,
     contenders: &[Contender],
-    upstream: &Server,
-    folder: &Path,
+    rig: &Rig,
     report: &mut Report,
+    failures: &mut Vec<String>,
 ) -> Result<()> {
-    let tokens = scenario.tokens().then(|| tokens::Set::make(folder)).transpose()?;
+    let mut fail = |contender: Contender, error: anyhow::Error| -> Result<()> {
+        rig.interrupt.check()?;
+        let what = format!("{} in {}: {error:#}", contender.name(), scenario.name());
+        println!("FAILED {what}");
+        failures.push(what);
+        Ok(())
+    };
+    let is_idle = scenario.shape().load == scenario::Load::Idle;
     let mut running = Vec::new();
-    for contender in contenders.iter().filter(|contender| contender.takes_part(scenario)) {
-        let server = contender.start(upstream.address, folder, tokens.as_ref())?;
-        if let Some(tokens) = &tokens {
-            tokens::prove_verification(server.address, tokens)
-                .with_context(|| format!("{} does not verify tokens", contender.name()))?;
+    for contender in contenders.iter().filter(|c| c.abstains(scenario).is_none()) {
+        rig.interrupt.check()?;
+        let warmed = Running::start(*contender, scenario, rig).and_then(|mut running| {
+            // A server that has had 10,000 connections does not need memory for them.
+            if !is_idle {
+                running.run(1, rig)?;
+            }
+            Ok(running)
+        });
+        match warmed {
+            Ok(warm) => running.push(warm),
+            Err(error) => fail(*contender, error)?,
         }
-        load::run(scenario, server.address, tokens.as_ref(), 1)
-            .with_context(|| format!("warming {}", contender.name()))?;
-        running.push((*contender, server));
     }
-    for round in 1..=options.rounds {
-        for (contender, server) in &running {
-            let before = cpu::time_ns(server.pid())?;
-            let load = load::run(scenario, server.address, tokens.as_ref(), options.seconds)
-                .with_context(|| format!("{scenario:?} through {}", contender.name()))?;
-            let cpu_ns = cpu::time_ns(server.pid())? - before;
-            let figures = Round { scenario, contender: *contender, round, cpu_ns, load };
-            println!("{figures}");
-            report.rounds.push(figures);
+    // For the same reason there is no second run.
+    for round in 1..=if is_idle { 1 } else { effort.runs } {
+        let mut still_running = Vec::new();
+        for mut server in running {
+            let figures = server.run(effort.seconds, rig);
+            rig.interrupt.check()?;
+            match figures {
+                Ok(figures) => {
+                    report.add(scenario, server.contender, round, figures);
+                    still_running.push(server);
+                }
+                Err(error) => fail(server.contender, error)?,
+            }
         }
+        running = still_running;
     }
     Ok(())
 }

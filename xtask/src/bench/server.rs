@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal};
 
-use super::{LOAD_CORE, PROXY_CORE};
+use super::placement::Placement;
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,27 +25,28 @@ pub(super) struct Server {
 
 impl Server {
     /// The upstream, on the core of the load. It prints its address when it listens.
-    pub(super) fn upstream(program: &Path) -> Result<Self> {
-        let mut pinned = pinned(LOAD_CORE, &Command::new(program));
-        let mut child = pinned.stdout(Stdio::piped()).spawn().context("the upstream")?;
+    pub(super) fn upstream(program: &Path, placement: &Placement) -> Result<Self> {
+        let mut command = placement.load(&Command::new(program));
+        let mut child = command.stdout(Stdio::piped()).spawn().context("the upstream")?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("stdout is piped")?).read_line(&mut line)?;
         let address = line.trim().parse().with_context(|| format!("the upstream said {line:?}"))?;
         Ok(Self { address, child })
     }
 
-    /// A proxy, on its own core; what it writes goes to a file in the folder.
+    /// A proxy, placed by the caller; what it writes goes to a file in the folder.
     pub(super) fn start(
         name: &str,
-        command: &Command,
+        placed: &Command,
         address: SocketAddr,
         folder: &Path,
     ) -> Result<Self> {
         let log = folder.join("output");
         let file = File::create(&log)?;
-        let mut pinned = pinned(PROXY_CORE, command);
-        pinned.stdout(file.try_clone()?).stderr(file);
-        let mut server = Self { address, child: pinned.spawn().context(name.to_owned())? };
+        let mut command = Command::new(placed.get_program());
+        command.args(placed.get_args()).stdin(Stdio::null());
+        command.stdout(file.try_clone()?).stderr(file);
+        let mut server = Self { address, child: command.spawn().context(name.to_owned())? };
         let deadline = Instant::now() + START_TIMEOUT;
         while TcpStream::connect(address).is_err() {
             let ended = server.child.try_wait()?;
@@ -102,14 +103,6 @@ impl Drop for Server {
             thread::sleep(POLL_INTERVAL);
         }
     }
-}
-
-/// The same command on one core: taskset becomes the program and keeps its process id.
-fn pinned(core: &str, command: &Command) -> Command {
-    let mut pinned = Command::new("taskset");
-    pinned.args(["-c", core]).arg(command.get_program()).args(command.get_args());
-    pinned.stdin(Stdio::null());
-    pinned
 }
 
 /// A loopback address that was free a moment ago: nginx and haproxy report no port of their own.

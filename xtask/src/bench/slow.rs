@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use super::LOAD_CORE;
-use super::contender::Contender;
+use super::placement::{LOAD_CORE, Placement, Priority};
+use super::rig;
 use super::server::{self, Server};
 use super::soak::gauges::Scrape;
 use super::steady::{self, Times};
@@ -69,12 +69,14 @@ const MODES: [Mode; 4] = [
 /// probe, or where the median of a mode's ratios is over the bound.
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::for_slow()?;
-    super::build(&[Contender::Ringgate])?;
+    rig::build(true)?;
     let folder = tempfile::tempdir()?;
     // Two, so that good requests wait for nobody there: what they wait for is in the gateway.
     let program = workspace::built("release", "bench-upstream")?;
-    let (good, slow) = (Server::upstream(&program)?, Server::upstream(&program)?);
-    let (server, admin) = start(good.address, slow.address, folder.path())?;
+    let placement = Placement::new(Priority::Usual);
+    let upstream = || Server::upstream(&program, &placement);
+    let (good, slow) = (upstream()?, upstream()?);
+    let (server, admin) = start(good.address, slow.address, folder.path(), &placement)?;
     let how_long = Duration::from_secs(options.seconds.into());
     steady::ask(server.address, Duration::from_secs(1)).context("warming")?;
     let columns = ["round", "open", "p50, p99 alone", "beside", "p99 by"];
@@ -133,7 +135,12 @@ fn shown(times: Times) -> String {
 }
 
 /// One worker, and every bound as it is where nothing is configured.
-fn start(good: SocketAddr, slow: SocketAddr, folder: &Path) -> Result<(Server, SocketAddr)> {
+fn start(
+    good: SocketAddr,
+    slow: SocketAddr,
+    folder: &Path,
+    placement: &Placement,
+) -> Result<(Server, SocketAddr)> {
     let (address, admin) = (server::free_address()?, server::free_address()?);
     let config = json!({
         "workers": 1,
@@ -154,7 +161,7 @@ fn start(good: SocketAddr, slow: SocketAddr, folder: &Path) -> Result<(Server, S
     fs::write(&file, config.to_string())?;
     let mut command = Command::new(workspace::built("release", "ringgate")?);
     command.arg("run").arg(&file);
-    Ok((Server::start("ringgate", &command, address, folder)?, admin))
+    Ok((Server::start("ringgate", &placement.proxy(&command), address, folder)?, admin))
 }
 
 /// slowhttptest, on the core of the load and behind the good requests.

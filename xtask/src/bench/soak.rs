@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use super::contender::Contender;
+use super::rig;
 use super::server::Server;
 use super::service;
 use crate::{setup, workspace};
@@ -45,7 +45,7 @@ pub(crate) struct Options {
 /// held when the load has gone.
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::for_soak()?;
-    super::build(&[Contender::Ringgate])?;
+    rig::build(true)?;
     let folder = tempfile::tempdir()?;
     let gateway = Gateway::start(service::start()?, folder.path())?;
     clients::ask(gateway.server.address).context("before the load")?;

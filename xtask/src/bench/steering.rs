@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use super::contender::Contender;
+use super::rig;
 use super::server::Server;
 use crate::workspace;
 
@@ -51,7 +51,7 @@ struct Round {
 
 /// Measures with two workers, and with eight, more than there are cores, for the spread over many.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    super::build(&[Contender::Ringgate])?;
+    rig::build(true)?;
     let folder = tempfile::tempdir()?;
     let columns = ["std. deviation", "worst/mean", "p50 us, one busy", "p99 us, one busy"];
     let columns = columns.map(|column| format!("{column:>27}")).concat();

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
@@ -13,6 +14,9 @@ use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+
+/// Descriptors beside those of the connections.
+const OWN_DESCRIPTORS: u64 = 100;
 
 /// The name in the certificate.
 const NAME: &str = "bench.example";
@@ -91,4 +95,14 @@ impl Dialer {
         };
         Ok((Box::new(stream), Some(agreed)))
     }
+}
+
+/// To what this many connections need.
+pub(crate) fn raise_descriptor_limit(connections: u32) -> Result<()> {
+    let wanted = u64::from(connections) + OWN_DESCRIPTORS;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.maximum.is_some_and(|maximum| maximum < wanted) {
+        bail!("{wanted} descriptors are needed; raise the hard limit (ulimit -Hn)");
+    }
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?)
 }

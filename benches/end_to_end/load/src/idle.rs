@@ -1,15 +1,11 @@
 //! Connections that have been served once and then stay idle.
 
-use anyhow::{Context, Result, bail};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use anyhow::{Context, Result};
 use serde_json::json;
 
-use crate::dial::Dialer;
+use crate::dial::{self, Dialer};
 use crate::message::{self, Connection};
 use crate::steps;
-
-/// Descriptors beside those of the connections.
-const OWN_DESCRIPTORS: u64 = 100;
 
 /// How many.
 #[derive(clap::Args)]
@@ -21,7 +17,7 @@ pub(crate) struct Plan {
 /// Stops after the first one, too. At the end each has to serve once more: a proxy that had closed
 /// some would hold less.
 pub(crate) async fn run(dialer: &Dialer, plan: &Plan) -> Result<()> {
-    raise_descriptor_limit(u64::from(plan.connections) + OWN_DESCRIPTORS)?;
+    dial::raise_descriptor_limit(plan.connections)?;
     let request = message::request("/", "", 0);
     let mut connections = Vec::new();
     for number in 0..plan.connections {
@@ -37,12 +33,4 @@ pub(crate) async fn run(dialer: &Dialer, plan: &Plan) -> Result<()> {
         connection.exchange(&request).await.context("a connection that was idle")?;
     }
     steps::finish(&json!({ "requests": 2 * plan.connections }))
-}
-
-fn raise_descriptor_limit(wanted: u64) -> Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.maximum.is_some_and(|maximum| maximum < wanted) {
-        bail!("{wanted} descriptors are needed; raise the hard limit (ulimit -Hn)");
-    }
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?)
 }

@@ -13,7 +13,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::dial::Dialer;
+use crate::dial::{self, Dialer};
 use crate::figures::Figures;
 use crate::message::{self, Connection};
 use crate::steps;
@@ -55,6 +55,7 @@ enum Handshakes {
 
 pub(crate) async fn run(dialer: &Dialer, plan: &Plan) -> Result<()> {
     steps::give_up_after(plan.seconds);
+    dial::raise_descriptor_limit(plan.connections)?;
     let mut fields = plan.field.as_ref().map(|field| format!("{field}\r\n")).unwrap_or_default();
     if plan.anew.is_some() {
         fields.push_str("Connection: close\r\n");
