@@ -6,6 +6,7 @@ mod dependencies;
 mod ebpf;
 mod fuzz;
 mod generated;
+mod instructions;
 mod process;
 mod setup;
 mod suite;
@@ -53,6 +54,15 @@ enum Task {
     },
     /// Measure ringgate beside nginx, haproxy and Envoy on this machine
     Bench(bench::Options),
+    /// Count the instructions of a request's way (valgrind), beside benches/instructions/baseline.json
+    Instructions {
+        /// Fail where a count is over its baseline
+        #[arg(long, conflicts_with = "write")]
+        check: bool,
+        /// Write them as the baseline
+        #[arg(long)]
+        write: bool,
+    },
     /// Measure what a flood of bad tokens does to good requests on the same core
     Flood(bench::flood::Options),
     /// Measure what 1,000 slow connections do to good requests, in four modes of slowhttptest
@@ -71,6 +81,13 @@ fn set_up() -> anyhow::Result<()> {
     Ok(())
 }
 
+fn count_instructions() -> anyhow::Result<()> {
+    if let suite::Outcome::Skipped(why) = instructions::check()? {
+        println!("SKIPPED instructions: {why}");
+    }
+    Ok(())
+}
+
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Setup => set_up(),
@@ -84,6 +101,9 @@ fn main() -> ExitCode {
         Task::Ebpf { check: false } => ebpf::write(),
         Task::Ebpf { check: true } => ebpf::require_equal(),
         Task::Bench(options) => bench::run(&options),
+        Task::Instructions { check: true, .. } => count_instructions(),
+        Task::Instructions { write: true, .. } => instructions::write(),
+        Task::Instructions { check: false, write: false } => instructions::show(),
         Task::Flood(options) => bench::flood::run(&options),
         Task::Slow(options) => bench::slow::run(&options),
         Task::Soak(options) => bench::soak::run(&options),

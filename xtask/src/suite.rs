@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{dependencies, ebpf, fuzz, generated, process, setup, tidy, workspace};
+use crate::{dependencies, ebpf, fuzz, generated, instructions, process, setup, tidy, workspace};
 
 /// How a check ended.
 pub(crate) enum Outcome {
@@ -65,6 +65,7 @@ fn everything(suite: &mut Suite) {
     suite.check("reasons", || generated::REASONS.check(&binary()?).map(|()| Outcome::Passed));
     suite.check("examples", examples);
     suite.check("ebpf", ebpf::check);
+    suite.check("instructions", instructions::check);
     suite.check("fuzz", fuzz::briefly);
     // Of a workspace of its own, or its feature would be that of the gateway under test as well.
     let simulation =
