@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use ringgate::kernel::Splice;
 use ringgate::relay::{Pipes, Pools, Splicer, Tunnel, Ways, tunnel};
 use ringgate::uring::wheel::{TICK, Wheel};
-use ringgate::uring::{BufferPool, Stream, block_on};
+use ringgate::uring::{BufferPool, Stream, block_on, sleep};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
@@ -114,9 +114,9 @@ async fn relay(way: Way, ends: Vec<(TcpStream, TcpStream)>) {
     let pipes = (way == Way::Pipe).then(Pipes::new);
     let splicer = (way == Way::Kernel).then(|| Splicer::new(Splice::load(128).expect("rights")));
     let turning = Rc::clone(&wheel);
-    tokio_uring::spawn(async move {
+    tokio::task::spawn_local(async move {
         loop {
-            tokio::time::sleep(TICK).await;
+            sleep(TICK).await;
             turning.advance();
         }
     });
@@ -126,7 +126,7 @@ async fn relay(way: Way, ends: Vec<(TcpStream, TcpStream)>) {
             (Stream::new(OwnedFd::from(front), &wheel), Stream::new(OwnedFd::from(back), &wheel));
         let (small, large) = (Rc::clone(&small), Rc::clone(&large));
         let (pipes, splicer, open) = (pipes.clone(), splicer.clone(), Rc::clone(&open));
-        tokio_uring::spawn(async move {
+        tokio::task::spawn_local(async move {
             let whole = Tunnel {
                 client: &client,
                 upstream: &upstream,
@@ -145,7 +145,7 @@ async fn relay(way: Way, ends: Vec<(TcpStream, TcpStream)>) {
         });
     }
     while open.get() > 0 {
-        tokio::time::sleep(TICK).await;
+        sleep(TICK).await;
     }
 }
 

@@ -12,8 +12,8 @@ use std::task::{Context, Poll, Waker};
 use slab::Slab;
 
 use crate::kernel::{Flow, Off, Splice};
-use crate::uring::Stream;
 use crate::uring::wheel::TICK;
+use crate::uring::{self, Stream};
 
 /// How far a flow may run ahead of its sink, in bytes that are kernel memory: for one, and for all
 /// of a worker, which they share.
@@ -102,7 +102,7 @@ impl Splicer {
         let key = self.0.flows.borrow_mut().insert(Rc::clone(&watched));
         self.0.joined.set(self.0.joined.get() + 1);
         if !self.0.is_watching.replace(true) {
-            tokio_uring::spawn(watch(Rc::clone(&self.0)));
+            tokio::task::spawn_local(watch(Rc::clone(&self.0)));
         }
         Ok(Joined { watched, received_before, key, splicer: self.clone() })
     }
@@ -131,7 +131,7 @@ pub(super) fn received(source: &Stream) -> io::Result<u64> {
 async fn watch(inner: Rc<Inner>) {
     let mut ticks = 0;
     while !inner.flows.borrow().is_empty() {
-        tokio::time::sleep(TICK).await;
+        uring::sleep(TICK).await;
         ticks = (ticks + 1) % TICKS_PER_ROUND;
         for (_, watched) in inner.flows.borrow().iter() {
             watched.tick(ticks == 0);

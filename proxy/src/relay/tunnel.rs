@@ -53,7 +53,7 @@ use tokio::time::Instant;
 use super::frames::Frames;
 use super::splicer::Watched;
 use super::{Pipes, Pools, Splicer};
-use crate::uring::Stream;
+use crate::uring::{self, Stream};
 use direction::Direction;
 
 /// How long a WebSocket that is cut may take to come to the end of its frames and to say goodbye.
@@ -140,7 +140,7 @@ pub async fn tunnel(tunnel: Tunnel<'_>, cut: impl Future<Output = &'static str>)
             // Whoever waits looks at `closing` again.
             client.cancel();
             upstream.cancel();
-            tokio::time::sleep(CLOSE_GRACE).await;
+            uring::sleep(CLOSE_GRACE).await;
         }
     });
     let (mut upward_end, mut downward_end, mut ended) = (None, None, None);
@@ -230,6 +230,6 @@ async fn quiet_for(idle: Duration, state: &State) {
         let Some(left) = idle.checked_sub(quiet).filter(|left| !left.is_zero()) else {
             return;
         };
-        tokio::time::sleep(left).await;
+        uring::sleep(left).await;
     }
 }

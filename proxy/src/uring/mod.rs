@@ -1,22 +1,20 @@
 //! The operation layer on io_uring: what a worker may ask of the kernel, and who owns what meanwhile.
 //!
-//! It stands on the public one-shot operations of tokio-uring. The rules, each one paid for:
+//! The rules, each one paid for:
 //!
 //! * **An operation owns what the kernel may touch**: its [`Buffer`] and a reference to its
-//!   descriptor. They come back with the result. A dropped future hands both to the driver, which
+//!   descriptor. They come back with the result. A dropped future hands both to the ring, which
 //!   keeps them until the completion arrives: nothing is freed or closed under the kernel's hands.
-//! * **A future in flight is awaited, not dropped.** A dropped receive still completes and eats
-//!   the next bytes of the stream. What must end early is cancelled ([`Stream::cancel`], or its
-//!   [`wheel`] deadline passing, which does the same) and then awaited: the operation returns
-//!   `ECANCELED`, nothing is lost, and the stream can still be used.
+//! * **A future in flight is awaited, not dropped**, where its outcome matters. Dropping cancels it,
+//!   but a receive may have taken the next bytes of the stream by then, and a send may have sent some.
+//!   What must end early is cancelled ([`Stream::cancel`], or its [`wheel`] deadline passing, which
+//!   does the same) and then awaited: the operation returns `ECANCELED` or what it has done, nothing
+//!   is lost, and the stream can still be used.
 //! * **Submission is eager, the system call is not.** Making an operation queues it; the queue
-//!   goes to the kernel when the thread runs out of ready tasks. Two operations made one after the
-//!   other cost one call and start in that order. For the same reason a task that only yields
-//!   would starve all I/O: nothing here wakes itself.
+//!   goes to the kernel when a round of the tasks that are ready is over. Two operations made one
+//!   after the other cost one call and start in that order.
 //! * **Time is coarse**: one wheel a worker, one tick every [`wheel::TICK`]; arming a deadline is
-//!   two stores.
-//!
-//! Only one-shot operations: a multishot one would break tokio-uring's bookkeeping.
+//!   two stores. [`sleep`] is for what comes seldom.
 
 #![expect(unsafe_code, reason = "the one place where memory is lent to io_uring")]
 
@@ -39,7 +37,7 @@ use memory as backend;
 #[cfg(not(feature = "simulation"))]
 use ring as backend;
 
-pub use backend::{connect, turn};
+pub use backend::{connect, sleep, turn};
 pub use buffer::{Buffer, BufferPool, TAIL_ROOM};
 pub use operation::{Recv, Send};
 pub use records::RecordPools;

@@ -164,7 +164,7 @@ pub(super) fn start(
         }
         core.turning_away.set(core.turning_away.get() + 1);
         let client = Client { core: Rc::clone(core), state };
-        tokio_uring::spawn(client.turn_away(live, id, gate));
+        tokio::task::spawn_local(client.turn_away(live, id, gate));
         return;
     }
     // Before its task first runs: the next one accepted must find it counted.
@@ -173,7 +173,7 @@ pub(super) fn start(
         Service::Http => {
             let client = Client { core: Rc::clone(core), state };
             let over_time = of.counters.connections_over_time;
-            tokio_uring::spawn(async move {
+            tokio::task::spawn_local(async move {
                 let _registered = registered;
                 client.serve().await;
                 if client.state.is_over_time() {
@@ -183,7 +183,7 @@ pub(super) fn start(
         }
         Service::Tcp(service) => {
             let core = Rc::clone(core);
-            tokio_uring::spawn(async move {
+            tokio::task::spawn_local(async move {
                 let _registered = registered;
                 Box::pin(tcp::serve(&core, &live, id, service, &state)).await;
             });

@@ -33,7 +33,7 @@ use crate::telemetry::access_log::AccessLogWriter;
 use crate::telemetry::counters::{CounterBlock, CounterId};
 use crate::upstream::Upstreams;
 use crate::uring::wheel::{TICK, Wheel};
-use crate::uring::{BufferPool, Event, RecordPools};
+use crate::uring::{self, BufferPool, Event, RecordPools};
 
 /// Room beyond the largest request head: for the fields that the gateway adds to it.
 const ADDED_FIELDS_ROOM: usize = 4 * 1024;
@@ -164,9 +164,9 @@ impl Core {
 
     /// Does what the mailbox says until a drain has ended.
     pub(super) async fn serve(self: Rc<Self>, mailbox: Mailbox) {
-        tokio_uring::spawn(Rc::clone(&self).keep_house());
-        tokio_uring::spawn(Rc::clone(&self.pacing).run());
-        tokio_uring::spawn(Rc::clone(&self.handshakes).run());
+        tokio::task::spawn_local(Rc::clone(&self).keep_house());
+        tokio::task::spawn_local(Rc::clone(&self.pacing).run());
+        tokio::task::spawn_local(Rc::clone(&self.handshakes).run());
         let event = Event::new(mailbox.event);
         loop {
             while let Ok(command) = mailbox.queue.try_recv() {
@@ -342,7 +342,7 @@ impl Core {
         for (address, socket) in opened {
             let listener = ListenerState::new(address, socket);
             if listener.adopt(snapshot) {
-                tokio_uring::spawn(accept_loop(Rc::clone(self), Rc::clone(&listener)));
+                tokio::task::spawn_local(accept_loop(Rc::clone(self), Rc::clone(&listener)));
                 listeners.push(listener);
             }
         }
@@ -372,7 +372,7 @@ impl Core {
         let deadline = Instant::now() + within;
         let is_busy = || self.accepting.get() > 0 || !self.connections.borrow().is_empty();
         while is_busy() && Instant::now() < deadline {
-            tokio::time::sleep(TICK).await;
+            uring::sleep(TICK).await;
         }
         let cut = self.connections.borrow().len();
         if cut > 0 {
@@ -383,14 +383,14 @@ impl Core {
             }
             self.wheel.expire_all();
             // One more turn for their tasks to end and close.
-            tokio::time::sleep(TICK * 2).await;
+            uring::sleep(TICK * 2).await;
         }
         self.live().upstreams.retire();
         if let Some(log) = self.access_log.borrow_mut().as_mut() {
             log.flush();
         }
         // The closes above are operations of the ring: let them reach the kernel.
-        tokio::time::sleep(TICK).await;
+        uring::sleep(TICK).await;
     }
 
     /// Turns the wheel, and looks after what only needs it now and then.
@@ -398,7 +398,7 @@ impl Core {
         let mut ticks = 0;
         let mut clock = Instant::now();
         loop {
-            tokio::time::sleep(TICK).await;
+            uring::sleep(TICK).await;
             // A turn that came late is made up for: deadlines are in wall-clock time.
             while clock + TICK <= Instant::now() {
                 clock += TICK;

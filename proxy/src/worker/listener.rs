@@ -13,7 +13,7 @@ use super::core::Core;
 use super::sources::Sources;
 use crate::snapshot::ids::ListenerId;
 use crate::snapshot::{Service, Snapshot};
-use crate::uring::{Listener, Stream};
+use crate::uring::{self, Listener, Stream};
 
 /// How long to wait when accepting fails, as it does without descriptors: trying again at once
 /// would spin.
@@ -106,7 +106,7 @@ pub(super) async fn accept_loop(core: Rc<Core>, listener: Rc<ListenerState>) {
             Err(error) if is_passing(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept; trying again");
-                tokio::time::sleep(PAUSE).await;
+                uring::sleep(PAUSE).await;
             }
         }
     }

@@ -13,7 +13,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Notify;
@@ -22,6 +25,7 @@ use super::pacing::Turn;
 use crate::auth::{Reason, Refusal};
 use crate::snapshot::Snapshot;
 use crate::snapshot::ids::{Generation, ProviderId};
+use crate::uring;
 
 /// Requests parked at once on a worker. One more is refused as if the key had been looked for.
 const PARKED_MAX: usize = 1024;
@@ -179,11 +183,14 @@ impl Parking {
         let answered = question.answered.notified();
         let left = wait.until.saturating_duration_since(Instant::now());
         self.parked.set(self.parked.get() + 1);
-        #[expect(clippy::disallowed_methods, reason = "no operation is in flight in a notice")]
-        let ended = tokio::time::timeout(left, answered).await;
+        let (mut answered, mut over) = (pin!(answered), pin!(uring::sleep(left)));
+        let is_answered = poll_fn(|context| match answered.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending => over.as_mut().poll(context).map(|()| false),
+        })
+        .await;
         self.parked.set(self.parked.get() - 1);
-        ended.ok()?;
-        Some(match question.lookup.get() {
+        is_answered.then(|| match question.lookup.get() {
             // On behalf of another request, and so begun before this one came.
             KeyLookup::Done if !first => KeyLookup::Earlier,
             lookup => lookup,

@@ -41,8 +41,8 @@ impl SimulatedWorker {
         let listener = ListenerState::new(snapshot.listeners[0].address, socket);
         listener.adopt(&snapshot);
         let core = Core::start(spec);
-        tokio_uring::spawn(Rc::clone(&core.pacing).run());
-        tokio_uring::spawn(Rc::clone(&core.handshakes).run());
+        tokio::task::spawn_local(Rc::clone(&core.pacing).run());
+        tokio::task::spawn_local(Rc::clone(&core.handshakes).run());
         Self { core, listener }
     }
 

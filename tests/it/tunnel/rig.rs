@@ -13,7 +13,7 @@ use std::time::Duration;
 use ringgate::kernel::{Assist, Splice};
 use ringgate::relay::{Pipes, Pools, Splicer, Tunnel, TunnelEnd, Ways, tunnel};
 use ringgate::uring::wheel::{TICK, Wheel};
-use ringgate::uring::{Bell, BufferPool, Event, Stream, block_on, event};
+use ringgate::uring::{Bell, BufferPool, Event, Stream, block_on, event, sleep};
 use tokio::sync::oneshot;
 
 use crate::harness::deadline::{PATIENCE, told, wait_until};
@@ -207,9 +207,9 @@ impl Worker {
 
     async fn serve(self: Rc<Self>, event: Event, jobs: Receiver<Job>) -> Used {
         let worker = Rc::clone(&self);
-        tokio_uring::spawn(async move {
+        tokio::task::spawn_local(async move {
             loop {
-                tokio::time::sleep(TICK).await;
+                sleep(TICK).await;
                 worker.wheel.advance();
                 worker.flows.store(worker.used().flows, Ordering::Relaxed);
             }
@@ -218,14 +218,14 @@ impl Worker {
             match jobs.try_recv() {
                 Ok(job) => {
                     self.running.set(self.running.get() + 1);
-                    tokio_uring::spawn(Rc::clone(&self).run(job));
+                    tokio::task::spawn_local(Rc::clone(&self).run(job));
                 }
                 Err(mpsc::TryRecvError::Empty) => event.wait().await.unwrap(),
                 Err(mpsc::TryRecvError::Disconnected) => break,
             }
         }
         while self.running.get() > 0 {
-            tokio::time::sleep(TICK).await;
+            sleep(TICK).await;
         }
         self.used()
     }

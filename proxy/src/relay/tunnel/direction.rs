@@ -9,7 +9,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use super::kernel::KernelPart;
 use super::{State, TunnelEnd, Ways};
 use crate::relay::frames::{Frames, close_frame};
-use crate::uring::{Buffer, Stream};
+use crate::uring::{self, Buffer, Stream};
 
 /// What a read brings where a pipe is worth its system calls, and how many of them in a row. Less
 /// is copied as fast.
@@ -70,7 +70,7 @@ impl Direction<'_> {
                 Received::Nothing | Received::End if part.is_broken() => return TunnelEnd::Failed,
                 Received::Nothing => continue,
                 Received::End if !self.is_whole(&part) => {
-                    tokio::time::sleep(NOT_WHOLE).await;
+                    uring::sleep(NOT_WHOLE).await;
                     continue;
                 }
                 Received::End => return self.end(),
@@ -109,7 +109,7 @@ impl Direction<'_> {
             }
             // Of a source that the kernel has given back, while it lets the program see more.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                tokio::time::sleep(NOT_YET).await;
+                uring::sleep(NOT_YET).await;
                 Received::Nothing
             }
             Err(error) => self.refused(&error),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::direction::Direction;
 use crate::relay::splicer::{self, Joined, Splicer};
+use crate::uring;
 
 /// Between two looks at bytes on their way into the sink, at first; then twice as long each time.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
@@ -95,7 +96,7 @@ impl Direction<'_> {
         flow.settle(self.from)?;
         let mut pause = FIRST_LOOK;
         while !self.look(flow, before)? {
-            tokio::time::sleep(pause).await;
+            uring::sleep(pause).await;
             pause = LAST_LOOK.min(pause * 2);
         }
         Ok(())

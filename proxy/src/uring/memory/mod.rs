@@ -6,7 +6,7 @@
 //! on nothing but what the test does.
 //!
 //! The rules of the [ring](super) hold: an operation owns its buffer until it completes, one whose
-//! future was dropped still completes, operations complete in the order they were made, and a
+//! future was dropped still completes (a ring cancels it, which may come too late), operations complete in the order they were made, and a
 //! cancellation meets those before it.
 
 mod network;
@@ -15,6 +15,6 @@ pub(super) mod poll;
 mod socket;
 
 pub(super) use network::cancel_all;
-pub use network::{Dialled, connect, dialled, in_flight, reset, turn, turn_over};
+pub use network::{Dialled, connect, dialled, in_flight, reset, sleep, turn, turn_over};
 pub(super) use operation::{Recv, Send};
 pub use socket::{End, SharedFd, Wire, wire};

@@ -92,6 +92,9 @@ pub fn in_flight() -> usize {
     NETWORK.with(|network| network.requests.borrow().len())
 }
 
+/// Waits for so long, by a clock that the test turns.
+pub use tokio::time::sleep;
+
 /// Waits for the next turn.
 pub async fn turn() {
     let _ = Operation::submit(Request::Nop).await;

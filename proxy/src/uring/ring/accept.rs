@@ -1,14 +1,16 @@
 //! Accept: connections from a listening socket, with the peer's address.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::Arc;
 
 use io_uring::{opcode, types};
 use rustix::net::SocketFlags;
 
+use super::operation::{Lent, as_result};
 use super::{cancel_all, submit};
 
 /// A listening socket of this worker. It is closed with the last reference: operations in flight
@@ -16,6 +18,19 @@ use super::{cancel_all, submit};
 #[derive(Debug)]
 pub struct Listener {
     socket: Arc<TcpListener>,
+}
+
+/// The connection that an accept has answered with.
+fn accepted(answer: i32) -> io::Result<OwnedFd> {
+    let number: RawFd = as_result(answer)?.try_into().map_err(io::Error::other)?;
+    // SAFETY: the kernel has just made this descriptor for this operation; nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+impl Lent for Arc<TcpListener> {
+    fn unclaimed(&self, answer: i32) {
+        drop(accepted(answer));
+    }
 }
 
 impl Listener {
@@ -37,10 +52,10 @@ impl Listener {
         let entry = opcode::Accept::new(target, ptr::null_mut(), ptr::null_mut())
             .flags(libc::SOCK_CLOEXEC)
             .build();
-        let (result, _socket) = submit(Arc::clone(&self.socket), entry).await;
-        let number = i32::try_from(result?).map_err(io::Error::other)?;
-        // SAFETY: the kernel has just made this descriptor for this operation; nobody else has it.
-        let fd = unsafe { OwnedFd::from_raw_fd(number) };
+        // SAFETY: the entry points to nothing; the operation keeps its socket open.
+        let mut accepting = unsafe { submit(Arc::clone(&self.socket), entry) };
+        let (answer, _socket) = poll_fn(|context| accepting.poll_raw(context)).await;
+        let fd = accepted(answer)?;
         let peer = rustix::net::getpeername(&fd)?.ok_or(io::ErrorKind::NotConnected)?;
         let peer = SocketAddr::try_from(peer).map_err(|_| io::ErrorKind::AddrNotAvailable)?;
         Ok((fd, peer))

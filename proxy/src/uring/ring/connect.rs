@@ -8,7 +8,7 @@ use std::time::Duration;
 use io_uring::opcode;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::{SharedFd, submit};
+use super::submit;
 use crate::uring::wheel::Wheel;
 use crate::uring::{Peer, Stream};
 
@@ -34,8 +34,9 @@ pub async fn connect(peer: Peer<'_>, wheel: &Rc<Wheel>, limit: Duration) -> io::
     let address = Box::new(address);
     let entry =
         opcode::Connect::new(stream.fd().target(), address.as_ptr().cast(), address.len()).build();
-    let (result, _owned) =
-        submit::<(Box<SockAddr>, SharedFd)>((address, stream.fd().clone()), entry).await;
+    // SAFETY: the kernel reads the address, which the operation owns in its box.
+    let connecting = unsafe { submit((address, stream.fd().clone()), entry) };
+    let (result, _owned) = connecting.await;
     match result {
         Ok(_) => {
             stream.disarm();

@@ -8,7 +8,8 @@ use super::{Operation, SharedFd, submit};
 pub(in crate::uring) fn hung_up(fd: &SharedFd) -> Operation<SharedFd> {
     // POLLERR and POLLHUP are reported unasked, and io_uring adds POLLRDHUP to every poll.
     let entry = opcode::PollAdd::new(fd.target(), 0).build();
-    submit(fd.clone(), entry)
+    // SAFETY: the entry points to nothing; it keeps its descriptor open.
+    unsafe { submit(fd.clone(), entry) }
 }
 
 /// Whether a poll's result says more than that the peer sends no more.
@@ -22,5 +23,6 @@ pub(in crate::uring) fn readable(fd: &SharedFd) -> Operation<SharedFd> {
     // POLLIN, POLLRDHUP and the always reported POLLERR, POLLHUP: small positive constants.
     let events = (libc::POLLIN | libc::POLLRDHUP).cast_unsigned();
     let entry = opcode::PollAdd::new(fd.target(), u32::from(events)).build();
-    submit(fd.clone(), entry)
+    // SAFETY: the entry points to nothing; it keeps its descriptor open.
+    unsafe { submit(fd.clone(), entry) }
 }

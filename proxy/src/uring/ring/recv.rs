@@ -1,6 +1,5 @@
 //! Receive: bytes from a stream appended to a buffer.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -19,9 +18,9 @@ impl Recv {
         debug_assert!(room > 0, "a receive into a full buffer would look like the end of stream");
         let length = u32::try_from(room).unwrap_or(u32::MAX);
         let entry = opcode::Recv::new(fd.target(), buffer.spare_mut().as_mut_ptr(), length).build();
-        // The kernel writes at most `length` bytes into the spare part. The operation owns the
+        // SAFETY: the kernel writes at most `length` bytes into the spare part. The operation owns the
         // buffer, whose memory stays in place, until the completion arrives.
-        Self(submit((buffer, fd.clone()), entry))
+        Self(unsafe { submit((buffer, fd.clone()), entry) })
     }
 }
 

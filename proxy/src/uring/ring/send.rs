@@ -1,6 +1,5 @@
 //! Send: the filled part of a buffer to a stream.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -23,9 +22,9 @@ impl Send {
         let entry = opcode::Send::new(fd.target(), filled.as_ptr(), length)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
             .build();
-        // The kernel reads the filled part. The operation owns the buffer, whose memory stays in
-        // place and unchanged, until the completion arrives.
-        Self(submit((buffer, fd.clone()), entry))
+        // SAFETY: the kernel reads the filled part. The operation owns the buffer, whose memory stays
+        // in place and unchanged, until the completion arrives.
+        Self(unsafe { submit((buffer, fd.clone()), entry) })
     }
 }
 

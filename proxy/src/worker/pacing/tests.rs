@@ -16,14 +16,14 @@ impl Worker {
     fn new() -> Self {
         let cells = PacingCounters::verifications(&mut Registry::default()).unwrap();
         let pacing = Pacing::new(Arc::new(CounterBlock::new()), cells);
-        tokio_uring::spawn(Rc::clone(&pacing).run());
+        tokio::task::spawn_local(Rc::clone(&pacing).run());
         Self { pacing, log: Log::default() }
     }
 
     /// A request with a token that is in no cache, as a connection has it judged.
     fn request(&self, name: impl Into<String>, standing: Standing, took: Duration) {
         let (pacing, log, name) = (Rc::clone(&self.pacing), Rc::clone(&self.log), name.into());
-        tokio_uring::spawn(async move {
+        tokio::task::spawn_local(async move {
             let turn = match pacing.begin(None) {
                 Ok(_) => None,
                 Err(Closed) => Some(pacing.turn(standing).await),
@@ -79,7 +79,7 @@ fn whoever_does_not_wait_any_more_costs_no_turn() {
         let worker = Worker::new();
         worker.request("first", Standing::Clean, BUDGET);
         tokio::task::yield_now().await;
-        let left = tokio_uring::spawn({
+        let left = tokio::task::spawn_local({
             let pacing = Rc::clone(&worker.pacing);
             async move { drop(pacing.turn(Standing::Clean).await) }
         });
