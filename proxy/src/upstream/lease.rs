@@ -185,7 +185,7 @@ impl Lease {
     pub fn receive(&mut self, buffer: impl FnOnce() -> Buffer) -> Recv {
         match self.connection.watch.take() {
             Some(watch) => watch,
-            None => self.connection.stream.recv(buffer()),
+            None => self.connection.stream.recv_later(buffer()),
         }
     }
 
@@ -198,7 +198,7 @@ impl Lease {
         let Self { mut connection, hold, .. } = self;
         buffer.clear();
         connection.stream.disarm();
-        connection.watch = Some(connection.stream.recv(buffer));
+        connection.watch = Some(connection.stream.recv_later(buffer));
         hold.0.keep(connection);
     }
 }

@@ -9,6 +9,15 @@ use super::backend;
 use super::buffer::Buffer;
 use super::secure::{Deliver, Receive};
 
+/// When the first byte of a receive is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// It may be there already.
+    Any,
+    /// Hardly before the operation is made: the kernel need not look before it waits.
+    Later,
+}
+
 /// A receive in flight. It gives back the buffer, longer by what arrived; 0 is the end of stream.
 pub struct Recv(Receiving);
 

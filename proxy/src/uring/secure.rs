@@ -25,6 +25,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use super::backend::{Recv as RawRecv, Send as RawSend, SharedFd, poll};
 use super::buffer::Buffer;
+use super::operation::Arrival;
 use super::records::RecordPools;
 use super::wheel::Watch;
 use crate::tls::{self, RECORD_BYTES, Session};
@@ -101,7 +102,7 @@ impl Secure {
     }
 
     /// Queues a receive behind what has come and cannot be opened yet.
-    fn receive(&self, room: usize) -> io::Result<RawRecv> {
+    fn receive(&self, room: usize, arrival: Arrival) -> io::Result<RawRecv> {
         let mut incoming = match self.incoming.take() {
             Some(incoming) => incoming,
             None => self.pools.for_plain(room),
@@ -112,7 +113,7 @@ impl Secure {
             *self.incoming.borrow_mut() = Some(incoming);
             return Err(io::Error::new(io::ErrorKind::InvalidData, TooLarge));
         }
-        Ok(RawRecv::submit(&self.fd, incoming, usize::MAX))
+        Ok(RawRecv::submit(&self.fd, incoming, usize::MAX, arrival))
     }
 
     /// Takes back the buffer of a receive; says whether the peer has closed.
@@ -212,7 +213,7 @@ impl Secure {
         if self.is_interrupted() {
             return Err(io::Error::from_raw_os_error(libc::ECANCELED));
         }
-        let receiving = self.receive(RECORD_BYTES)?;
+        let receiving = self.receive(RECORD_BYTES, Arrival::Any)?;
         self.received(receiving.await)
     }
 
@@ -272,7 +273,12 @@ pub(super) struct Receive {
 }
 
 impl Receive {
-    pub(super) fn submit(secure: &Rc<Secure>, buffer: Buffer, limit: usize) -> Self {
+    pub(super) fn submit(
+        secure: &Rc<Secure>,
+        buffer: Buffer,
+        limit: usize,
+        arrival: Arrival,
+    ) -> Self {
         let room = buffer.receivable().min(limit);
         debug_assert!(room > 0, "a receive into a full buffer would look like the end of stream");
         secure.interrupted.set(false);
@@ -284,13 +290,13 @@ impl Receive {
             failed: None,
         };
         if !secure.may_open() {
-            receive.receive(room);
+            receive.receive(room, arrival);
         }
         receive
     }
 
-    fn receive(&mut self, room: usize) {
-        match self.secure.receive(room) {
+    fn receive(&mut self, room: usize, arrival: Arrival) {
+        match self.secure.receive(room, arrival) {
             Ok(raw) => self.raw = Some(raw),
             Err(error) => self.failed = Some(error),
         }
@@ -322,7 +328,7 @@ impl Receive {
                 return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ECANCELED)));
             }
             let room = buffer.receivable().min(self.limit);
-            self.receive(room);
+            self.receive(room, Arrival::Any);
         }
     }
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::backend::{Recv as RawRecv, Send as RawSend, SharedFd, cancel_all, poll};
+use super::operation::Arrival;
 use super::records::RecordPools;
 use super::secure::{Deliver, Receive, Secure};
 use super::wheel::{Deadline, Wheel};
@@ -74,9 +75,20 @@ impl Stream {
     /// belongs to somebody else.
     #[must_use]
     pub fn recv_at_most(&self, buffer: Buffer, limit: usize) -> Recv {
+        self.receive(buffer, limit, Arrival::Any)
+    }
+
+    /// As [`Self::recv`], where nothing is expected yet: for what the peer sends when it has read what
+    /// is being sent to it now.
+    #[must_use]
+    pub fn recv_later(&self, buffer: Buffer) -> Recv {
+        self.receive(buffer, usize::MAX, Arrival::Later)
+    }
+
+    fn receive(&self, buffer: Buffer, limit: usize, arrival: Arrival) -> Recv {
         match self.secure.get() {
-            None => Recv::plain(RawRecv::submit(&self.fd, buffer, limit)),
-            Some(secure) => Recv::secure(Receive::submit(secure, buffer, limit)),
+            None => Recv::plain(RawRecv::submit(&self.fd, buffer, limit, arrival)),
+            Some(secure) => Recv::secure(Receive::submit(secure, buffer, limit, arrival)),
         }
     }
 

@@ -286,7 +286,7 @@ impl<'a> Exchange<'a> {
         let next = if !opening.plan.keep_client {
             None
         } else if input.is_empty() {
-            Some(Input::Receiving(stream.recv(input)))
+            Some(Input::Receiving(stream.recv_later(input)))
         } else {
             Some(Input::Buffered(input))
         };

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use super::network::{self, Request};
 use super::socket::{Connection, End, SharedFd};
 use crate::uring::Buffer;
+use crate::uring::operation::Arrival;
 
 /// Where an operation leaves its outcome.
 pub(super) struct Slot<D>(RefCell<State<D>>);
@@ -62,7 +63,12 @@ impl<D> Future for Operation<D> {
 pub(in crate::uring) struct Recv(Operation<(Buffer, SharedFd)>);
 
 impl Recv {
-    pub(in crate::uring) fn submit(fd: &SharedFd, buffer: Buffer, at_most: usize) -> Self {
+    pub(in crate::uring) fn submit(
+        fd: &SharedFd,
+        buffer: Buffer,
+        at_most: usize,
+        _: Arrival,
+    ) -> Self {
         let room = buffer.receivable().min(at_most);
         assert!(room > 0, "a receive into a full buffer would look like the end of stream");
         let kind = |slot| Request::Recv(Receiving { fd: fd.clone(), buffer, room, slot });

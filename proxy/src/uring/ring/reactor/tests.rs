@@ -18,6 +18,7 @@ use super::super::timers::sleep;
 use super::super::{Listener, Recv, SharedFd};
 use super::*;
 use crate::uring::BufferPool;
+use crate::uring::operation::Arrival;
 use crate::uring::wheel::TICK;
 
 const SMALL: Queues = Queues { submission: 4, completion: 8 };
@@ -102,7 +103,7 @@ fn an_operation_that_is_dropped_is_cancelled_and_its_buffer_lives_until_then() {
         let fd = SharedFd::from(OwnedFd::from(socket));
         let before = at_rest().await;
         let receiving: Vec<_> =
-            (0..3).map(|_| Recv::submit(&fd, pool.take(), usize::MAX)).collect();
+            (0..3).map(|_| Recv::submit(&fd, pool.take(), usize::MAX, Arrival::Any)).collect();
         sleep(TICK).await;
         drop(receiving);
         assert_eq!((pool.in_use(), in_flight()), (3, before + 3));
@@ -159,11 +160,11 @@ fn what_is_in_flight_at_the_end_is_given_back() {
         let (socket, peer) = UnixStream::pair().unwrap();
         let fd = SharedFd::from(OwnedFd::from(socket));
         for _ in 0..2000 {
-            let receiving = Recv::submit(&fd, pool.take(), usize::MAX);
+            let receiving = Recv::submit(&fd, pool.take(), usize::MAX, Arrival::Any);
             spawn_local(async move { drop(receiving.await) });
         }
         // One whose future outlives the ring.
-        let late = Recv::submit(&fd, pool.take(), usize::MAX);
+        let late = Recv::submit(&fd, pool.take(), usize::MAX, Arrival::Any);
         *kept.borrow_mut() = Some((late, peer));
         yield_now().await;
     });
