@@ -8,14 +8,15 @@ use super::{Finding, Outcome};
 use crate::uring::StartError;
 
 /// The operations that `uring/` submits.
-const NEEDED: [(&str, u8); 7] = [
+const NEEDED: [(&str, u8); 8] = [
     ("ACCEPT", opcode::Accept::CODE),
     ("CONNECT", opcode::Connect::CODE),
     ("RECV", opcode::Recv::CODE),
     ("SEND", opcode::Send::CODE),
     ("POLL_ADD", opcode::PollAdd::CODE),
     ("ASYNC_CANCEL", opcode::AsyncCancel::CODE),
-    ("READ", opcode::Read::CODE),
+    ("TIMEOUT", opcode::Timeout::CODE),
+    ("NOP", opcode::Nop::CODE),
 ];
 
 pub(super) fn probe() -> Vec<Finding> {
@@ -31,6 +32,7 @@ pub(super) fn probe() -> Vec<Finding> {
         Finding::required("io_uring", ring),
         Finding::required("io_uring operations", operations),
         Finding::required("COOP_TASKRUN", cooperative()),
+        Finding::optional("DEFER_TASKRUN", deferred()),
     ]
 }
 
@@ -54,10 +56,25 @@ fn operations(ring: &IoUring) -> Outcome {
     }
 }
 
-/// Workers always set it.
+/// Workers set it where the kernel has nothing better.
 fn cooperative() -> Outcome {
     match IoUring::<io_uring::squeue::Entry>::builder().setup_coop_taskrun().build(8) {
         Ok(_) => Outcome::Available("completions without interrupts".to_owned()),
+        Err(error) => Outcome::Missing(cause(&error)),
+    }
+}
+
+/// Workers set it where the kernel has it.
+fn deferred() -> Outcome {
+    match IoUring::<io_uring::squeue::Entry>::builder()
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .build(8)
+    {
+        Ok(_) => Outcome::Available("completions when a worker asks for them".to_owned()),
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            Outcome::Missing("it came with Linux 6.1; a request costs more CPU".to_owned())
+        }
         Err(error) => Outcome::Missing(cause(&error)),
     }
 }
