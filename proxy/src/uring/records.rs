@@ -10,9 +10,12 @@ const LARGE_BYTES: usize = 272 * 1024;
 /// Large ones in use at a time at most: 34 MiB. Small ones do where there is none left.
 const LARGE_MAX: usize = 128;
 
-/// Unused ones that are kept for later.
+/// The least room for plaintext that a large one is received into for.
+const LARGE_ROOM: usize = 128 * 1024;
+
+/// Unused ones that are kept for later: a new one costs zeroing it.
 const SMALL_KEPT: usize = 256;
-const LARGE_KEPT: usize = 16;
+const LARGE_KEPT: usize = 32;
 
 /// The buffers of one worker that records travel in.
 #[derive(Debug)]
@@ -36,10 +39,19 @@ impl RecordPools {
         self.small.take()
     }
 
-    /// One for so much plaintext, or for a part of it.
-    pub(super) fn for_plain(&self, bytes: usize) -> Buffer {
-        let is_large = bytes > RECORD_BYTES;
-        is_large.then(|| self.large.try_take()).flatten().unwrap_or_else(|| self.small.take())
+    /// One to seal so much plaintext into, or a part of it.
+    pub(super) fn to_send(&self, bytes: usize) -> Buffer {
+        self.large_if(bytes > RECORD_BYTES)
+    }
+
+    /// One to receive into where there is so much room for plaintext: a large one only for bodies. A
+    /// buffer of a head has room for more than one record, too, and seldom gets as much.
+    pub(super) fn to_receive(&self, room: usize) -> Buffer {
+        self.large_if(room >= LARGE_ROOM)
+    }
+
+    fn large_if(&self, is_wanted: bool) -> Buffer {
+        is_wanted.then(|| self.large.try_take()).flatten().unwrap_or_else(|| self.small.take())
     }
 
     /// Buffers in use.

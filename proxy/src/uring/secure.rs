@@ -105,7 +105,7 @@ impl Secure {
     fn receive(&self, room: usize, arrival: Arrival) -> io::Result<RawRecv> {
         let mut incoming = match self.incoming.take() {
             Some(incoming) => incoming,
-            None => self.pools.for_plain(room),
+            None => self.pools.to_receive(room),
         };
         incoming.compact();
         if incoming.receivable() == 0 {
@@ -369,7 +369,7 @@ impl Deliver {
         let records = match secure.outgoing.take() {
             Some(unsent) => unsent,
             None => {
-                let mut records = secure.pools.for_plain(plain.len());
+                let mut records = secure.pools.to_send(plain.len());
                 let room = records.receivable();
                 let mut incoming = secure.incoming.borrow_mut();
                 let bytes = incoming.as_mut().map_or(&mut [][..], Buffer::filled_mut);
