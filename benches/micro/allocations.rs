@@ -20,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ringgate::cli::token::SigningKey;
+use ringgate::control::certificates::TlsServices;
 use ringgate::control::compile::{Inputs, compile};
 use ringgate::control::config;
 use ringgate::snapshot::ids::Generation;
@@ -166,7 +167,7 @@ fn start_worker(
     let cells = WorkerCounters::register(&mut registry).expect("free cells");
     let (keys, addresses) = (HashMap::new(), HashMap::new());
     let inputs = Inputs {
-        tls: &HashMap::new(),
+        tls: &TlsServices::default(),
         generation: Generation(1),
         verdicts: Generation(1),
         deny_list: &Arc::default(),

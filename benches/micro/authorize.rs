@@ -157,7 +157,14 @@ impl Case {
         let Self { providers, policy, deny_list, .. } = self;
         let Ok(authorization) = authorize(
             black_box(Presented { fields, query: None }),
-            &Criteria { policy, providers, deny_list, generation: Generation(1), now: NOW },
+            &Criteria {
+                policy,
+                providers,
+                deny_list,
+                certificate: None,
+                generation: Generation(1),
+                now: NOW,
+            },
             cache,
             always,
         );

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use divan::Bencher;
+use ringgate::snapshot::certificate_rule::CertificateRule;
 use ringgate::snapshot::client_rule::ClientRule;
 use ringgate::snapshot::field_edits::FieldEdits;
 use ringgate::snapshot::ids::{ListenerId, RouteId};
@@ -45,7 +46,7 @@ fn table(matches: impl Iterator<Item = (HostPattern, String)>) -> RouteTable {
         (
             selects,
             Route {
-                needs_certificate: false,
+                certificates: CertificateRule::default(),
                 name: "route".into(),
                 clients: ClientRule::default(),
                 auth: None,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ringgate::auth::UnixTime;
 use ringgate::cli::token::SigningKey;
+use ringgate::control::certificates::TlsServices;
 use ringgate::control::compile::{Inputs, compile};
 use ringgate::control::config;
 use ringgate::snapshot::Snapshot;
@@ -59,7 +60,7 @@ impl Gateway {
         let config = config::parse(&text.to_string(), Path::new("bench.json")).expect("good");
         let (keys, addresses) = (HashMap::new(), HashMap::new());
         let inputs = Inputs {
-            tls: &HashMap::new(),
+            tls: &TlsServices::default(),
             generation: Generation(1),
             verdicts: Generation(1),
             deny_list: &Arc::default(),

@@ -124,6 +124,7 @@ fn verify(gateway: &Gateway, head: &RequestHead<'_, '_>, route: RouteId, cache: 
         policy,
         providers: &snapshot.providers,
         deny_list: &snapshot.deny_list,
+        certificate: None,
         generation: snapshot.verdicts,
         now: gateway.now,
     };

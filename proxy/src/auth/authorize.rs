@@ -7,7 +7,7 @@ use super::presented::{Found, Places, Presented};
 use super::refusal::{Reason, Refusal};
 use super::removal::Removal;
 use super::token_cache::{Query, TokenCache};
-use super::trace::Untraced;
+use super::trace::{Trace, Untraced};
 use super::verified_token::VerifiedToken;
 use super::{UnixTime, claim_rules, verification};
 use crate::snapshot::claims_policy::{AuthPolicy, Mode};
@@ -87,6 +87,8 @@ pub struct Criteria<'s> {
     pub providers: &'s [Provider],
     /// The tokens that are refused although they are good.
     pub deny_list: &'s DenyList,
+    /// The SHA-256 of the certificate that the client has shown, in base64url.
+    pub certificate: Option<&'s str>,
     /// Which verdicts of the cache hold.
     pub generation: Generation,
     /// The time of the request.
@@ -154,7 +156,7 @@ impl Criteria<'_> {
         cache: &mut TokenCache,
         permit: &mut impl FnMut() -> Result<P, D>,
     ) -> Result<Rc<VerifiedToken>, Fault<D>> {
-        let Self { policy, providers, deny_list, generation, now } = *self;
+        let Self { policy, providers, deny_list, generation, now, .. } = *self;
         // Before hashing: a token that is too long is in no cache.
         if token.len() > verification::token_bytes_max(policy, providers) {
             return Err(Reason::TokenTooLong.into());
@@ -170,12 +172,23 @@ impl Criteria<'_> {
         let passes = if verified.is_revoked(deny_list, now) {
             Err(Reason::Revoked)
         } else {
-            claim_rules::check(policy, verified.claims())
+            self.check_binding(&verified, &mut Untraced)
+                .and_then(|()| claim_rules::check(policy, verified.claims()))
         };
         match passes {
             Ok(()) => Ok(verified),
             Err(reason) => Err(verified.refusal(reason).into()),
         }
+    }
+
+    /// Whether this client may use the token.
+    pub(super) fn check_binding(
+        &self,
+        token: &VerifiedToken,
+        trace: &mut impl Trace,
+    ) -> Result<(), Reason> {
+        let binding = self.providers[token.provider.index()].checks.binding;
+        token.claims().check_binding(binding, self.certificate, trace)
     }
 
     /// Verifies a token that is in no cache, and puts the outcome there.

@@ -8,7 +8,7 @@ use super::refusal::Reason;
 use super::trace::{Detail, Trace, shown};
 use crate::snapshot::claims_policy::ClaimPath;
 use crate::snapshot::deny_list::{Marks, Named};
-use crate::snapshot::provider::{Audiences, Provider};
+use crate::snapshot::provider::{Audiences, Binding, Provider};
 
 /// No date is later.
 const DATE_MAX: i64 = UnixTime::MAX.0;
@@ -235,6 +235,38 @@ impl<'c> Claims<'c> {
             name,
             || Detail::new(shown(Some(value)), "seconds since the epoch, up to the year 9999"),
             date.map(Some).ok_or(Reason::Date),
+        )
+    }
+
+    /// Checks that the client may use it whose certificate has this SHA-256 in base64url, if it has
+    /// shown one. What cannot be read as a binding binds to what nobody has.
+    pub(super) fn check_binding(
+        self,
+        binding: Binding,
+        certificate: Option<&str>,
+        trace: &mut impl Trace,
+    ) -> Result<(), Reason> {
+        if binding == Binding::Ignored {
+            return Ok(());
+        }
+        let confirmation = self.get("cnf");
+        let bound = match confirmation {
+            None => None,
+            Some(Value::Object(members)) => members.get("x5t#S256"),
+            Some(_) => Some(Value::Null),
+        };
+        let fits = match bound {
+            None => binding == Binding::Enforced,
+            Some(Value::String(wanted)) => certificate.is_some_and(|shown| wanted == *shown),
+            Some(_) => false,
+        };
+        trace.check(
+            "cnf",
+            || {
+                let own = certificate.unwrap_or("no certificate");
+                Detail::new(shown(confirmation), format!("the x5t#S256 of {own}"))
+            },
+            if fits { Ok(()) } else { Err(Reason::Certificate) },
         )
     }
 

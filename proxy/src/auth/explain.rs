@@ -3,16 +3,13 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use super::UnixTime;
-use super::authorize::{Authorization, Fault, decide};
+use super::authorize::{Authorization, Criteria, Fault, decide};
 use super::claim_rules;
 use super::presented::{Found, Presented};
 use super::refusal::{Reason, Refusal};
 use super::trace::{Detail, Finding, Trace, shown};
 use super::verification::{self, Scratch};
 use super::verified_token::VerifiedToken;
-use crate::snapshot::claims_policy::AuthPolicy;
-use crate::snapshot::deny_list::DenyList;
 use crate::snapshot::provider::Provider;
 
 /// What was checked, and the verdict: that of the last check that failed. It is the first one, too,
@@ -27,27 +24,19 @@ pub struct Explanation {
 
 /// Judges a token as [`super::authorize()`] does, without a cache, and tells.
 #[must_use]
-pub fn explain(
-    token: &[u8],
-    policy: &AuthPolicy,
-    providers: &[Provider],
-    deny_list: &DenyList,
-    now: UnixTime,
-) -> Explanation {
+pub fn explain(token: &[u8], criteria: &Criteria<'_>) -> Explanation {
     let mut findings = Vec::new();
-    let verdict = trace(token, policy, providers, deny_list, now, &mut findings).map(drop);
+    let verdict = trace(token, criteria, &mut findings).map(drop);
     Explanation { findings, verdict }
 }
 
 /// Every check of a token, those of the route's rules last.
 fn trace(
     token: &[u8],
-    policy: &AuthPolicy,
-    providers: &[Provider],
-    deny_list: &DenyList,
-    now: UnixTime,
+    criteria: &Criteria<'_>,
     findings: &mut Vec<Finding>,
 ) -> Result<VerifiedToken, Refusal> {
+    let Criteria { policy, providers, deny_list, now, .. } = *criteria;
     let mut scratch = Scratch::default();
     let verified = verification::verify(token, policy, providers, now, &mut scratch, findings)?;
     let refusal = |reason| verified.refusal(reason);
@@ -63,6 +52,7 @@ fn trace(
         );
         checked.map_err(refusal)?;
     }
+    criteria.check_binding(&verified, findings).map_err(refusal)?;
     for rule in &policy.require {
         let holds = claim_rules::holds(rule, verified.claims());
         let found = || {
@@ -96,18 +86,15 @@ pub struct ExplainedToken {
 #[must_use]
 pub fn explain_request(
     presented: Presented<'_, '_>,
-    policy: &AuthPolicy,
-    providers: &[Provider],
-    deny_list: &DenyList,
-    now: UnixTime,
+    criteria: &Criteria<'_>,
 ) -> (Vec<ExplainedToken>, Authorization) {
-    let found = Found::in_request(presented, &policy.credentials);
+    let found = Found::in_request(presented, &criteria.policy.credentials);
     let places: Vec<usize> = found.iter().flat_map(Found::occupied).collect();
     let mut places = places.into_iter();
     let mut explained = Vec::new();
-    let Ok(authorization) = decide(found, policy, |token| {
+    let Ok(authorization) = decide(found, criteria.policy, |token| {
         let mut findings = Vec::new();
-        let judged = trace(token, policy, providers, deny_list, now, &mut findings);
+        let judged = trace(token, criteria, &mut findings);
         let verdict = judged.as_ref().map(|_| ()).map_err(Refusal::clone);
         // Tokens are judged in the order of their places.
         let location = places.next().unwrap_or_default();

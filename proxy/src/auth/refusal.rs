@@ -166,6 +166,8 @@ reasons! {
         "A claim that the provider's profile asks for is missing or no string.";
     ClaimHeaders = InvalidToken "claim_headers" "claims too long"
         "The request fields made from its claims would be longer than the limit.";
+    Certificate = InvalidToken "certificate" "token bound to another certificate"
+        "It is bound to a certificate that the client has not shown (RFC 8705), or to none, and the provider asks for it.";
     IdentityRule = InvalidToken "identity_rule" "required claim missing"
         "A rule of the route about who the token is from, for or about does not hold.";
     ScopeRule = InsufficientScope "scope_rule" "insufficient scope"

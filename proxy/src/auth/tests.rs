@@ -103,6 +103,7 @@ pub(crate) struct Gateway {
     pub(super) providers: Vec<Provider>,
     pub(super) policy: AuthPolicy,
     pub(super) deny_list: DenyList,
+    pub(super) certificate: Option<String>,
     pub(super) generation: Generation,
     pub(super) cache: TokenCache,
     pub(super) now: i64,
@@ -125,14 +126,22 @@ impl Gateway {
             answers: Answers::default(),
         };
         let cache = TokenCache::new(100);
-        let deny_list = DenyList::default();
-        Self { providers, policy, deny_list, generation: Generation(1), cache, now: NOW }
+        Self {
+            providers,
+            policy,
+            deny_list: DenyList::default(),
+            certificate: None,
+            generation: Generation(1),
+            cache,
+            now: NOW,
+        }
     }
 
     pub(super) fn authorize(&mut self, fields: &[Field<'_>]) -> Authorization {
-        let Self { providers, policy, deny_list, generation, cache, now } = self;
+        let Self { providers, policy, deny_list, certificate, generation, cache, now } = self;
         let (generation, now) = (*generation, UnixTime(*now));
-        let criteria = Criteria { policy, providers, deny_list, generation, now };
+        let certificate = certificate.as_deref();
+        let criteria = Criteria { policy, providers, deny_list, certificate, generation, now };
         let presented = Presented { fields, query: None };
         let Ok(authorization) = authorize(presented, &criteria, cache, always);
         authorization
@@ -142,13 +151,15 @@ impl Gateway {
         let value = format!("Bearer {token}");
         let field = Field { name: "authorization", value: value.as_bytes() };
         let verdict = self.authorize(&[field]);
-        let explained = explain(
-            token.as_bytes(),
-            &self.policy,
-            &self.providers,
-            &self.deny_list,
-            UnixTime(self.now),
-        );
+        let criteria = Criteria {
+            policy: &self.policy,
+            providers: &self.providers,
+            deny_list: &self.deny_list,
+            certificate: self.certificate.as_deref(),
+            generation: self.generation,
+            now: UnixTime(self.now),
+        };
+        let explained = explain(token.as_bytes(), &criteria);
         match verdict {
             Authorization::Verified(verified, _) => {
                 assert!(explained.verdict.is_ok(), "{explained:?}");

@@ -174,8 +174,8 @@ fn is_lasting(reason: Reason) -> bool {
         Reason::UnknownKey | Reason::KeyAlgorithm | Reason::AmbiguousKey | Reason::NoKeys => false,
         // These belong to the route.
         Reason::IdentityRule | Reason::ScopeRule | Reason::EntitlementRule => false,
-        // The deny list is asked anew each time.
-        Reason::Revoked => false,
+        // The deny list and the client's certificate are looked at anew each time.
+        Reason::Revoked | Reason::Certificate => false,
         // These are found as fast as looked up.
         Reason::Missing
         | Reason::MultipleCredentials

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::auth::{Reason, UnixTime, explain};
+use crate::auth::{Criteria, Reason, UnixTime, explain};
 use crate::snapshot::Snapshot;
 use crate::snapshot::route_table::Route;
 
@@ -19,6 +19,8 @@ struct Case {
     /// Not an option of a string: null says something else than nothing.
     reason: Value,
     route: Option<String>,
+    /// The thumbprint of the certificate that the client has shown.
+    certificate: Option<String>,
     name: Option<String>,
 }
 
@@ -43,8 +45,15 @@ pub(super) fn judge(file: &Path, snapshot: &Snapshot, now: UnixTime) -> Result<O
         let Some(policy) = &route.auth else {
             return Err(format!("{place}: route {:?} asks for no token", route.name));
         };
-        let explained =
-            explain(case.token.as_bytes(), policy, &snapshot.providers, &snapshot.deny_list, now);
+        let criteria = Criteria {
+            policy,
+            providers: &snapshot.providers,
+            deny_list: &snapshot.deny_list,
+            certificate: case.certificate.as_deref(),
+            generation: snapshot.generation,
+            now,
+        };
+        let explained = explain(case.token.as_bytes(), &criteria);
         let found = explained.verdict.err().map(|refusal| refusal.reason);
         outcome.tokens += 1;
         if found != expected {

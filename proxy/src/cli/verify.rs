@@ -1,21 +1,22 @@
 //! `ringgate verify`: one token against a key set, each check shown.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::auth::{Explanation, UnixTime, explain, explain_signature};
+use crate::auth::{Criteria, Explanation, UnixTime, explain, explain_signature};
 use crate::cli::token::algorithm;
 use crate::control::jwks::parse::{ParsedSet, parse_set};
 use crate::snapshot::answers::Answers;
 use crate::snapshot::claims_policy::{AuthPolicy, EndWithToken, Mode};
 use crate::snapshot::credentials::Credentials;
 use crate::snapshot::deny_list::DenyList;
-use crate::snapshot::ids::ProviderId;
+use crate::snapshot::ids::{Generation, ProviderId};
 use crate::snapshot::key_set::Algorithm;
-use crate::snapshot::provider::{Audiences, Issuer, Provider, TokenChecks};
+use crate::snapshot::provider::{Audiences, Binding, Issuer, Provider, TokenChecks};
+use crate::tls::thumbprint_of_pem;
 
 /// The exit code for a command line that is not understood.
 const BAD_USAGE: u8 = 64;
@@ -44,8 +45,12 @@ pub struct Verify {
     /// The time to judge by, in seconds since the epoch; the clock's without it.
     #[arg(long)]
     now: Option<i64>,
+    /// A PEM file with the certificate of the client: a token must be bound to it or to none
+    /// (RFC 8705). Without it that is not looked at.
+    #[arg(long)]
+    client_certificate: Option<PathBuf>,
     /// Judge the signature only: for a payload that is no claims set.
-    #[arg(long, conflicts_with_all = ["issuer", "audience", "leeway", "now"])]
+    #[arg(long, conflicts_with_all = ["issuer", "audience", "leeway", "now", "client_certificate"])]
     signature_only: bool,
     /// The token, or - to read it from standard input.
     token: String,
@@ -87,6 +92,7 @@ impl Verify {
         };
         let now = self.now.map_or_else(clock, UnixTime);
         let signature_only = self.signature_only;
+        let thumbprint = self.client_certificate.as_deref().map(thumbprint).transpose()?;
         let provider = self.provider(set);
         if signature_only {
             return Ok(explain_signature(token.as_bytes(), &provider));
@@ -101,7 +107,15 @@ impl Verify {
             realm: "ringgate".into(),
             answers: Answers::default(),
         };
-        Ok(explain(token.as_bytes(), &policy, &[provider], &DenyList::default(), now))
+        let criteria = Criteria {
+            policy: &policy,
+            providers: &[provider],
+            deny_list: &DenyList::default(),
+            certificate: thumbprint.as_deref(),
+            generation: Generation::default(),
+            now,
+        };
+        Ok(explain(token.as_bytes(), &criteria))
     }
 
     fn provider(self, set: ParsedSet) -> Provider {
@@ -121,12 +135,24 @@ impl Verify {
             token_bytes_max: TOKEN_BYTES_MAX,
             forward_token: false,
             claim_headers: Vec::new(),
-            checks: TokenChecks::default(),
+            checks: TokenChecks {
+                binding: match self.client_certificate {
+                    Some(_) => Binding::Enforced,
+                    None => Binding::Ignored,
+                },
+                ..TokenChecks::default()
+            },
             key_tries_max: Provider::KEY_TRIES_DEFAULT,
             unknown_kid_wait: None,
             keys: Some(Arc::new(set.keys)),
         }
     }
+}
+
+/// The SHA-256 of the certificate in a file, as tokens name it.
+fn thumbprint(file: &Path) -> Result<String, String> {
+    let pem = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    thumbprint_of_pem(&pem).ok_or_else(|| format!("{}: no certificate in PEM", file.display()))
 }
 
 /// One line a check and one for the verdict.

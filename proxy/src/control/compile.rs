@@ -17,7 +17,7 @@ use crate::snapshot::ids::{Generation, ListenerId};
 use crate::snapshot::key_set::KeySet;
 use crate::snapshot::provider::Provider;
 use crate::snapshot::route_table::{Route, RouteTable};
-use crate::snapshot::upstream_set::{Endpoint, Upstream};
+use crate::snapshot::upstream_set::{Address, Endpoint, Upstream};
 use crate::snapshot::{Listener, Service, Snapshot, TcpService};
 use crate::telemetry::counters::{OutOfCells, Registry};
 use crate::telemetry::labels::{
@@ -37,7 +37,7 @@ pub struct Inputs<'a> {
     pub workers: usize,
     /// The keys loaded so far, by the name of the provider. Inline keys need not be among them.
     pub keys: &'a HashMap<Box<str>, Arc<KeySet>>,
-    /// What the listeners with TLS do, by their configured address: one for each.
+    /// What the listeners and upstreams with TLS do: one for each.
     pub tls: &'a TlsServices,
     /// What names of endpoints resolved to, by name and port.
     pub addresses: &'a HashMap<(Box<str>, u16), Vec<SocketAddr>>,
@@ -69,7 +69,7 @@ pub fn compile(
         let compiled = Route {
             name: route.name.clone(),
             clients: route.clients.clone(),
-            needs_certificate: route.needs_certificate,
+            certificates: route.certificates.clone(),
             auth: route.auth.clone(),
             action: route.action.clone(),
             connect: route.connect.clone(),
@@ -123,7 +123,7 @@ fn listener(
     inputs: &Inputs<'_>,
     registry: &mut Registry,
 ) -> Result<Listener, OutOfCells> {
-    let tls = inputs.tls.get(&raw.address).cloned();
+    let tls = inputs.tls.listeners.get(&raw.address).cloned();
     // Whoever asks for TLS is never served in plain text.
     assert_eq!(tls.is_some(), raw.tls.is_some(), "certificates are read before");
     Ok(Listener {
@@ -228,17 +228,23 @@ fn resolved(
     for endpoint in &raw.endpoints {
         match endpoint {
             EndpointConfig::Fixed(endpoint) => add(endpoint.clone()),
-            EndpointConfig::Name { host, port } => {
+            EndpointConfig::Name { host, port, name } => {
                 let addresses = inputs.addresses.get(&(host.clone(), *port));
-                addresses.into_iter().flatten().for_each(|address| add(Endpoint::Tcp(*address)));
+                for address in addresses.into_iter().flatten() {
+                    add(Endpoint { address: Address::Tcp(*address), name: name.clone() });
+                }
             }
         }
     }
+    let tls = inputs.tls.upstreams.get(&raw.name).cloned();
+    // Whoever asks for TLS is never spoken to in plain text.
+    assert_eq!(tls.is_some(), raw.tls.is_some(), "authorities are read before");
     Ok(Upstream {
         name: raw.name.clone(),
         endpoints,
         balance: raw.balance,
         host: raw.host.clone(),
+        tls,
         idle_connections_max: raw.idle_connections_max,
         idle_timeout: raw.idle_timeout,
         proxy_protocol: raw.proxy_protocol,

@@ -57,7 +57,7 @@ pub fn names(config: &Config) -> impl Iterator<Item = HostPort> {
     let endpoints = config.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
     endpoints.filter_map(|endpoint| match endpoint {
         EndpointConfig::Fixed(_) => None,
-        EndpointConfig::Name { host, port } => Some((host.clone(), *port)),
+        EndpointConfig::Name { host, port, .. } => Some((host.clone(), *port)),
     })
 }
 

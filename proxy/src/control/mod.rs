@@ -18,4 +18,5 @@ pub mod regular_file;
 pub mod reload;
 pub mod resolve;
 pub mod status;
+pub mod system_roots;
 pub mod watch;

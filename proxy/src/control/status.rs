@@ -1,6 +1,7 @@
 //! What the control thread tells the admin listener: one record behind a mutex that no worker
 //! ever touches.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -55,7 +56,7 @@ pub struct Running {
     pub frames: Option<FrameCounters>,
     /// Bans for forged tokens, where there are any to be.
     pub bans: Option<BanStatus>,
-    /// The certificates of listeners, in configured order.
+    /// The files of certificates, in configured order.
     pub certificates: Vec<CertificateStatus>,
     /// Names that do not resolve, with the reason.
     pub unresolved: Vec<(String, String)>,
@@ -80,19 +81,48 @@ impl Running {
     }
 }
 
-/// What there is to tell about a certificate that a listener shows.
+/// What there is to tell about a file of certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateStatus {
-    /// The listener's name.
-    pub listener: String,
-    /// The file that it is from.
+    /// Who speaks TLS by it.
+    pub owner: TlsOwner,
+    /// The file.
     pub file: String,
+    /// What is shown of it; none where it has authorities to believe.
+    pub shown: Option<Shown>,
+    /// Why the file is not what counts, if it is not.
+    pub failure: Option<String>,
+}
+
+/// Who speaks TLS, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsOwner {
+    /// A listener, with its clients.
+    Listener(Box<str>),
+    /// An upstream's endpoints, with the gateway.
+    Upstream(Box<str>),
+}
+
+/// A certificate that is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
     /// The hosts that it is for.
     pub names: Vec<String>,
     /// Seconds since 1970, up to which it is valid.
     pub not_after: i64,
-    /// Why the file is not what is shown, if it is not.
-    pub failure: Option<String>,
+}
+
+impl CertificateStatus {
+    /// Of a file that has nothing to show.
+    #[must_use]
+    pub fn of_file(owner: &TlsOwner, file: &Path, failure: Option<&str>) -> Self {
+        Self {
+            owner: owner.clone(),
+            file: file.display().to_string(),
+            shown: None,
+            failure: failure.map(str::to_owned),
+        }
+    }
 }
 
 /// What there is to tell about bans.

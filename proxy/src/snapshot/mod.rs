@@ -5,6 +5,7 @@
 //! it checks again, and nothing in here knows of JSON or of sockets.
 
 pub mod answers;
+pub mod certificate_rule;
 pub mod claims_policy;
 pub mod client_rule;
 pub mod connect_rule;

@@ -55,10 +55,24 @@ pub struct TokenChecks {
     pub require_kid: bool,
     /// Refuse a token whose header brings its own key or says where to fetch one.
     pub reject_embedded_keys: bool,
+    /// What is made of a token that is bound to a client's certificate.
+    pub binding: Binding,
     /// Refuse a token issued longer ago, or that does not say when.
     pub max_age: Option<Duration>,
     /// Refuse a token that has longer to live, or that does not say how long.
     pub max_lifetime: Option<Duration>,
+}
+
+/// What is made of a token that is bound to a client's certificate (RFC 8705 section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Binding {
+    /// Nothing.
+    #[default]
+    Ignored,
+    /// It is refused where the client has not shown that certificate.
+    Enforced,
+    /// So is one that is bound to none.
+    Required,
 }
 
 /// Whose `iss` is believed; compared code point by code point, never normalised.

@@ -24,6 +24,7 @@
 
 use hashbrown::HashMap;
 
+use super::certificate_rule::CertificateRule;
 use super::claims_policy::AuthPolicy;
 use super::client_rule::ClientRule;
 use super::connect_rule::ConnectRule;
@@ -68,8 +69,8 @@ pub struct Route {
     pub name: Box<str>,
     /// Which clients may use it, whatever their token.
     pub clients: ClientRule,
-    /// Whether they must have shown a certificate.
-    pub needs_certificate: bool,
+    /// Which certificates they must have shown.
+    pub certificates: CertificateRule,
     /// The token rules, or none: anyone passes.
     pub auth: Option<AuthPolicy>,
     /// What everyone is answered instead, whatever their token.

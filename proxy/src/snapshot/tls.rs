@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
+use rustls::{ClientConfig, ServerConfig};
 
 /// What a listener does for clients that speak TLS, which all of its clients must.
 #[derive(Debug)]
@@ -57,3 +57,12 @@ impl TlsBounds {
 
 /// As much as a listener knows of it: none where it speaks in plain text.
 pub type ListenerTls = Option<Arc<TlsService>>;
+
+/// How the endpoints of an upstream are spoken to that speak TLS.
+#[derive(Debug)]
+pub struct UpstreamTls {
+    /// By which sessions are made. Without a place for sessions to be resumed: each worker has its own.
+    pub config: ClientConfig,
+    /// What must be the same where a connection or a session is gone on with.
+    pub context: [u8; 32],
+}

@@ -2,8 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+
+use super::tls::UpstreamTls;
 use crate::telemetry::labels::UpstreamCounters;
 
 /// A named service with at least one endpoint, unless none of its names has ever resolved.
@@ -17,6 +21,8 @@ pub struct Upstream {
     pub balance: Balance,
     /// Which `Host` the endpoint sees.
     pub host: HostHeader,
+    /// How endpoints are spoken to by TLS; none: in plain text.
+    pub tls: Option<Arc<UpstreamTls>>,
     /// Idle connections kept to each endpoint by each worker.
     pub idle_connections_max: usize,
     /// How long an idle connection is kept.
@@ -40,16 +46,26 @@ impl Upstream {
     pub const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 }
 
-/// Where a connection goes. Two endpoints of one upstream are never equal.
+/// One place that an upstream can be reached at. Two endpoints of one upstream are never equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Endpoint {
+pub struct Endpoint {
+    /// Where a connection goes.
+    pub address: Address,
+    /// Whom it is to prove to be, where TLS is spoken; which it is also asked for, unless that is an
+    /// address (RFC 6066 section 3).
+    pub name: Option<ServerName<'static>>,
+}
+
+/// Where a connection goes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
     /// A TCP address, given or resolved.
     Tcp(SocketAddr),
     /// A Unix stream socket.
     Unix(PathBuf),
 }
 
-impl std::fmt::Display for Endpoint {
+impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),

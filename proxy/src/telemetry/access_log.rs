@@ -49,7 +49,7 @@ pub struct AccessEntry<'a> {
     /// The listener's name.
     pub listener: &'a str,
     /// What its session has agreed on, where it speaks TLS.
-    pub tls: Option<TlsEntry>,
+    pub tls: Option<TlsEntry<'a>>,
     /// What it is about.
     pub subject: Subject<'a>,
     /// The stable code of a refusal or failure (`auth.expired`, `upstream.timeout`).
@@ -66,13 +66,15 @@ pub struct AccessEntry<'a> {
 
 /// What a line says of TLS.
 #[derive(Debug, Clone, Copy)]
-pub struct TlsEntry {
+pub struct TlsEntry<'a> {
     /// Such as `TLSv1.3`.
     pub version: &'static str,
     /// By its name with IANA.
     pub suite: &'static str,
     /// Whether the session was resumed.
     pub is_resumed: bool,
+    /// The subject and the SHA-256 of the client's certificate, if it has shown one.
+    pub client: Option<(&'a str, &'a str)>,
 }
 
 /// What a line is about.

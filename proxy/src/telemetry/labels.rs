@@ -61,6 +61,8 @@ families! {
         "Requests sent again because their pooled connection proved dead.";
     UPSTREAM_EJECTIONS = Counter "ringgate_upstream_ejections" ["upstream"]
         "Endpoints taken out after failures in a row.";
+    UPSTREAM_TLS = Counter "ringgate_upstream_tls_handshakes" ["upstream", "result"]
+        "TLS handshakes with endpoints, by what came of them: full, resumed or failed.";
     UPSTREAM_IN_FLIGHT = Gauge "ringgate_upstream_requests_in_flight" ["upstream"]
         "Requests waiting for or streaming from an endpoint now, and connections of tcp listeners led there.";
     UPSTREAM_IDLE = Gauge "ringgate_upstream_connections_idle" ["upstream"]
@@ -266,6 +268,19 @@ pub struct UpstreamCounters {
     pub in_flight: CounterId,
     /// [`UPSTREAM_IDLE`].
     pub idle: CounterId,
+    /// [`UPSTREAM_TLS`].
+    pub tls: UpstreamTlsCounters,
+}
+
+/// The cells of one upstream's handshakes.
+#[derive(Debug, Clone, Copy)]
+pub struct UpstreamTlsCounters {
+    /// From nothing.
+    pub full: CounterId,
+    /// By an earlier session.
+    pub resumed: CounterId,
+    /// To no end.
+    pub failed: CounterId,
 }
 
 impl UpstreamCounters {
@@ -282,6 +297,11 @@ impl UpstreamCounters {
             ejections: registry.cell(&UPSTREAM_EJECTIONS, &[upstream])?,
             in_flight: registry.cell(&UPSTREAM_IN_FLIGHT, &[upstream])?,
             idle: registry.cell(&UPSTREAM_IDLE, &[upstream])?,
+            tls: UpstreamTlsCounters {
+                full: registry.cell(&UPSTREAM_TLS, &[upstream, "full"])?,
+                resumed: registry.cell(&UPSTREAM_TLS, &[upstream, "resumed"])?,
+                failed: registry.cell(&UPSTREAM_TLS, &[upstream, "failed"])?,
+            },
         })
     }
 }

@@ -4,8 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::certificate::{AlternativeName, Certificate};
+use crate::snapshot::certificate_rule::ShownCertificate;
 
 /// What of it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,9 +30,26 @@ impl ClientCertificate {
         Some(Self {
             subject: read.subject,
             names: names.join(", "),
-            thumbprint: URL_SAFE_NO_PAD.encode(digest(&SHA256, certificate)),
+            thumbprint: thumbprint(certificate),
         })
     }
+
+    /// For a rule.
+    #[must_use]
+    pub fn shown(&self) -> ShownCertificate<'_> {
+        let Self { subject, names, thumbprint } = self;
+        ShownCertificate { subject, names, thumbprint }
+    }
+}
+
+/// The thumbprint of the first certificate in a PEM text; none where there is none.
+#[must_use]
+pub fn thumbprint_of_pem(pem: &[u8]) -> Option<String> {
+    CertificateDer::from_pem_slice(pem).ok().map(|certificate| thumbprint(&certificate))
+}
+
+fn thumbprint(certificate: &CertificateDer<'_>) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, certificate))
 }
 
 fn text(name: &AlternativeName) -> String {

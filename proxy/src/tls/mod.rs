@@ -5,6 +5,7 @@
 //! tickets.
 
 mod certificate;
+mod client;
 mod client_certificate;
 mod der;
 mod first;
@@ -18,11 +19,12 @@ mod tickets;
 mod trust;
 
 pub use certificate::{AlternativeName, Certificate};
-pub use client_certificate::ClientCertificate;
+pub use client::{ClientRules, client};
+pub use client_certificate::{ClientCertificate, thumbprint_of_pem};
 pub use first::{DECLINED, First, first};
 pub use identity::{Identity, IdentityError};
 pub use names::UnknownName;
 pub use server::{Profile, SUITES, ServerRules, server};
 pub use session::{Agreement, Opened, RECORD_BYTES, RECORD_BYTES_MAX, Sealed, Session};
 pub use tickets::{NoRandom, ROTATION_SECONDS, TICKET_SECONDS, TicketKeys};
-pub use trust::{Trust, TrustError};
+pub use trust::{Authorities, Trust, TrustError};

@@ -40,17 +40,17 @@ const HTTP_1_1: &[u8] = b"http/1.1";
 
 static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
-/// What clients a listener is for.
+/// What peers a listener or an upstream is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// TLS 1.2 and 1.3: every client that is maintained.
+    /// TLS 1.2 and 1.3: every peer that is maintained.
     Intermediate,
     /// TLS 1.3 alone.
     Modern,
 }
 
 impl Profile {
-    fn versions(self) -> &'static [&'static SupportedProtocolVersion] {
+    pub(super) fn versions(self) -> &'static [&'static SupportedProtocolVersion] {
         match self {
             Self::Intermediate => &BOTH,
             Self::Modern => &BOTH[..1],

@@ -25,6 +25,8 @@ pub struct EndpointState {
     in_flight: Cell<usize>,
     health: Cell<Health>,
     retired: Cell<bool>,
+    /// Why TLS failed last, without its figures, unless it has worked since.
+    tls_failure: RefCell<Option<String>>,
     pub(super) cells: UpstreamCounters,
     pub(super) counters: Arc<CounterBlock>,
 }
@@ -61,7 +63,7 @@ impl EndpointState {
         counters: &Arc<CounterBlock>,
     ) -> Self {
         Self {
-            label: endpoint.to_string().into(),
+            label: endpoint.address.to_string().into(),
             endpoint: endpoint.clone(),
             upstream: upstream.name.clone(),
             settings: Cell::new(Settings::from(upstream)),
@@ -69,6 +71,7 @@ impl EndpointState {
             in_flight: Cell::new(0),
             health: Cell::default(),
             retired: Cell::new(false),
+            tls_failure: RefCell::default(),
             cells: upstream.counters,
             counters: Arc::clone(counters),
         }
@@ -121,6 +124,29 @@ impl EndpointState {
             );
         }
         self.health.set(health);
+    }
+
+    /// Counts a TLS handshake that is over.
+    pub(super) fn secured(&self, is_resumed: bool) {
+        let cells = self.cells.tls;
+        self.counters.increment(if is_resumed { cells.resumed } else { cells.full });
+        if self.tls_failure.take().is_some() {
+            tracing::info!(upstream = %self.upstream, endpoint = %self.label, "TLS works again");
+        }
+    }
+
+    /// Counts a TLS handshake that has failed, or whose failure has come to light with the first
+    /// response. Why is said when it is not what was said last.
+    pub fn insecure(&self, why: &dyn std::error::Error) {
+        self.counters.increment(self.cells.tls.failed);
+        let why = why.to_string();
+        // Of an expired certificate the library says at what time it has looked: that is no news.
+        let kind = why.replace(|c: char| c.is_ascii_digit(), "");
+        let mut told = self.tls_failure.borrow_mut();
+        if told.as_ref() != Some(&kind) {
+            tracing::warn!(upstream = %self.upstream, endpoint = %self.label, "TLS failed: {why}");
+            *told = Some(kind);
+        }
     }
 
     /// A connection that is still silent and open, the most recently used first.

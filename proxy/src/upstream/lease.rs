@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::endpoint::Hold;
 use super::{EndpointState, UpstreamState};
-use crate::snapshot::upstream_set::Endpoint;
+use crate::snapshot::upstream_set::Address;
 use crate::uring::wheel::Wheel;
-use crate::uring::{Buffer, Peer, Recv, Stream, connect};
+use crate::uring::{Buffer, Peer, RecordPools, Recv, Stream, connect};
 
 /// A connection and, while it is idle, the receive that watches it.
 #[derive(Debug)]
@@ -58,6 +58,35 @@ pub enum ConnectError {
     /// The last one tried did not answer in time.
     #[error("no endpoint accepts connections in time")]
     TimedOut,
+    /// The last one tried and the gateway came to no agreement in TLS.
+    #[error("TLS with the endpoint failed")]
+    Tls,
+}
+
+impl ConnectError {
+    /// A word for it in log lines.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::NoEndpoint => "no endpoint",
+            Self::Refused => "refused",
+            Self::TimedOut => "timeout",
+            Self::Tls => "tls",
+        }
+    }
+}
+
+/// How connections are made.
+#[derive(Debug, Clone, Copy)]
+pub struct Connecting<'a> {
+    /// Whose deadlines they have.
+    pub wheel: &'a Rc<Wheel>,
+    /// Where records of TLS are kept.
+    pub records: &'a Rc<RecordPools>,
+    /// From the begin until a request can be sent, on each endpoint that is tried.
+    pub limit: Duration,
+    /// Sent first of all, before TLS: the header of the PROXY protocol.
+    pub preface: Option<&'a [u8]>,
 }
 
 /// Endpoints tried for one request at most: beyond that the answer is late anyway.
@@ -69,13 +98,8 @@ impl UpstreamState {
     ///
     /// # Errors
     /// When no endpoint could be connected to.
-    pub async fn lease(
-        &self,
-        wheel: &Rc<Wheel>,
-        connect_limit: Duration,
-    ) -> Result<Lease, ConnectError> {
-        let now = Instant::now();
-        let endpoint = self.pick(&[], now).ok_or(ConnectError::NoEndpoint)?;
+    pub async fn lease(&self, connecting: Connecting<'_>) -> Result<Lease, ConnectError> {
+        let endpoint = self.pick(&[], Instant::now()).ok_or(ConnectError::NoEndpoint)?;
         // What is idle may be left from before a reload.
         let idle = if self.reuses { endpoint.take_idle() } else { None };
         match idle {
@@ -83,7 +107,7 @@ impl UpstreamState {
                 let hold = endpoint.hold();
                 Ok(Lease { connection, hold, reused: true, reusable: true })
             }
-            None => Box::pin(self.lease_new(Rc::clone(endpoint), wheel, connect_limit)).await,
+            None => Box::pin(self.lease_new(Rc::clone(endpoint), connecting)).await,
         }
     }
 
@@ -91,48 +115,31 @@ impl UpstreamState {
     ///
     /// # Errors
     /// When no endpoint could be connected to.
-    pub async fn lease_fresh(
-        &self,
-        wheel: &Rc<Wheel>,
-        connect_limit: Duration,
-    ) -> Result<Lease, ConnectError> {
+    pub async fn lease_fresh(&self, connecting: Connecting<'_>) -> Result<Lease, ConnectError> {
         let endpoint = self.pick(&[], Instant::now()).ok_or(ConnectError::NoEndpoint)?;
-        Box::pin(self.lease_new(Rc::clone(endpoint), wheel, connect_limit)).await
+        Box::pin(self.lease_new(Rc::clone(endpoint), connecting)).await
     }
 
     async fn lease_new(
         &self,
         first: Rc<EndpointState>,
-        wheel: &Rc<Wheel>,
-        connect_limit: Duration,
+        connecting: Connecting<'_>,
     ) -> Result<Lease, ConnectError> {
         let mut tried: Vec<Rc<EndpointState>> = Vec::new();
         let mut endpoint = first;
         loop {
             let hold = endpoint.hold();
-            endpoint.counters.increment(endpoint.cells.connects);
-            let peer = match endpoint.endpoint() {
-                Endpoint::Tcp(address) => Peer::Tcp(*address),
-                Endpoint::Unix(path) => Peer::Unix(path),
-            };
-            let error = match connect(peer, wheel, connect_limit).await {
+            let error = match self.connect(&endpoint, connecting).await {
                 Ok(stream) => {
                     let connection = Connection { stream, watch: None };
                     return Ok(Lease { connection, hold, reused: false, reusable: self.reuses });
                 }
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => ConnectError::TimedOut,
-                Err(error) => {
-                    tracing::debug!(endpoint = endpoint.label(), %error, "cannot connect");
-                    if is_ours(&error) {
-                        return Err(ConnectError::Refused);
-                    }
-                    ConnectError::Refused
-                }
+                Err(Unconnected::Ours) => return Err(ConnectError::Refused),
+                Err(Unconnected::Theirs(error)) => error,
             };
             drop(hold);
             let now = Instant::now();
-            endpoint
-                .failed(if error == ConnectError::TimedOut { "timeout" } else { "refused" }, now);
+            endpoint.failed(error.word(), now);
             tried.push(endpoint);
             if tried.len() == ENDPOINTS_TRIED_MAX {
                 return Err(error);
@@ -140,9 +147,70 @@ impl UpstreamState {
             endpoint = Rc::clone(self.pick(&tried, now).ok_or(error)?);
         }
     }
+
+    /// A connection that a request can be sent on.
+    async fn connect(
+        &self,
+        to: &EndpointState,
+        connecting: Connecting<'_>,
+    ) -> Result<Stream, Unconnected> {
+        let begun = Instant::now();
+        to.counters.increment(to.cells.connects);
+        let peer = match &to.endpoint().address {
+            Address::Tcp(address) => Peer::Tcp(*address),
+            Address::Unix(path) => Peer::Unix(path),
+        };
+        let stream = match connect(peer, connecting.wheel, connecting.limit).await {
+            Ok(stream) => stream,
+            Err(error) => return Err(Unconnected::by(&error, to)),
+        };
+        let left = || connecting.limit.saturating_sub(begun.elapsed());
+        if let Some(preface) = connecting.preface {
+            let mut out = connecting.records.take();
+            let fits = out.append(preface);
+            debug_assert!(fits, "a record holds more than 107 bytes");
+            let (sent, _) = stream.send_all(out, left()).await;
+            sent.map_err(|error| Unconnected::by(&error, to))?;
+        }
+        if let (Some(tls), Some(name)) = (&self.tls, &to.endpoint().name) {
+            stream.arm(left());
+            let shaken = tls.shake_hands(&stream, name, connecting.records).await;
+            let timed_out = stream.expired();
+            stream.disarm();
+            match shaken {
+                Ok(is_resumed) => to.secured(is_resumed),
+                Err(error) => {
+                    to.insecure(&error);
+                    // Nothing was said that could be taken for the whole of something.
+                    let error = if timed_out { ConnectError::TimedOut } else { ConnectError::Tls };
+                    return Err(Unconnected::Theirs(error));
+                }
+            }
+        }
+        Ok(stream)
+    }
 }
 
-/// Whether a connect failed for want of something here, which says nothing about the endpoint.
+/// Why there is no connection to an endpoint.
+enum Unconnected {
+    /// For want of something here, which says nothing about the endpoint.
+    Ours,
+    /// The endpoint's fault.
+    Theirs(ConnectError),
+}
+
+impl Unconnected {
+    /// What an error of the socket means.
+    fn by(error: &io::Error, endpoint: &EndpointState) -> Self {
+        if error.kind() == io::ErrorKind::TimedOut {
+            return Self::Theirs(ConnectError::TimedOut);
+        }
+        tracing::debug!(endpoint = endpoint.label(), %error, "cannot connect");
+        if is_ours(error) { Self::Ours } else { Self::Theirs(ConnectError::Refused) }
+    }
+}
+
+/// Whether a connect failed for want of something here.
 fn is_ours(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),

@@ -7,13 +7,17 @@ mod balance;
 mod endpoint;
 mod health;
 mod lease;
+mod secure;
 
 pub use endpoint::EndpointState;
-pub use lease::{ConnectError, Lease};
+pub use lease::{ConnectError, Connecting, Lease};
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
+
+use secure::Secured;
 
 use crate::snapshot::Snapshot;
 use crate::snapshot::ids::UpstreamId;
@@ -30,6 +34,8 @@ pub struct UpstreamState {
     name: Box<str>,
     balance: Balance,
     endpoints: Vec<Rc<EndpointState>>,
+    /// How TLS is spoken with them, if it is.
+    tls: Option<Secured>,
     /// Whether a connection serves one request after the other.
     reuses: bool,
     /// Leases at once.
@@ -40,10 +46,10 @@ pub struct UpstreamState {
 
 impl Upstreams {
     /// The live side for `snapshot`. Endpoints that `self` had under the same upstream name go on
-    /// with their connections and their health; the others are retired: their idle connections
-    /// close now, their busy ones when they are given back.
+    /// with their connections and their health, unless TLS is spoken by other rules now; the others
+    /// are retired: their idle connections close now, their busy ones when they are given back.
     #[must_use]
-    pub fn succeed(&self, snapshot: &Snapshot, counters: &std::sync::Arc<CounterBlock>) -> Self {
+    pub fn succeed(&self, snapshot: &Snapshot, counters: &Arc<CounterBlock>) -> Self {
         let states: Vec<UpstreamState> = snapshot
             .upstreams
             .iter()
@@ -96,16 +102,16 @@ impl UpstreamState {
         if is_bounded && leases() >= self.leases_max { Err(ConnectError::Full) } else { Ok(()) }
     }
 
-    fn succeed(
-        old: Option<&Self>,
-        upstream: &Upstream,
-        counters: &std::sync::Arc<CounterBlock>,
-    ) -> Self {
+    fn succeed(old: Option<&Self>, upstream: &Upstream, counters: &Arc<CounterBlock>) -> Self {
+        let secured = |state: &Self| state.tls.as_ref().map(Secured::context);
+        let tls = upstream.tls.as_ref();
+        // Whom the old rules believed, the new ones may not.
+        let alike = old.filter(|old| secured(old) == tls.map(|tls| tls.context));
         let endpoints = upstream
             .endpoints
             .iter()
             .map(|endpoint| {
-                let known = old.and_then(|old| {
+                let known = alike.and_then(|old| {
                     old.endpoints.iter().find(|known| known.endpoint() == endpoint)
                 });
                 match known {
@@ -123,6 +129,10 @@ impl UpstreamState {
             name: upstream.name.clone(),
             balance: upstream.balance,
             endpoints,
+            tls: tls.map(|tls| match alike.and_then(|old| old.tls.clone()) {
+                Some(kept) => kept,
+                None => Secured::new(tls),
+            }),
             reuses: upstream.proxy_protocol.is_none(),
             leases_max: upstream.requests_per_worker.unwrap_or(usize::MAX),
             cursor,

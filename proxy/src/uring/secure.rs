@@ -53,13 +53,13 @@ impl Secure {
         receiving: Watch,
         session: Session,
         pools: &Rc<RecordPools>,
-        received: Buffer,
+        received: Option<Buffer>,
     ) -> Rc<Self> {
         Rc::new(Self {
             fd: fd.clone(),
             session: RefCell::new(session),
             pools: Rc::clone(pools),
-            incoming: RefCell::new(Some(received).filter(|received| !received.is_empty())),
+            incoming: RefCell::new(received.filter(|received| !received.is_empty())),
             outgoing: RefCell::default(),
             is_sending: Cell::new(false),
             next_sender: RefCell::default(),

@@ -101,9 +101,9 @@ impl Stream {
         }
     }
 
-    /// Carries a session's records from now on, the first of which are in `received`. Nothing may be
-    /// in flight. Once only.
-    pub fn secure(&self, session: Session, pools: &Rc<RecordPools>, received: Buffer) {
+    /// Carries a session's records from now on, the first of which are in `received`, if any have come.
+    /// Nothing may be in flight. Once only.
+    pub fn secure(&self, session: Session, pools: &Rc<RecordPools>, received: Option<Buffer>) {
         let secure = Secure::new(&self.fd, self.receiving.watch(), session, pools, received);
         let is_first = self.secure.set(secure).is_ok();
         debug_assert!(is_first, "a session in a session");
@@ -122,7 +122,7 @@ impl Stream {
     }
 
     /// Goes on with the session's handshake by what has come, which may be much computation; says
-    /// whether it is over. There may be something to [flush](Self::flush) in any case.
+    /// whether it is over. In any case [`Self::follow_up`] follows.
     ///
     /// # Errors
     /// `InvalidData` with the library's error.
@@ -130,27 +130,22 @@ impl Stream {
         self.secure.get().map_or(Ok(true), |secure| secure.advance())
     }
 
-    /// Waits for more of the handshake and takes it in, within the deadline of what receives; says
-    /// whether there is more.
+    /// Does what follows [`Self::advance_handshake`], which `advanced` has come of: sends what the
+    /// session has to say, an alert too, and waits for more of the handshake unless it is over, which
+    /// this says. All within the deadline of what receives.
     ///
     /// # Errors
-    /// As a receive has them; `InvalidData` with [`TooLarge`](super::TooLarge).
-    pub async fn take_in(&self) -> io::Result<bool> {
-        match self.secure.get() {
-            Some(secure) => Ok(!secure.take_in().await?),
-            None => Ok(false),
+    /// Those of `advanced`; as sends and receives have them; `InvalidData` with
+    /// [`TooLarge`](super::TooLarge); `UnexpectedEof` when the peer leaves.
+    pub async fn follow_up(&self, advanced: io::Result<bool>) -> io::Result<bool> {
+        let Some(secure) = self.secure.get() else { return Ok(true) };
+        let flushed = secure.flush().await;
+        let is_over = advanced?;
+        flushed?;
+        if !is_over && secure.take_in().await? {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
-    }
-
-    /// Sends what the session has to say, within the deadline of what receives.
-    ///
-    /// # Errors
-    /// As a send has them.
-    pub async fn flush(&self) -> io::Result<()> {
-        match self.secure.get() {
-            Some(secure) => secure.flush().await,
-            None => Ok(()),
-        }
+        Ok(is_over)
     }
 
     /// Whether bytes that were sent wait for the next send to go out before it.

@@ -31,7 +31,7 @@ use crate::snapshot::peers::{Admission, BanList, source_of};
 use crate::snapshot::{Listener, Snapshot};
 use crate::telemetry::access_log::AccessLogWriter;
 use crate::telemetry::counters::{CounterBlock, CounterId};
-use crate::upstream::Upstreams;
+use crate::upstream::{Connecting, Upstreams};
 use crate::uring::wheel::{TICK, Wheel};
 use crate::uring::{self, BufferPool, Event, RecordPools};
 
@@ -296,6 +296,16 @@ impl Core {
             slot.set_connections(u32::try_from(self.connection_count()).unwrap_or(u32::MAX));
             slot.set_draining(self.is_draining());
         }
+    }
+
+    /// How connections to endpoints are made, which get `preface` first.
+    pub(super) fn connecting<'a>(
+        &'a self,
+        live: &Live,
+        preface: Option<&'a [u8]>,
+    ) -> Connecting<'a> {
+        let limit = live.snapshot.timeouts.connect;
+        Connecting { wheel: &self.wheel, records: &self.records, limit, preface }
     }
 
     fn adopt(&self, snapshot: Arc<Snapshot>) {

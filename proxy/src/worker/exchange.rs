@@ -27,7 +27,7 @@ use super::transfer::Upload;
 use crate::http1::Version;
 use crate::relay::{CopyError, Flow, Sink};
 use crate::snapshot::ids::UpstreamId;
-use crate::upstream::{ConnectError, Lease};
+use crate::upstream::{ConnectError, Connecting, Lease};
 use crate::uring::{Buffer, Recv, Stream};
 
 /// What becomes of the client's connection.
@@ -139,6 +139,7 @@ pub(super) struct Exchange<'a> {
     pub(super) live: &'a Rc<Live>,
     pub(super) connection: &'a ConnectionState,
     pub(super) facts: Facts,
+    preface: Option<Vec<u8>>,
 }
 
 impl<'a> Exchange<'a> {
@@ -150,8 +151,8 @@ impl<'a> Exchange<'a> {
         input: Buffer,
         forward: Forward,
     ) -> Next {
-        let Forward { out, mut record, facts, upstream } = forward;
-        let exchange = Self { core, live, connection, facts };
+        let Forward { out, preface, mut record, facts, upstream } = forward;
+        let exchange = Self { core, live, connection, facts, preface };
         let next = exchange.serve(input, out, &mut record, upstream).await;
         record.finish(core, live, connection);
         next
@@ -165,7 +166,6 @@ impl<'a> Exchange<'a> {
         record: &mut Record,
         upstream: UpstreamId,
     ) -> Next {
-        let timeouts = &self.live.snapshot.timeouts;
         let upload = match self.first_of_body(input, out, record) {
             Ok(upload) => upload,
             Err(failure) => return Box::pin(self.fail(record, None, failure, None)).await,
@@ -175,9 +175,9 @@ impl<'a> Exchange<'a> {
             Err(full)
         } else if self.facts.upgrade.is_some() {
             // Not sent again if its connection proves dead, so on one that cannot be stale.
-            upstream.lease_fresh(&self.core.wheel, timeouts.connect).await
+            upstream.lease_fresh(self.connecting()).await
         } else {
-            upstream.lease(&self.core.wheel, timeouts.connect).await
+            upstream.lease(self.connecting()).await
         };
         let lease = match lease {
             Ok(lease) => lease,
@@ -245,12 +245,15 @@ impl<'a> Exchange<'a> {
         self.deliver(input, begun, record, lease).await
     }
 
+    fn connecting(&self) -> Connecting<'_> {
+        self.core.connecting(self.live, self.preface.as_deref())
+    }
+
     /// A connection that no request has used, for a second try.
     async fn lease_again(&self, record: &mut Record) -> Result<Lease, ConnectError> {
         let Some(upstream) = record.upstream else { return Err(ConnectError::NoEndpoint) };
         let upstream = self.live.upstreams.get(upstream);
-        let limit = self.live.snapshot.timeouts.connect;
-        let lease = upstream.lease_fresh(&self.core.wheel, limit).await?;
+        let lease = upstream.lease_fresh(self.connecting()).await?;
         record.endpoint = Some(Rc::clone(lease.endpoint()));
         Ok(lease)
     }
@@ -346,7 +349,11 @@ impl<'a> Exchange<'a> {
         if let Some(lease) = &lease
             && failure.reason.fault() == Fault::Upstream
         {
-            lease.endpoint().failed(failure.reason.code(), Instant::now());
+            let endpoint = lease.endpoint();
+            endpoint.failed(failure.reason.code(), Instant::now());
+            if let Some(error) = lease.stream().session().and_then(|one| one.failure().cloned()) {
+                endpoint.insecure(&error);
+            }
         }
         drop(lease);
         let lost = matches!(failure.reason, Reason::Gate(Gate::ClientLost | Gate::ClientLeft));

@@ -88,7 +88,7 @@ pub(super) async fn handshake(
     }
     let Some(config) = live.tls_config(listener) else { return Err(fail(TlsFailure::Other)) };
     let session = Session::accept(config).map_err(|error| fail((&error).into()))?;
-    stream.secure(session, &core.records, hello);
+    stream.secure(session, &core.records, Some(hello));
     loop {
         let turn = core.handshakes.turn(Standing::Clean).await;
         let advanced = {
@@ -96,18 +96,7 @@ pub(super) async fn handshake(
             stream.advance_handshake()
         };
         drop(turn);
-        // In any case: an alert says why.
-        let flushed = stream.flush().await;
-        let step = match advanced {
-            Ok(true) => flushed.map(|()| true),
-            Ok(false) => match flushed {
-                Ok(()) => stream.take_in().await.and_then(|more| {
-                    if more { Ok(false) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-                }),
-                Err(error) => Err(error),
-            },
-            Err(error) => Err(error),
-        };
+        let step = stream.follow_up(advanced).await;
         match step {
             Ok(true) => break,
             Ok(false) => {}

@@ -23,7 +23,9 @@ use super::reason::{Gate, Reason};
 use super::redirecting::location;
 use super::reply::{self, Framing};
 use super::request_id::RequestId;
-use super::routing::{check_head, check_request, find_route, no_route, origin, preflight};
+use super::routing::{
+    check_certificate, check_head, check_request, find_route, no_route, origin, preflight,
+};
 use crate::auth::{self, Authorization, Criteria, Presented, Refusal};
 use crate::http1::{FieldSlots, Progress, RequestError, RequestHead, ToldClient, parse_request};
 use crate::snapshot::Listener;
@@ -83,6 +85,8 @@ impl Answer {
 #[derive(Debug)]
 pub(super) struct Forward {
     pub(super) out: Buffer,
+    /// What a connection begins with that is this request's alone.
+    pub(super) preface: Option<Vec<u8>>,
     pub(super) record: Record,
     pub(super) facts: Facts,
     pub(super) upstream: UpstreamId,
@@ -214,8 +218,8 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         if !route.clients.admits(self.client.address) {
             return self.refuse(Reason::Gate(Gate::RouteClient));
         }
-        if route.needs_certificate && self.connection.certificate().is_none() {
-            return self.refuse(Reason::Gate(Gate::NoClientCertificate));
+        if let Err(gate) = check_certificate(self.connection.certificate(), route) {
+            return self.refuse(Reason::Gate(gate));
         }
         if let Some(cors) = &route.cors {
             self.facts.origin = origin(&self.head).map(Box::from);
@@ -274,6 +278,7 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
                 policy,
                 providers: &snapshot.providers,
                 deny_list: &snapshot.deny_list,
+                certificate: self.connection.certificate().map(|shown| &*shown.thumbprint),
                 generation: snapshot.verdicts,
                 now: unix_time(self.record.since().time),
             },
@@ -298,11 +303,9 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
             }
         };
         let mut out = self.live.heads.take();
-        if let Some(version) = snapshot.upstream(upstream).proxy_protocol {
-            let header = header_for(version, self.source(), self.connection, self.listener.1);
-            let fits = out.append(&header);
-            debug_assert!(fits, "a head buffer holds more than 107 bytes");
-        }
+        let version = snapshot.upstream(upstream).proxy_protocol;
+        let header = |one| header_for(one, self.source(), self.connection, self.listener.1);
+        let preface = version.map(header);
         let outgoing = forward::Outgoing {
             head: &self.head,
             path: &path,
@@ -325,7 +328,8 @@ impl<'a, 'h, 'b> Case<'a, 'h, 'b> {
         out.commit(length);
         self.note(authorization);
         self.record.upstream = Some(upstream);
-        Verdict::Forward(Forward { out, record: self.record, facts: self.facts, upstream })
+        let Self { record, facts, .. } = self;
+        Verdict::Forward(Forward { out, preface, record, facts, upstream })
     }
 
     /// Whose the request is. A field that tells of a client says nothing of its port.

@@ -59,7 +59,9 @@ pub use reason::{Gate, Reason, WorkerCounters};
 pub use redirecting::location;
 pub use reply::{Outline, outline};
 pub use rewriting::upstream_path;
-pub use routing::{check_head, check_request, explain_no_route, find_route, no_route, preflight};
+pub use routing::{
+    check_certificate, check_head, check_request, explain_no_route, find_route, no_route, preflight,
+};
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};

@@ -59,6 +59,8 @@ gate! {
     RouteClient = "route.client_denied";
     /// The route asks for a client's certificate, and the client has shown none.
     NoClientCertificate = "client_certificate.missing";
+    /// The route is not for clients with this certificate.
+    ClientCertificateDenied = "client_certificate.denied";
     /// A page of this origin may not use the route, by its `cors`.
     CorsOrigin = "cors.origin";
     /// A trusted proxy sent it for a client whose address the shield's deny list names.
@@ -123,6 +125,8 @@ gate! {
     ConnectRefused = "upstream.connect_refused";
     /// No endpoint accepts connections in time.
     ConnectTimeout = "upstream.connect_timeout";
+    /// TLS with the endpoint failed: its certificate is not believed, say.
+    UpstreamTls = "upstream.tls_failed";
     /// The endpoint closed or reset the connection before its response.
     UpstreamClosed = "upstream.closed";
     /// The endpoint did not answer in time.
@@ -148,6 +152,7 @@ impl From<ConnectError> for Gate {
             ConnectError::NoEndpoint => Self::NoEndpoint,
             ConnectError::Refused => Self::ConnectRefused,
             ConnectError::TimedOut => Self::ConnectTimeout,
+            ConnectError::Tls => Self::UpstreamTls,
         }
     }
 }
@@ -227,6 +232,7 @@ impl Reason {
                 | Gate::RedirectHost
                 | Gate::RouteClient
                 | Gate::NoClientCertificate
+                | Gate::ClientCertificateDenied
                 | Gate::CorsOrigin
                 | Gate::ClientDenied
                 | Gate::ClientBanned
@@ -258,6 +264,7 @@ impl Reason {
                 Gate::NoEndpoint
                 | Gate::ConnectRefused
                 | Gate::ConnectTimeout
+                | Gate::UpstreamTls
                 | Gate::UpstreamClosed
                 | Gate::UpstreamTimeout
                 | Gate::UpstreamBodyCut

@@ -23,6 +23,12 @@ const INTERIM_MAX: u32 = 8;
 /// How long a response may take before the client is watched as well.
 const CLIENT_UNWATCHED: Duration = Duration::from_secs(1);
 
+/// Whether TLS has failed: a server may say only after the handshake that it does not take a
+/// certificate.
+fn has_failed(upstream: &Stream) -> bool {
+    upstream.session().is_some_and(|session| session.failure().is_some())
+}
+
 /// What one response head amounts to.
 enum Response {
     Partial,
@@ -49,6 +55,7 @@ impl Exchange<'_> {
             match result {
                 Ok(received) if received > 0 => {}
                 Err(_) if upstream.expired() => return Err(Failure::gate(Gate::UpstreamTimeout)),
+                Err(_) if has_failed(upstream) => return Err(Failure::gate(Gate::UpstreamTls)),
                 _ => {
                     let stale = buffer.is_empty() && interim == 0;
                     return Err(Failure { stale, ..Failure::gate(Gate::UpstreamClosed) });

@@ -88,6 +88,7 @@ fn status(reason: Reason, policy: Option<&AuthPolicy>) -> u16 {
         Reason::Gate(gate) => match gate {
             Gate::RouteClient
             | Gate::NoClientCertificate
+            | Gate::ClientCertificateDenied
             | Gate::CorsOrigin
             | Gate::ConnectPort => 403,
             Gate::PlainTextOnTls => 400,
@@ -120,6 +121,7 @@ fn status(reason: Reason, policy: Option<&AuthPolicy>) -> u16 {
             | Gate::NoEndpoint => 503,
             Gate::ConnectTimeout | Gate::UpstreamTimeout | Gate::UpstreamBodyTimeout => 504,
             Gate::ConnectRefused
+            | Gate::UpstreamTls
             | Gate::UpstreamClosed
             | Gate::UpstreamBodyCut
             | Gate::UpstreamInterim

@@ -4,10 +4,12 @@ use super::conditions::held;
 use super::reason::Gate;
 use crate::http1::{BodyLength, RequestHead, Target, without_port};
 use crate::snapshot::Snapshot;
+use crate::snapshot::certificate_rule::CertificateMiss;
 use crate::snapshot::cors::Cors;
 use crate::snapshot::ids::{ListenerId, RouteId};
 use crate::snapshot::route_condition::Condition;
 use crate::snapshot::route_table::{Miss, Route};
+use crate::tls::ClientCertificate;
 
 /// The route that a request takes.
 #[must_use]
@@ -64,6 +66,18 @@ pub fn check_head(head: &RequestHead<'_, '_>) -> Option<Gate> {
 #[must_use]
 pub fn no_route(head: &RequestHead<'_, '_>) -> Gate {
     if head.method == "CONNECT" { Gate::MethodRefused } else { Gate::NoRoute }
+}
+
+/// Whether a client that has shown this certificate may use a route.
+///
+/// # Errors
+/// Why not.
+pub fn check_certificate(shown: Option<&ClientCertificate>, route: &Route) -> Result<(), Gate> {
+    let shown = shown.map(ClientCertificate::shown);
+    route.certificates.admit(shown).map_err(|miss| match miss {
+        CertificateMiss::Missing => Gate::NoClientCertificate,
+        CertificateMiss::Other => Gate::ClientCertificateDenied,
+    })
 }
 
 /// What a route refuses of a head before anything else.

@@ -8,7 +8,6 @@
 //! ```
 
 use std::cell::Cell;
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -109,15 +108,15 @@ impl TcpConnection {
         // Before the first wait: it tells only those that ask already.
         let drain_over = self.core.drain_over.notified();
         let upstream = self.live.upstreams.get(self.service.upstream);
-        let limit = self.live.snapshot.timeouts.connect;
+        let connecting = self.core.connecting(&self.live, header.as_deref());
         let lease = match upstream.admit() {
-            Ok(()) => upstream.lease_fresh(&self.core.wheel, limit).await,
+            Ok(()) => upstream.lease_fresh(connecting).await,
             Err(full) => Err(full),
         };
         match lease {
             Ok(lease) => {
                 lease.endpoint().succeeded();
-                let end = self.lead(&client.stream, (header, first), &lease, drain_over).await;
+                let end = self.lead(&client.stream, first, &lease, drain_over).await;
                 self.finish(end, None, Some(lease.endpoint()), client);
             }
             Err(error) => {
@@ -127,29 +126,13 @@ impl TcpConnection {
         }
     }
 
-    /// Tells the endpoint whose connection it is.
-    async fn announce(&self, header: &[u8], lease: &Lease) -> io::Result<()> {
-        let mut out = self.live.heads.take();
-        let fits = out.append(header);
-        debug_assert!(fits, "a head buffer holds more than 107 bytes");
-        let limit = self.live.snapshot.timeouts.connect;
-        lease.stream().send_all(out, limit).await.0
-    }
-
     async fn lead(
         &self,
         client: &Stream,
-        (header, first): (Option<Vec<u8>>, Option<Buffer>),
+        first: Option<Buffer>,
         lease: &Lease,
         drain_over: Notified<'_>,
     ) -> TcpEnd {
-        if let Some(header) = header
-            && Box::pin(self.announce(&header, lease)).await.is_err()
-        {
-            client.abort();
-            lease.stream().abort();
-            return TcpEnd::Failed;
-        }
         if let Some(first) = first.filter(|first| !first.is_empty()) {
             let (bytes, limit) = (first.len(), self.live.snapshot.timeouts.tunnel_idle);
             let (sent, _) = lease.stream().send_all(first, limit).await;

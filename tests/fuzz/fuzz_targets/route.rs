@@ -53,6 +53,7 @@ pub fn judge(value: &[u8], provider: Provider, cache: &mut TokenCache) -> Author
         policy: &policy,
         providers: &[provider],
         deny_list: &DenyList::default(),
+        certificate: None,
         generation: Generation(1),
         now: UnixTime(NOW),
     };

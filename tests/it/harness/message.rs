@@ -29,7 +29,10 @@ impl WireError {
 impl From<std::io::Error> for WireError {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
-            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Self::Reset,
+            // A TLS stream that ends without the alert that says so has been cut as well.
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
+                Self::Reset
+            }
             ErrorKind::WouldBlock | ErrorKind::TimedOut => Self::Silent,
             _ => Self::Malformed(error.to_string()),
         }

@@ -26,6 +26,6 @@ pub use gateway::Gateway;
 pub use issuer::Issuer;
 pub use leaks::Baseline;
 pub use message::{Message, WireError};
-pub use tls::{Authority, TlsClient};
+pub use tls::{Authority, TlsClient, TlsServer};
 pub use token::{Key, Token};
 pub use upstream::{Peer, Upstream};

@@ -1,10 +1,11 @@
-//! A certificate authority of the test's own, and clients that believe it and nobody else.
+//! A certificate authority of the test's own, clients that believe it and nobody else, and servers.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
@@ -16,12 +17,15 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+    SupportedProtocolVersion,
 };
 
 use super::client::Client;
 use super::deadline::PATIENCE;
+use super::wire::Wire;
 
 /// The authority.
 pub struct Authority {
@@ -105,6 +109,28 @@ impl Authority {
     /// Its own certificate as PEM.
     pub fn pem(&self) -> String {
         self.certificate.pem()
+    }
+
+    /// What a server does that shows a certificate for these hosts.
+    pub fn server(&self, hosts: &[&str]) -> TlsServer {
+        TlsServer::new(self, hosts, rustls::DEFAULT_VERSIONS, |_| {})
+    }
+
+    /// As [`Self::server`], for one version.
+    pub fn server_of(
+        &self,
+        version: &'static SupportedProtocolVersion,
+        hosts: &[&str],
+    ) -> TlsServer {
+        TlsServer::new(self, hosts, &[version], |_| {})
+    }
+
+    /// As [`Self::server`], with a certificate that has expired.
+    pub fn expired_server(&self, hosts: &[&str]) -> TlsServer {
+        TlsServer::new(self, hosts, rustls::DEFAULT_VERSIONS, |params| {
+            params.not_after = date_time_ymd(2020, 1, 1);
+            params.not_before = date_time_ymd(2019, 1, 1);
+        })
     }
 
     /// What clients do that believe it.
@@ -215,5 +241,93 @@ impl TlsClient {
     pub fn connect(&self, address: SocketAddr, name: &str) -> Client {
         let stream = self.try_connect(address, name);
         Client::over_tls(stream.unwrap_or_else(|error| panic!("no handshake: {error}")))
+    }
+}
+
+/// What a server does.
+#[derive(Clone)]
+pub struct TlsServer {
+    config: Arc<ServerConfig>,
+    /// Whether a line of plain text comes first.
+    has_preface: bool,
+    /// Handshakes that are left unanswered.
+    leaves: Arc<AtomicUsize>,
+}
+
+impl TlsServer {
+    fn new(
+        authority: &Authority,
+        hosts: &[&str],
+        versions: &[&'static SupportedProtocolVersion],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
+        let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(hosts).unwrap();
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &authority.issuer).unwrap();
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        Self { config: Arc::new(config), has_preface: false, leaves: Arc::default() }
+    }
+
+    /// With something else.
+    pub fn with(self, change: impl FnOnce(&mut ServerConfig)) -> Self {
+        let mut config = Arc::unwrap_or_clone(self.config);
+        change(&mut config);
+        Self { config: Arc::new(config), ..self }
+    }
+
+    /// That takes none but clients with a certificate of this authority.
+    pub fn asking(self, authority: &Authority) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.certificate.der().clone()).unwrap();
+        let provider = Arc::new(default_provider());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .unwrap();
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::clone(&self.config.cert_resolver));
+        Self { config: Arc::new(config), ..self }
+    }
+
+    /// That takes a line of plain text before TLS, which its script reads first.
+    pub fn behind_a_line(self) -> Self {
+        Self { has_preface: true, ..self }
+    }
+
+    /// That closes so many connections without a word first.
+    pub fn leaving(self, count: usize) -> Self {
+        Self { leaves: Arc::new(count.into()), ..self }
+    }
+
+    /// Makes the handshake on an accepted connection.
+    pub fn accept(&self, mut stream: TcpStream) -> io::Result<Wire> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        let one_less = |left: usize| left.checked_sub(1);
+        if self.leaves.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        let mut line = Vec::new();
+        while self.has_preface && !line.ends_with(b"\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            line.extend(byte);
+        }
+        let mut session = ServerConnection::new(Arc::clone(&self.config)).unwrap();
+        while session.is_handshaking() {
+            session.complete_io(&mut stream)?;
+        }
+        Ok(Wire::tls_server(StreamOwned::new(session, stream), line))
     }
 }

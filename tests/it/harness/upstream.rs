@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use super::deadline::PATIENCE;
 use super::message::{self, Message, WireError};
+use super::tls::TlsServer;
 use super::wire::Wire;
 
 /// What a connection does, given its number from 0.
@@ -48,6 +49,33 @@ impl Upstream {
             }
         });
         Self { address: Some(address), endpoint: address.to_string(), requests, shared }
+    }
+
+    /// As [`Self::scripted`], behind TLS. A connection whose handshake fails has no script.
+    pub fn scripted_over_tls(
+        server: TlsServer,
+        script: impl Fn(usize, Peer) + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (shared, requests) = Shared::new(script);
+        let accepting = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if accepting.stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                let server = server.clone();
+                accepting.serve_once(move || server.accept(stream).ok());
+            }
+        });
+        Self { address: Some(address), endpoint: address.to_string(), requests, shared }
+    }
+
+    /// As [`Self::saying`], behind TLS.
+    pub fn saying_over_tls(server: TlsServer, body: &str) -> Self {
+        let response = ok(body);
+        Self::scripted_over_tls(server, move |_, mut peer| peer.answer_all(|_| response.clone()))
     }
 
     /// As [`Self::scripted`], on a Unix socket at `path`. Its accepting thread lives as long as
@@ -137,9 +165,15 @@ impl Shared {
 
     /// Runs the script on a thread of its own and keeps what made it panic.
     fn serve(self: &Arc<Self>, wire: Wire) {
+        self.serve_once(move || Some(wire));
+    }
+
+    /// As [`Self::serve`], once the thread has made the connection ready.
+    fn serve_once(self: &Arc<Self>, ready: impl FnOnce() -> Option<Wire> + Send + 'static) {
         let number = self.connections.fetch_add(1, Ordering::SeqCst);
         let shared = Arc::clone(self);
         std::thread::spawn(move || {
+            let Some(wire) = ready() else { return };
             let peer = Peer { wire, requests: shared.requests.clone() };
             let run = catch_unwind(AssertUnwindSafe(|| (shared.script)(number, peer)));
             if let Err(panic) = run {

@@ -5,18 +5,21 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 
-use rustls::{ClientConnection, StreamOwned};
+use rustls::{ClientConnection, ServerConnection, StreamOwned};
 
 use super::deadline::PATIENCE;
 use super::message::WireError;
 
 /// A TLS session over a socket, as a client.
 type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+/// The same as a server.
+pub type TlsServerStream = StreamOwned<ServerConnection, TcpStream>;
 
 /// A stream socket of either family, one with TLS over it, or one that has ended.
 enum Socket {
     Tcp(TcpStream),
     Tls(Box<RefCell<TlsStream>>),
+    TlsServer(Box<RefCell<TlsServerStream>>),
     Unix(UnixStream),
     Ended,
 }
@@ -26,6 +29,7 @@ impl Read for &Socket {
         match self {
             Socket::Tcp(stream) => (&*stream).read(bytes),
             Socket::Tls(stream) => stream.borrow_mut().read(bytes),
+            Socket::TlsServer(stream) => stream.borrow_mut().read(bytes),
             Socket::Unix(stream) => (&*stream).read(bytes),
             Socket::Ended => Ok(0),
         }
@@ -37,6 +41,7 @@ impl Write for &Socket {
         match self {
             Socket::Tcp(stream) => (&*stream).write(bytes),
             Socket::Tls(stream) => stream.borrow_mut().write(bytes),
+            Socket::TlsServer(stream) => stream.borrow_mut().write(bytes),
             Socket::Unix(stream) => (&*stream).write(bytes),
             Socket::Ended => Err(ErrorKind::BrokenPipe.into()),
         }
@@ -45,6 +50,7 @@ impl Write for &Socket {
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Socket::Tls(stream) => stream.borrow_mut().flush(),
+            Socket::TlsServer(stream) => stream.borrow_mut().flush(),
             Socket::Tcp(_) | Socket::Unix(_) | Socket::Ended => Ok(()),
         }
     }
@@ -88,6 +94,20 @@ impl Wire {
         what(&mut stream.borrow_mut())
     }
 
+    /// As [`Self::tls`], on the server's side, where these bytes have come before.
+    pub fn tls_server(stream: TlsServerStream, buffer: Vec<u8>) -> Self {
+        stream.sock.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.sock.set_write_timeout(Some(PATIENCE)).unwrap();
+        let socket = Socket::TlsServer(Box::new(RefCell::new(stream)));
+        Self { socket, buffer, record: None }
+    }
+
+    /// Does something with the TLS session of the server's side.
+    pub fn with_tls_server<T>(&self, what: impl FnOnce(&mut TlsServerStream) -> T) -> T {
+        let Socket::TlsServer(stream) = &self.socket else { panic!("a TLS server only") };
+        what(&mut stream.borrow_mut())
+    }
+
     /// Takes over a Unix connection.
     pub fn unix(stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -111,6 +131,7 @@ impl Wire {
         match &self.socket {
             Socket::Tcp(stream) => stream.local_addr().unwrap(),
             Socket::Tls(stream) => stream.borrow().sock.local_addr().unwrap(),
+            Socket::TlsServer(stream) => stream.borrow().sock.local_addr().unwrap(),
             Socket::Unix(_) | Socket::Ended => panic!("only TCP has an address"),
         }
     }
@@ -143,6 +164,11 @@ impl Wire {
         let _ = match &self.socket {
             Socket::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Socket::Tls(stream) => {
+                let mut stream = stream.borrow_mut();
+                stream.conn.send_close_notify();
+                stream.flush().and_then(|()| stream.sock.shutdown(Shutdown::Write))
+            }
+            Socket::TlsServer(stream) => {
                 let mut stream = stream.borrow_mut();
                 stream.conn.send_close_notify();
                 stream.flush().and_then(|()| stream.sock.shutdown(Shutdown::Write))

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{NAME, certificates};
-use crate::harness::{Authority, Config, Gateway, TlsClient, Upstream, WireError, wait_until};
+use crate::harness::{
+    Authority, Config, Gateway, Key, TlsClient, Token, Upstream, WireError, wait_until,
+};
 
 /// A gateway that asks for certificates of an authority, which has made its own as well.
 struct Scene {
@@ -150,5 +152,81 @@ fn a_route_may_ask_for_a_certificate() {
     let mut with = scene.showing("alice", 1).connect(scene.gateway.address(), NAME);
     assert_eq!(with.get("/closed").status(), 200);
     let reason = ["reason=\"client_certificate.missing\""];
-    assert_eq!(scene.gateway.metrics().sum("ringgate_refusals_total", &reason), 1.0);
+    scene.gateway.wait_for_metric("ringgate_refusals_total", &reason, |count| count == 1.0);
+}
+
+#[test]
+fn a_route_may_ask_for_certain_certificates() {
+    let upstream = Upstream::saying("hello");
+    let scene = Scene::start(&upstream, "optional", |config| {
+        config.route(json!({
+            "match": { "path": "/closed" }, "upstream": "main",
+            "allow_certificates": [
+                { "subject": "CN=alice*" }, { "name": "DNS:bob.clients.example" },
+            ],
+        }))
+    });
+    let status =
+        |client: TlsClient| client.connect(scene.gateway.address(), NAME).get("/closed").status();
+    assert_eq!(status(scene.showing("alice", 1)), 200);
+    assert_eq!(status(scene.showing("bob", 2)), 200);
+    assert_eq!(status(scene.showing("carol", 3)), 403);
+    assert_eq!(status(scene.authority.client()), 403);
+    for reason in ["client_certificate.denied", "client_certificate.missing"] {
+        let label = [&*format!("reason=\"{reason}\"")];
+        scene.gateway.wait_for_metric("ringgate_refusals_total", &label, |count| count == 1.0);
+    }
+    let explained = |certificate: Value| {
+        let asked = json!({
+            "target": "/closed", "headers": { "host": NAME }, "client_certificate": certificate,
+        });
+        let answer = scene.gateway.admin_post("/explain", &asked.to_string()).text();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        answer["reason"].as_str().map(str::to_owned)
+    };
+    assert_eq!(explained(json!({ "subject": "CN=alice" })), None);
+    assert_eq!(explained(json!({ "subject": "CN=carol" })).unwrap(), "client_certificate.denied");
+    assert_eq!(explained(Value::Null).unwrap(), "client_certificate.missing");
+}
+
+#[test]
+fn the_log_tells_who_the_client_is() {
+    let upstream = Upstream::saying("hello");
+    let scene = Scene::start(&upstream, "optional", |config| config);
+    let identity = scene.authority.identity("alice", 1);
+    let thumbprint = URL_SAFE_NO_PAD.encode(digest(&SHA256, &identity.certificate));
+    let client = scene.authority.client().showing(&identity);
+    assert_eq!(client.connect(scene.gateway.address(), NAME).get("/").status(), 200);
+    scene.gateway.wait_for_line(&["\"tls_client_subject\":\"CN=alice\"", &thumbprint]);
+}
+
+#[test]
+fn a_token_may_be_bound_to_a_certificate() {
+    let upstream = Upstream::saying("hello");
+    let key = Key::rsa("k");
+    let folder = TempDir::new().unwrap();
+    let authority = Authority::new();
+    authority.write(folder.path(), "a", &[NAME]);
+    authority.write_own(folder.path(), "ca");
+    authority.write_revoked(folder.path(), "ca", &[666]);
+    let config = Config::protecting(&upstream, &[&key])
+        .set("jwt.providers.tests.cnf", "enforce")
+        .set("listeners.0.tls.certificates", certificates(&["a"]))
+        .set("listeners.0.tls.client_certificates", rule("optional"));
+    let gateway = Gateway::start_in(folder, &config);
+    let [alice, bob] = [authority.identity("alice", 1), authority.identity("bob", 2)];
+    let thumbprint = URL_SAFE_NO_PAD.encode(digest(&SHA256, &alice.certificate));
+    let bound = Token::new().claim("cnf", json!({ "x5t#S256": thumbprint })).sign(&key);
+    let free = Token::new().sign(&key);
+    let status = |client: TlsClient, token: &str| {
+        client.connect(gateway.address(), NAME).get_as("/", token).status()
+    };
+    let client = || authority.client();
+    assert_eq!(status(client().showing(&alice), &bound), 200);
+    assert_eq!(status(client().showing(&bob), &bound), 401);
+    assert_eq!(status(client(), &bound), 401);
+    assert_eq!(status(client().showing(&alice), &bound), 200);
+    assert_eq!(status(client(), &free), 200);
+    let reason = ["reason=\"auth.certificate\""];
+    gateway.wait_for_metric("ringgate_refusals_total", &reason, |count| count == 2.0);
 }

@@ -1,10 +1,11 @@
 //! TLS of listeners: what clients get, what becomes of those that break it, and certificates that
-//! change.
+//! change; and of upstreams.
 
 mod certificates;
 mod clients;
 mod handshakes;
 mod traffic;
+mod upstreams;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::snapshot::claims_policy::Scalar;
-use crate::snapshot::provider::{ClaimEncoding, ClaimHeader};
+use crate::snapshot::provider::{Binding, ClaimEncoding, ClaimHeader};
 
 fn refuses(members: Value) -> Option<Reason> {
     Gateway::new().refuses_claims(&with(claims(), members))
@@ -235,4 +235,47 @@ fn c15_claim_headers_come_with_the_token() {
     ];
     gateway.providers[0].token_bytes_max = 16_384;
     assert_eq!(gateway.refuses_claims(&long), Some(Reason::ClaimHeaders));
+}
+
+#[test]
+fn c17_a_token_bound_to_a_certificate_is_of_use_with_it_alone() {
+    let bound = json!({ "x5t#S256": "abc" });
+    let other_kinds = json!({ "jkt": "abc" });
+    let cases = [
+        // cnf, what the client shows, refused where it is ignored, enforced, required
+        (json!(null), None, [false, false, true]),
+        (json!(null), Some("abc"), [false, false, true]),
+        (other_kinds, Some("abc"), [false, false, true]),
+        (bound.clone(), None, [false, true, true]),
+        (bound.clone(), Some("abd"), [false, true, true]),
+        (bound.clone(), Some("ab"), [false, true, true]),
+        (bound, Some("abc"), [false, false, false]),
+        (json!({ "x5t#S256": null }), Some("abc"), [false, true, true]),
+        (json!({ "x5t#S256": ["abc"] }), Some("abc"), [false, true, true]),
+        (json!("abc"), Some("abc"), [false, true, true]),
+        (json!([]), Some("abc"), [false, true, true]),
+    ];
+    for (cnf, shown, refused) in cases {
+        let bindings = [Binding::Ignored, Binding::Enforced, Binding::Required];
+        for (binding, refused) in bindings.into_iter().zip(refused) {
+            let mut gateway = Gateway::new();
+            gateway.providers[0].checks.binding = binding;
+            gateway.certificate = shown.map(Into::into);
+            let claims = with(claims(), json!({ "cnf": cnf }));
+            let expected = refused.then_some(Reason::Certificate);
+            assert_eq!(gateway.refuses_claims(&claims), expected, "{cnf} {shown:?} {binding:?}");
+        }
+    }
+}
+
+#[test]
+fn c17_is_looked_at_anew_for_each_client() {
+    let mut gateway = Gateway::new();
+    gateway.providers[0].checks.binding = Binding::Enforced;
+    let claims = with(claims(), json!({ "cnf": { "x5t#S256": "abc" } }));
+    for (shown, refused) in [(Some("abc"), false), (None, true), (Some("abc"), false)] {
+        gateway.certificate = shown.map(Into::into);
+        let expected = refused.then_some(Reason::Certificate);
+        assert_eq!(gateway.refuses_claims(&claims), expected, "{shown:?}");
+    }
 }

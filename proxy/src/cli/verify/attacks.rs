@@ -60,6 +60,15 @@ fn policy() -> AuthPolicy {
     }
 }
 
+fn criteria<'s>(
+    policy: &'s AuthPolicy,
+    providers: &'s [Provider],
+    deny_list: &'s DenyList,
+) -> Criteria<'s> {
+    let generation = Generation(1);
+    Criteria { policy, providers, deny_list, certificate: None, generation, now: NOW }
+}
+
 /// The code of the refusal of a request with this token, asked twice: the second time the caches
 /// know it.
 fn refusal(token: &str, policy: &AuthPolicy, providers: &[Provider]) -> Option<&'static str> {
@@ -68,8 +77,7 @@ fn refusal(token: &str, policy: &AuthPolicy, providers: &[Provider]) -> Option<&
     let presented = Presented { fields: &fields, query: None };
     let mut cache = TokenCache::new(8);
     let deny_list = DenyList::default();
-    let criteria =
-        Criteria { policy, providers, deny_list: &deny_list, generation: Generation(1), now: NOW };
+    let criteria = criteria(policy, providers, &deny_list);
     let mut ask = || match authorize(presented, &criteria, &mut cache, always).unwrap() {
         Authorization::Verified(..) => None,
         Authorization::Refused(refusal) => Some(refusal.reason.code()),
@@ -89,7 +97,8 @@ fn every_token_gets_its_verdict() {
         let case: Value = serde_json::from_str(line).unwrap();
         let token = case["token"].as_str().unwrap();
         let expected = case["reason"].as_str().map(|reason| format!("auth.{reason}"));
-        let explained = explain(token.as_bytes(), &policy, &providers, &DenyList::default(), NOW);
+        let deny_list = DenyList::default();
+        let explained = explain(token.as_bytes(), &criteria(&policy, &providers, &deny_list));
         let explained = explained.verdict.err().map(|refusal| refusal.reason.code());
         let found = refusal(token, &policy, &providers);
         if found != expected.as_deref() || explained != found {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::control::config::{
-    Config, EndpointConfig, ProviderConfig, RouteConfig, TlsConfig, UpstreamConfig, Workers,
+    Config, EndpointConfig, ProviderConfig, RouteConfig, TlsConfig, UpstreamConfig,
+    UpstreamTlsConfig, Workers,
 };
 use crate::control::reload::Bound;
 use crate::snapshot::claims_policy::{EndWithToken, Mode};
@@ -106,10 +107,7 @@ fn tls(tls: &TlsConfig) -> Value {
             UnknownName::Default => "default",
             UnknownName::Refuse => "refuse",
         },
-        "profile": match tls.profile {
-            Profile::Intermediate => "intermediate",
-            Profile::Modern => "modern",
-        },
+        "profile": profile(tls.profile),
         "client_certificates": tls.clients.as_ref().map(|clients| json!({
             "mode": if clients.files.is_required { "required" } else { "optional" },
             "ca_file": clients.files.authorities,
@@ -118,6 +116,23 @@ fn tls(tls: &TlsConfig) -> Value {
         "handshake_timeout": text(tls.handshake),
         "handshakes": tls.handshakes,
     })
+}
+
+fn upstream_tls(tls: &UpstreamTlsConfig) -> Value {
+    json!({
+        "ca_file": tls.authorities.as_ref().map(|file| &file.path),
+        "client_certificate": tls.identity.as_ref().map(|files| &files.chain),
+        "profile": profile(tls.profile),
+        "alpn": tls.protocols,
+        "insecure": tls.authorities.is_none(),
+    })
+}
+
+fn profile(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Intermediate => "intermediate",
+        Profile::Modern => "modern",
+    }
 }
 
 fn provider(provider: &ProviderConfig) -> Value {
@@ -140,8 +155,8 @@ fn provider(provider: &ProviderConfig) -> Value {
 
 fn upstream(upstream: &UpstreamConfig) -> Value {
     let endpoints = upstream.endpoints.iter().map(|endpoint| match endpoint {
-        EndpointConfig::Fixed(endpoint) => endpoint.to_string(),
-        EndpointConfig::Name { host, port } => format!("{host}:{port}"),
+        EndpointConfig::Fixed(endpoint) => endpoint.address.to_string(),
+        EndpointConfig::Name { host, port, .. } => format!("{host}:{port}"),
     });
     json!({
         "name": upstream.name,
@@ -150,6 +165,7 @@ fn upstream(upstream: &UpstreamConfig) -> Value {
             Balance::RoundRobin => "round_robin",
             Balance::PowerOfTwo => "power_of_two",
         },
+        "tls": upstream.tls.as_ref().map(upstream_tls),
         "proxy_protocol": upstream.proxy_protocol.map(ProxyVersion::name),
         "concurrent_requests": upstream.concurrent_requests,
         "host": match &upstream.host {

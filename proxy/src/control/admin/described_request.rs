@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::auth::UnixTime;
+use crate::tls::ClientCertificate;
 
 /// What is to be judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,11 +13,14 @@ pub(super) struct DescribedRequest {
     pub(super) listener: Option<String>,
     /// The head in bytes.
     pub(super) head: Vec<u8>,
+    /// What the client has shown; none: nothing.
+    pub(super) certificate: Option<ClientCertificate>,
     /// None: the clock's.
     pub(super) now: Option<UnixTime>,
 }
 
-const MEMBERS: [&str; 5] = ["listener", "method", "target", "headers", "now"];
+const MEMBERS: [&str; 6] = ["listener", "method", "target", "headers", "client_certificate", "now"];
+const CERTIFICATE_MEMBERS: [&str; 3] = ["subject", "names", "thumbprint"];
 
 impl DescribedRequest {
     /// Reads a description; the error names the member and says what it should be.
@@ -48,8 +52,29 @@ impl DescribedRequest {
             }
         };
         let listener = text(&members, "listener")?.map(str::to_owned);
-        Ok(Self { listener, head, now })
+        let certificate = certificate(members.get("client_certificate"))?;
+        Ok(Self { listener, head, certificate, now })
     }
+}
+
+/// What the client has shown, as upstreams are told of it.
+fn certificate(value: Option<&Value>) -> Result<Option<ClientCertificate>, String> {
+    let members = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Object(members)) => members,
+        Some(_) => return Err("client_certificate: no object".to_owned()),
+    };
+    if let Some(unknown) = members.keys().find(|name| !CERTIFICATE_MEMBERS.contains(&name.as_str()))
+    {
+        let known = CERTIFICATE_MEMBERS.join(", ");
+        return Err(format!("client_certificate.{unknown}: not known; allowed: {known}"));
+    }
+    let member = |name| match text(members, name) {
+        Ok(text) => Ok(text.unwrap_or_default().to_owned()),
+        Err(what) => Err(format!("client_certificate.{what}")),
+    };
+    let [subject, names, thumbprint] = CERTIFICATE_MEMBERS.map(member);
+    Ok(Some(ClientCertificate { subject: subject?, names: names?, thumbprint: thumbprint? }))
 }
 
 /// A member that is a string, if it is there.
@@ -119,7 +144,7 @@ mod tests {
             ("[]", "the body is no JSON object"),
             (
                 r#"{"targt":"/"}"#,
-                "targt: not known; allowed: listener, method, target, headers, now",
+                "targt: not known; allowed: listener, method, target, headers, client_certificate, now",
             ),
             ("{}", "target: missing; such as \"/orders/1\""),
             (r#"{"target":1}"#, "target: no string"),
@@ -132,6 +157,15 @@ mod tests {
                 "method: empty, or with a space or control character",
             ),
             (r#"{"target":"/","now":1.5}"#, "now: no whole number of seconds since 1970"),
+            (r#"{"target":"/","client_certificate":1}"#, "client_certificate: no object"),
+            (
+                r#"{"target":"/","client_certificate":{"subject":1}}"#,
+                "client_certificate.subject: no string",
+            ),
+            (
+                r#"{"target":"/","client_certificate":{"cn":"a"}}"#,
+                "client_certificate.cn: not known; allowed: subject, names, thumbprint",
+            ),
             (r#"{"target":"/","headers":1}"#, "headers: no list of pairs and no object"),
             (
                 r#"{"target":"/","headers":[["a"]]}"#,

@@ -10,7 +10,7 @@ use super::answer::Answer;
 use super::described_request::DescribedRequest;
 use super::endpoints::Request;
 use crate::auth::{
-    self, Authorization, ExplainedToken, Presented, Refusal, STATUS_FIELD, UnixTime,
+    self, Authorization, Criteria, ExplainedToken, Presented, Refusal, STATUS_FIELD, UnixTime,
     explain_request,
 };
 use crate::http1::{FieldSlots, Progress, RequestError, RequestHead, parse_request};
@@ -20,8 +20,8 @@ use crate::snapshot::ids::ListenerId;
 use crate::snapshot::route_table::{Action, Miss, Route};
 use crate::snapshot::{Service, Snapshot, TcpService};
 use crate::worker::{
-    Gate, Reason, check_head, check_request, explain_no_route, find_route, no_route, outline,
-    preflight, request_limits, spare_preflight, upstream_path,
+    Gate, Reason, check_certificate, check_head, check_request, explain_no_route, find_route,
+    no_route, outline, preflight, request_limits, spare_preflight, upstream_path,
 };
 
 /// The most bytes of a description: the longest head, its strings escaped.
@@ -76,6 +76,9 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
         return body;
     };
     let route = snapshot.routes.route(id);
+    if let Err(gate) = check_certificate(described.certificate.as_ref(), route) {
+        return refused(snapshot, Reason::Gate(gate), Some(&head));
+    }
     match route.cors.as_ref().and_then(|cors| preflight(cors, &head)) {
         None => {}
         Some(Err(gate)) => return refused(snapshot, Reason::Gate(gate), Some(&head)),
@@ -90,13 +93,7 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
         return refused(snapshot, Reason::Gate(gate), Some(&head));
     }
     let now = described.now.unwrap_or_else(clock);
-    let (tokens, authorization) = match &route.auth {
-        None => (Vec::new(), Authorization::Anonymous),
-        Some(policy) => {
-            let presented = Presented { fields: head.fields, query: head.target.query() };
-            explain_request(presented, policy, &snapshot.providers, &snapshot.deny_list, now)
-        }
-    };
+    let (tokens, authorization) = authorize(snapshot, route, &head, described, now);
     let authorization = spare_preflight(authorization, route.auth.as_ref(), &head);
     let mut body = match &authorization {
         Authorization::Refused(refusal) => {
@@ -118,6 +115,26 @@ fn judge(snapshot: &Snapshot, listener: ListenerId, described: &DescribedRequest
         Some(policy) => tokens.iter().map(|one| token(snapshot, policy, one)).collect(),
     };
     body
+}
+
+/// What was checked of the tokens that the route's rules ask for, and what comes of it.
+fn authorize(
+    snapshot: &Snapshot,
+    route: &Route,
+    head: &RequestHead<'_, '_>,
+    described: &DescribedRequest,
+    now: UnixTime,
+) -> (Vec<ExplainedToken>, Authorization) {
+    let Some(policy) = &route.auth else { return (Vec::new(), Authorization::Anonymous) };
+    let criteria = Criteria {
+        policy,
+        providers: &snapshot.providers,
+        deny_list: &snapshot.deny_list,
+        certificate: described.certificate.as_ref().map(|shown| &*shown.thumbprint),
+        generation: snapshot.generation,
+        now,
+    };
+    explain_request(Presented { fields: head.fields, query: head.target.query() }, &criteria)
 }
 
 /// Why there is no route, in words.

@@ -14,7 +14,9 @@ use super::Sources;
 use super::answer::Answer;
 use super::process::ProcessFigures;
 use crate::control::jwks::parse::IgnoreReason;
-use crate::control::status::{CertificateStatus, DenyListStatus, ProviderStatus, Running};
+use crate::control::status::{
+    CertificateStatus, DenyListStatus, ProviderStatus, Running, TlsOwner,
+};
 use crate::kernel::{BanMode, Verdict};
 use crate::telemetry::counters::{Cell, CounterBlock, Kind, sum};
 use crate::telemetry::histogram::{Distribution, distribution};
@@ -219,13 +221,19 @@ impl Scrape {
 
     fn add_certificates(&mut self, certificates: &[CertificateStatus]) {
         for certificate in certificates {
-            let labels = [("listener", &*certificate.listener), ("file", &certificate.file)];
-            let name = "ringgate_certificate_expiry_timestamp_seconds";
-            let help = "When the certificate that a listener shows ends to be valid.";
-            let expiry = self.family(name, help, MetricType::Gauge);
-            expiry.add(labels, Value::Level(certificate.not_after));
+            let owner = match &certificate.owner {
+                TlsOwner::Listener(name) => ("listener", &**name),
+                TlsOwner::Upstream(name) => ("upstream", &**name),
+            };
+            let labels = [owner, ("file", &*certificate.file)];
+            if let Some(shown) = &certificate.shown {
+                let name = "ringgate_certificate_expiry_timestamp_seconds";
+                let help = "When the certificate that a listener or an upstream is shown ends to be valid.";
+                let expiry = self.family(name, help, MetricType::Gauge);
+                expiry.add(labels, Value::Level(shown.not_after));
+            }
             let name = "ringgate_certificate_files_bad";
-            let help = "Whether the files of a certificate are no good, and an older one is shown.";
+            let help = "Whether files of certificates, authorities or revocations are no good, and what was read of them before counts on.";
             let failed = i64::from(certificate.failure.is_some());
             self.family(name, help, MetricType::Gauge).add(labels, Value::Level(failed));
         }

@@ -1,5 +1,5 @@
-//! The certificates of listeners, whose certificates their clients may show, and the keys of session
-//! tickets: read, watched, replaced.
+//! Certificates that listeners and upstreams are shown, whose certificates they are believed, and the
+//! keys of session tickets: read, watched, replaced.
 //!
 //! ```text
 //! reload            -> prepare (all that can fail) -> take --+
@@ -10,31 +10,31 @@
 //!
 //! Whoever has a session goes on with it: a service is only what the next handshake is made by.
 
+mod held;
 mod read;
 mod remaining;
+mod services;
 
-pub use read::{CertificateError, read, read_trust};
+pub use read::{CertificateError, read, read_authorities, read_trust};
 pub use remaining::{TimeLeft, time_left};
+pub use services::TlsServices;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::config::{CertificateFiles, Config, TlsConfig, TrustFiles, share};
-use super::jwks::fingerprint::Fingerprint;
-use super::status::CertificateStatus;
-use crate::snapshot::tls::{TlsBounds, TlsService};
-use crate::tls::{Identity, NoRandom, ROTATION_SECONDS, ServerRules, TicketKeys, Trust, server};
+use held::{Shelf, Source, Which};
 
-/// What the listeners with TLS do, by their configured address.
-pub type TlsServices = HashMap<SocketAddr, Arc<TlsService>>;
+use super::config::{
+    AuthorityFile, CertificateFiles, Config, TlsConfig, TrustFiles, UpstreamTlsConfig,
+};
+use super::status::{CertificateStatus, Shown, TlsOwner};
+use crate::tls::{Authorities, Identity, NoRandom, ROTATION_SECONDS, TicketKeys, Trust};
 
 /// How often it is said that a certificate is about to expire.
 const SAID_EVERY: Duration = Duration::from_secs(24 * 3600);
 
-/// The certificates that listeners show, and the keys of tickets.
+/// The certificates that are shown and believed, and the keys of tickets.
 #[derive(Debug)]
 pub struct Certificates {
     workers: usize,
@@ -43,15 +43,6 @@ pub struct Certificates {
     rotate_at: Instant,
     looked_at: Instant,
     said_at: Instant,
-}
-
-/// What was read of files last, if it was good.
-#[derive(Debug)]
-struct Held<T> {
-    good: Arc<T>,
-    seen: Vec<Option<Fingerprint>>,
-    /// Why the files are not what counts, if they are not.
-    failure: Option<String>,
 }
 
 /// A listener with TLS.
@@ -63,20 +54,39 @@ struct TlsListener {
     tls: TlsConfig,
 }
 
+/// An upstream with TLS.
+#[derive(Debug, Clone)]
+struct TlsUpstream {
+    name: Box<str>,
+    tls: UpstreamTlsConfig,
+}
+
 /// What a configuration asks for, all of it good.
 #[derive(Debug, Default)]
 pub struct Prepared {
-    held: HashMap<CertificateFiles, Held<Identity>>,
-    trusted: HashMap<TrustFiles, Held<Trust>>,
+    /// What is shown: to clients, and to upstreams.
+    identities: Shelf<CertificateFiles>,
+    /// Whose certificates clients may show.
+    trusted: Shelf<TrustFiles>,
+    /// Whose certificates upstreams may show.
+    authorities: Shelf<AuthorityFile>,
     listeners: Vec<TlsListener>,
+    upstreams: Vec<TlsUpstream>,
     services: TlsServices,
 }
 
 impl Prepared {
-    /// What the listeners will do.
+    /// What the listeners and upstreams will do.
     #[must_use]
     pub fn services(&self) -> &TlsServices {
         &self.services
+    }
+
+    fn read_again(&mut self, which: Which<'_>) -> bool {
+        // All three: what is found changed is not told again.
+        self.identities.read_again(which)
+            | self.trusted.read_again(which)
+            | self.authorities.read_again(which)
     }
 }
 
@@ -100,7 +110,7 @@ impl Certificates {
         Ok(this)
     }
 
-    /// What the listeners do now.
+    /// What the listeners and upstreams do now.
     #[must_use]
     pub fn services(&self) -> &TlsServices {
         &self.in_force.services
@@ -124,23 +134,25 @@ impl Certificates {
                 })
             })
             .collect();
-        let mut held = HashMap::new();
-        for files in listeners.iter().flat_map(|listener| &listener.tls.certificates) {
-            if !held.contains_key(files) {
-                let before = self.in_force.held.get(files);
-                held.insert(files.clone(), Held::read(files.paths(), || read(files), before)?);
-            }
-        }
-        let mut trusted = HashMap::new();
-        for files in listeners.iter().filter_map(TlsListener::trust) {
-            if !trusted.contains_key(files) {
-                let before = self.in_force.trusted.get(files);
-                let one = Held::read(files.paths(), || read_trust(files), before)?;
-                trusted.insert(files.clone(), one);
-            }
-        }
-        let mut prepared = Prepared { held, trusted, listeners, services: HashMap::new() };
-        prepared.services = services(&prepared, &self.tickets, self.workers)?;
+        let upstream = config.upstreams.iter().map(|upstream| (&upstream.name, &upstream.tls));
+        let upstreams: Vec<TlsUpstream> = upstream
+            .filter_map(|(name, tls)| Some(TlsUpstream { name: name.clone(), tls: tls.clone()? }))
+            .collect();
+        let shown = listeners.iter().flat_map(|listener| &listener.tls.certificates);
+        let shown =
+            shown.chain(upstreams.iter().filter_map(|upstream| upstream.tls.identity.as_ref()));
+        let trusted = listeners.iter().filter_map(TlsListener::trust);
+        let authorities = upstreams.iter().filter_map(|upstream| upstream.tls.authorities.as_ref());
+        let before = &self.in_force;
+        let mut prepared = Prepared {
+            identities: Shelf::read(shown, &before.identities)?,
+            trusted: Shelf::read(trusted, &before.trusted)?,
+            authorities: Shelf::read(authorities, &before.authorities)?,
+            listeners,
+            upstreams,
+            services: TlsServices::default(),
+        };
+        prepared.services = TlsServices::make(&prepared, &self.tickets, self.workers)?;
         Ok(prepared)
     }
 
@@ -151,13 +163,13 @@ impl Certificates {
 
     /// All files.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
-        let shown = self.in_force.held.keys().flat_map(CertificateFiles::paths);
-        shown.chain(self.in_force.trusted.keys().flat_map(TrustFiles::paths))
+        let Prepared { identities, trusted, authorities, .. } = &self.in_force;
+        identities.paths().chain(trusted.paths()).chain(authorities.paths())
     }
 
-    /// Reads again what a file belongs to; says whether a listener does something else now.
+    /// Reads again what a file belongs to; says whether something else is done now.
     pub fn file_changed(&mut self, path: &Path) -> bool {
-        self.read_again(|paths, _| paths.contains(&path))
+        self.in_force.read_again(Which::With(path)) && self.renew()
     }
 
     /// As [`Self::file_changed`] for all files that are others than before, where nobody has looked
@@ -167,7 +179,7 @@ impl Certificates {
             return false;
         }
         self.looked_at = now;
-        self.read_again(|paths, before| before != seen(paths.iter().copied()))
+        self.in_force.read_again(Which::Changed) && self.renew()
     }
 
     /// Makes a new ticket key, if it is time; says whether it has.
@@ -186,24 +198,8 @@ impl Certificates {
         self.renew()
     }
 
-    /// Reads the files again that `which` picks by their paths and what was seen of them.
-    fn read_again(&mut self, which: impl Fn(&[&Path], &[Option<Fingerprint>]) -> bool) -> bool {
-        let mut any = false;
-        for (files, held) in &mut self.in_force.held {
-            if which(&files.paths().collect::<Vec<_>>(), &held.seen) {
-                any |= held.renew(files.paths(), || read(files), Identity::differs_from);
-            }
-        }
-        for (files, held) in &mut self.in_force.trusted {
-            if which(&files.paths().collect::<Vec<_>>(), &held.seen) {
-                any |= held.renew(files.paths(), || read_trust(files), Trust::differs_from);
-            }
-        }
-        any && self.renew()
-    }
-
     fn renew(&mut self) -> bool {
-        match services(&self.in_force, &self.tickets, self.workers) {
+        match TlsServices::make(&self.in_force, &self.tickets, self.workers) {
             Ok(services) => {
                 self.in_force.services = services;
                 true
@@ -221,8 +217,8 @@ impl Certificates {
             return;
         }
         self.said_at = now;
-        for (files, held) in &self.in_force.held {
-            if let Some(what) = time_left(&held.good).warning() {
+        for (files, identity) in self.in_force.identities.all() {
+            if let Some(what) = time_left(identity).warning() {
                 tracing::warn!(certificate = %files.chain.display(), "{what}");
             }
         }
@@ -231,23 +227,39 @@ impl Certificates {
     /// What there is to tell.
     #[must_use]
     pub fn status(&self) -> Vec<CertificateStatus> {
-        let of_listener = |listener: &TlsListener| {
-            let (name, files) = (listener.name.to_string(), listener.tls.certificates.clone());
-            files.into_iter().map(move |files| (name.clone(), files))
+        let Prepared { listeners, upstreams, trusted, authorities, .. } = &self.in_force;
+        let mut status = Vec::new();
+        for listener in listeners {
+            let owner = TlsOwner::Listener(listener.name.clone());
+            let shown = listener.tls.certificates.iter();
+            status.extend(shown.map(|files| self.shown(&owner, files)));
+            let trust = listener.trust().into_iter();
+            status.extend(trust.map(|files| {
+                CertificateStatus::of_file(&owner, &files.authorities, trusted.failure(files))
+            }));
+        }
+        for upstream in upstreams {
+            let owner = TlsOwner::Upstream(upstream.name.clone());
+            let shown = upstream.tls.identity.iter();
+            status.extend(shown.map(|files| self.shown(&owner, files)));
+            let believed = upstream.tls.authorities.iter();
+            status.extend(believed.map(|file| {
+                CertificateStatus::of_file(&owner, &file.path, authorities.failure(file))
+            }));
+        }
+        status
+    }
+
+    fn shown(&self, owner: &TlsOwner, files: &CertificateFiles) -> CertificateStatus {
+        let identities = &self.in_force.identities;
+        let certificate = identities.get(files).certificate();
+        let shown = Shown {
+            names: certificate.hosts().map(str::to_owned).collect(),
+            not_after: certificate.not_after,
         };
-        let shown = self.in_force.listeners.iter().flat_map(of_listener);
-        let status = shown.filter_map(|(listener, files)| {
-            let held = self.in_force.held.get(&files)?;
-            let certificate = held.good.certificate();
-            Some(CertificateStatus {
-                listener,
-                file: files.chain.display().to_string(),
-                names: certificate.hosts().map(str::to_owned).collect(),
-                not_after: certificate.not_after,
-                failure: held.failure.clone(),
-            })
-        });
-        status.collect()
+        let failure = identities.failure(files);
+        let status = CertificateStatus::of_file(owner, &files.chain, failure);
+        CertificateStatus { shown: Some(shown), ..status }
     }
 }
 
@@ -258,98 +270,56 @@ impl TlsListener {
     }
 }
 
-impl<T> Held<T> {
-    /// What the files have, or what was last read of them.
-    fn read<'p>(
-        paths: impl Iterator<Item = &'p Path>,
-        read: impl FnOnce() -> Result<T, CertificateError>,
-        before: Option<&Self>,
-    ) -> Result<Self, CertificateError> {
-        // Before they are read: what changes meanwhile is looked at again.
-        let seen = seen(paths);
-        match (read(), before) {
-            (Ok(good), _) => Ok(Self { good: Arc::new(good), seen, failure: None }),
-            (Err(error), Some(before)) => {
-                let error = error.to_string();
-                if before.failure.as_ref() != Some(&error) {
-                    tracing::error!("{error}; what was there before stays");
-                }
-                Ok(Self { good: Arc::clone(&before.good), seen, failure: Some(error) })
-            }
-            (Err(error), None) => Err(error),
-        }
+impl Source for CertificateFiles {
+    type Good = Identity;
+
+    fn paths(&self) -> Vec<&Path> {
+        self.paths().collect()
     }
 
-    /// Reads the files again; says whether something else counts now.
-    fn renew<'p>(
-        &mut self,
-        paths: impl Iterator<Item = &'p Path>,
-        read: impl FnOnce() -> Result<T, CertificateError>,
-        differs: impl Fn(&T, &T) -> bool,
-    ) -> bool {
-        match Self::read(paths, read, Some(self)) {
-            Ok(now) => {
-                let is_new = differs(&now.good, &self.good);
-                if is_new {
-                    tracing::info!("certificates have been replaced");
-                }
-                *self = now;
-                is_new
-            }
-            // It has something to fall back on.
-            Err(error) => {
-                tracing::error!(%error, "certificates are not replaced");
-                false
-            }
-        }
+    fn read(&self) -> Result<Identity, CertificateError> {
+        read(self)
+    }
+
+    fn differ(one: &Identity, other: &Identity) -> bool {
+        one.differs_from(other)
     }
 }
 
-fn seen<'p>(paths: impl Iterator<Item = &'p Path>) -> Vec<Option<Fingerprint>> {
-    paths.map(|path| Fingerprint::of(path).ok()).collect()
+impl Source for TrustFiles {
+    type Good = Trust;
+
+    fn paths(&self) -> Vec<&Path> {
+        self.paths().collect()
+    }
+
+    fn read(&self) -> Result<Trust, CertificateError> {
+        read_trust(self)
+    }
+
+    fn differ(one: &Trust, other: &Trust) -> bool {
+        one.differs_from(other)
+    }
+}
+
+impl Source for AuthorityFile {
+    type Good = Authorities;
+
+    fn paths(&self) -> Vec<&Path> {
+        vec![&self.path]
+    }
+
+    fn read(&self) -> Result<Authorities, CertificateError> {
+        read_authorities(self)
+    }
+
+    fn differ(one: &Authorities, other: &Authorities) -> bool {
+        one.differs_from(other)
+    }
 }
 
 fn rotation() -> Duration {
     Duration::from_secs(ROTATION_SECONDS.into())
-}
-
-/// Makes what the listeners do of what they show.
-fn services(
-    of: &Prepared,
-    tickets: &TicketKeys,
-    workers: usize,
-) -> Result<TlsServices, CertificateError> {
-    let mut services = HashMap::with_capacity(of.listeners.len());
-    for listener in &of.listeners {
-        let TlsListener { name, address, is_http, tls } = listener;
-        let shown = tls.certificates.iter().filter_map(|files| of.held.get(files));
-        let identities: Vec<_> = shown.map(|held| Arc::clone(&held.good)).collect();
-        let trust = listener.trust().map(|files| {
-            let held = of.trusted.get(files);
-            // Whoever asks for certificates is never served without.
-            &*held.expect("read before").good
-        });
-        let rules = ServerRules {
-            listener: &address.to_string(),
-            identities: &identities,
-            unknown_name: tls.unknown_name,
-            profile: tls.profile,
-            trust,
-            is_http: *is_http,
-            tickets,
-        };
-        let (config, context) = server(&rules)
-            .map_err(|source| CertificateError::Refused { listener: name.clone(), source })?;
-        let bounds = TlsBounds {
-            handshake: tls.handshake,
-            handshakes_per_worker: share(tls.handshakes, workers),
-        };
-        let fields = tls.clients.as_ref().map(|clients| clients.fields.clone());
-        let certificate_fields = fields.unwrap_or_default();
-        let service = TlsService { config, context, bounds, certificate_fields };
-        services.insert(*address, Arc::new(service));
-    }
-    Ok(services)
 }
 
 impl From<NoRandom> for CertificateError {

@@ -5,16 +5,18 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::control::config::{CertificateFiles, TrustFiles};
+use crate::control::config::{AuthorityFile, CertificateFiles, TrustFiles};
 use crate::control::regular_file::read_at_most;
-use crate::tls::{Identity, IdentityError, Trust, TrustError};
+use crate::tls::{Authorities, Identity, IdentityError, Trust, TrustError};
 
 /// Bytes of a file; chains and staples have a few thousand.
 const FILE_BYTES_MAX: usize = 256 * 1024;
+/// Of a file of authorities: a system's has some 250 KB.
+const AUTHORITIES_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Of a list of revoked certificates: some 400,000 entries.
 const LIST_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Why a listener cannot show what it is to show.
+/// Why TLS cannot be spoken by files and rules.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// A file cannot be read.
@@ -51,11 +53,11 @@ pub enum CertificateError {
         /// Why.
         source: TrustError,
     },
-    /// The library does not take the rules of a listener.
-    #[error("listener {listener}: {source}")]
+    /// The library does not take the rules of a listener or an upstream.
+    #[error("{owner}: {source}")]
     Refused {
         /// Which.
-        listener: Box<str>,
+        owner: String,
         /// Why.
         source: rustls::Error,
     },
@@ -84,12 +86,23 @@ pub fn read(files: &CertificateFiles) -> Result<Identity, CertificateError> {
 /// # Errors
 /// When they do not say so.
 pub fn read_trust(files: &TrustFiles) -> Result<Trust, CertificateError> {
-    let authorities = file(&files.authorities)?;
+    let authorities = at_most(&files.authorities, AUTHORITIES_BYTES_MAX)?;
     let lists = files.revoked.iter().map(|path| at_most(path, LIST_BYTES_MAX));
     let lists = lists.collect::<Result<Vec<_>, _>>()?;
     Trust::read(&authorities, &lists, files.is_required).map_err(|source| {
         CertificateError::Untrustworthy { path: files.authorities.clone(), source }
     })
+}
+
+/// Whose certificates are believed by the file.
+///
+/// # Errors
+/// When it does not say so.
+pub fn read_authorities(file: &AuthorityFile) -> Result<Authorities, CertificateError> {
+    let pem = at_most(&file.path, AUTHORITIES_BYTES_MAX)?;
+    let read = if file.is_systems { Authorities::read_usable } else { Authorities::read };
+    let path = || file.path.clone();
+    read(&pem).map_err(|source| CertificateError::Untrustworthy { path: path(), source })
 }
 
 fn file(path: &Path) -> Result<Vec<u8>, CertificateError> {

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rcgen::generate_simple_self_signed;
 use tempfile::TempDir;
 
 use super::*;
 use crate::control::config;
+use crate::snapshot::tls::TlsBounds;
 
 /// A folder with a certificate, and the configuration of a listener that shows it.
 struct Scene {
@@ -39,7 +41,7 @@ fn write(folder: &TempDir, name: &str) {
 
 fn shown(certificates: &Certificates) -> (String, Option<String>) {
     let [status] = certificates.status().try_into().unwrap();
-    (status.names.join(","), status.failure)
+    (status.shown.unwrap().names.join(","), status.failure)
 }
 
 #[test]
@@ -47,7 +49,7 @@ fn a_changed_certificate_is_shown_and_a_bad_one_is_not() {
     let scene = Scene::new();
     let mut certificates = Certificates::load(&scene.config, 2).unwrap();
     let address = scene.config.listeners[0].address;
-    let first = Arc::clone(&certificates.services()[&address]);
+    let first = Arc::clone(&certificates.services().listeners[&address]);
     assert_eq!(first.bounds.handshakes_per_worker, TlsBounds::HANDSHAKES_DEFAULT / 2);
     assert!(!certificates.file_changed(&scene.path("a.pem")), "it is as it was");
 
@@ -56,12 +58,12 @@ fn a_changed_certificate_is_shown_and_a_bad_one_is_not() {
     let (names, failure) = shown(&certificates);
     assert_eq!(names, "first.example");
     assert!(failure.unwrap().ends_with("no certificate in PEM"));
-    assert!(Arc::ptr_eq(&certificates.services()[&address], &first));
+    assert!(Arc::ptr_eq(&certificates.services().listeners[&address], &first));
 
     write(&scene.folder, "second.example");
     assert!(certificates.file_changed(&scene.path("a.key")));
     assert_eq!(shown(&certificates), ("second.example".into(), None));
-    let second = &certificates.services()[&address];
+    let second = &certificates.services().listeners[&address];
     assert!(!Arc::ptr_eq(second, &first));
     assert_eq!(second.context, first.context, "sessions go on");
     assert!(!certificates.file_changed(&scene.path("other")));
@@ -73,7 +75,7 @@ fn a_reload_goes_on_with_what_it_has_or_is_refused() {
     let certificates = Certificates::load(&scene.config, 1).unwrap();
     fs::remove_file(scene.path("a.key")).unwrap();
     let prepared = certificates.prepare(&scene.config).unwrap();
-    assert_eq!(prepared.services().len(), 1);
+    assert_eq!(prepared.services().listeners.len(), 1);
     let error = Certificates::load(&scene.config, 1).unwrap_err().to_string();
     assert!(error.contains("a.key cannot be read"), "{error}");
 }

@@ -52,7 +52,7 @@ fn snapshot(keys: &HashMap<Box<str>, Arc<KeySet>>, registry: &mut Registry) -> S
         vec!["10.0.0.1:80".parse().unwrap(), "10.0.0.2:80".parse().unwrap()],
     )]);
     let inputs = Inputs {
-        tls: &HashMap::new(),
+        tls: &TlsServices::default(),
         generation: Generation(7),
         verdicts: Generation(7),
         deny_list: &Arc::default(),
@@ -101,7 +101,7 @@ fn names_become_addresses_once_each() {
     let snapshot = snapshot(&HashMap::new(), &mut Registry::default());
     let named = UpstreamId::new(1).unwrap();
     let shown: Vec<String> =
-        snapshot.upstream(named).endpoints.iter().map(ToString::to_string).collect();
+        snapshot.upstream(named).endpoints.iter().map(|one| one.address.to_string()).collect();
     assert_eq!(shown, ["10.0.0.1:80", "10.0.0.2:80", "unix:/s"]);
 }
 

@@ -5,6 +5,7 @@
 //! its name still counts as defined.
 
 mod answers;
+mod certificate_rules;
 mod claims;
 mod connects;
 mod credentials;
@@ -23,6 +24,7 @@ mod rewrites;
 mod routes;
 mod secrets;
 mod tls;
+mod upstream_tls;
 mod upstreams;
 
 use std::collections::HashSet;
@@ -191,6 +193,16 @@ impl<'a> Reader<'a> {
     /// A file that the configuration names: relative paths start beside the configuration.
     fn resolve(&self, path: &str) -> PathBuf {
         self.file.parent().map_or_else(|| PathBuf::from(path), |parent| parent.join(path))
+    }
+
+    /// Whether a listener asks its clients for certificates: the one of this name, or any.
+    fn asks_for_certificates(&self, only: Option<&str>) -> bool {
+        let listeners = self.value.get("listeners").and_then(Value::as_array);
+        let is_meant = |listener: &&Value| {
+            only.is_none_or(|only| listener.get("name").and_then(Value::as_str) == Some(only))
+        };
+        let asks = |listener: &Value| listener.pointer("/tls/client_certificates").is_some();
+        listeners.into_iter().flatten().filter(is_meant).any(asks)
     }
 
     /// The value at a path as it was typed.

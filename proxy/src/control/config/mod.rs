@@ -26,10 +26,11 @@ pub use locate::Position;
 pub use schema::{schema, schema_text};
 pub(super) use settings::share;
 pub use settings::{
-    AccessLogTarget, AdminConfig, BanConfig, CertificateFiles, ClientTrust, Config, Connections,
-    DenyListConfig, EndpointConfig, JwksSource, KernelConfig, Led, LimitsConfig, ListenerConfig,
-    ListenerOverrides, LogConfig, LogFormat, ProviderConfig, RouteConfig, RouteOverrides,
-    ShieldConfig, Startup, SteeringConfig, TlsConfig, TrustFiles, UpstreamConfig, Workers,
+    AccessLogTarget, AdminConfig, AuthorityFile, BanConfig, CertificateFiles, ClientTrust, Config,
+    Connections, DenyListConfig, EndpointConfig, JwksSource, KernelConfig, Led, LimitsConfig,
+    ListenerConfig, ListenerOverrides, LogConfig, LogFormat, ProviderConfig, RouteConfig,
+    RouteOverrides, ShieldConfig, Startup, SteeringConfig, TlsConfig, TrustFiles, UpstreamConfig,
+    UpstreamTlsConfig, Workers,
 };
 
 /// Reads the configuration in a file.

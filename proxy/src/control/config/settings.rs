@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use rustls::pki_types::ServerName;
 
 use super::error::Problems;
 use crate::control::jwks::parse::IgnoredKey;
 use crate::control::jwks::transport::Transport;
+use crate::snapshot::certificate_rule::CertificateRule;
 use crate::snapshot::claims_policy::AuthPolicy;
 use crate::snapshot::client_rule::ClientRule;
 use crate::snapshot::connect_rule::ConnectRule;
@@ -33,7 +35,9 @@ use crate::snapshot::{Forwarding, ProxyProtocol};
 pub(in crate::control) use bounds::share;
 pub use bounds::{ListenerOverrides, RouteOverrides};
 pub use kernel::{BanConfig, KernelConfig, Led, ShieldConfig, SteeringConfig};
-pub use tls::{CertificateFiles, ClientTrust, TlsConfig, TrustFiles};
+pub use tls::{
+    AuthorityFile, CertificateFiles, ClientTrust, TlsConfig, TrustFiles, UpstreamTlsConfig,
+};
 
 /// A whole configuration. Ids in it are positions in its own lists, and fit.
 #[derive(Debug, Clone)]
@@ -254,6 +258,8 @@ pub struct UpstreamConfig {
     pub balance: Balance,
     /// Which `Host` the endpoint sees.
     pub host: HostHeader,
+    /// How endpoints are spoken to by TLS; none: in plain text.
+    pub tls: Option<UpstreamTlsConfig>,
     /// Idle connections kept to each endpoint by each worker.
     pub idle_connections_max: usize,
     /// How long an idle connection is kept.
@@ -277,6 +283,8 @@ pub enum EndpointConfig {
         host: Box<str>,
         /// Of each address.
         port: u16,
+        /// Whom each is to prove to be, where TLS is spoken.
+        name: Option<ServerName<'static>>,
     },
 }
 
@@ -289,8 +297,8 @@ pub struct RouteConfig {
     pub selects: RouteMatch,
     /// Which clients may use it, whatever their token.
     pub clients: ClientRule,
-    /// Whether they must have shown a certificate.
-    pub needs_certificate: bool,
+    /// Which certificates they must have shown.
+    pub certificates: CertificateRule,
     /// The token rules, or none: anyone passes.
     pub auth: Option<AuthPolicy>,
     /// What everyone is answered instead.

@@ -29,7 +29,7 @@ fn every_example_is_a_configuration_without_warnings() {
     let examples = documents("config/examples");
     assert!(examples.len() >= 5, "found {examples:?}");
     // A check-out keeps no permissions.
-    for secret in ["hmac.key", "server.key"] {
+    for secret in ["hmac.key", "server.key", "gateway.key"] {
         let secret = repository().join("config/examples").join(secret);
         std::fs::set_permissions(secret, Permissions::from_mode(0o600)).unwrap();
     }

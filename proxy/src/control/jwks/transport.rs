@@ -13,20 +13,12 @@ use ureq::unversioned::resolver::DefaultResolver;
 
 use super::address_guard::{GuardedResolver, NoNames, OutOfReach, Reach, literal};
 use super::connector::{SocketConnector, TlsConnector, connector};
+use crate::control::system_roots;
 
 pub use ureq::Proxy;
 
 #[cfg(test)]
 mod tests;
-
-/// Where distributions keep the roots that they trust, the usual places first.
-const SYSTEM_ROOTS: [&str; 5] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// How a source is reached.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -115,13 +107,7 @@ impl Roots {
 
     /// Those of the system. None where it has none: then no server is trusted.
     fn of_system() -> Vec<Certificate<'static>> {
-        let named = std::env::var_os("SSL_CERT_FILE");
-        let usual = SYSTEM_ROOTS.iter().map(|path| Path::new(path).to_owned());
-        let text = named
-            .into_iter()
-            .map(Into::into)
-            .chain(usual)
-            .find_map(|path| std::fs::read(path).ok());
+        let text = system_roots::candidates().find_map(|path| std::fs::read(path).ok());
         text.map(|pem| certificates(&pem)).unwrap_or_default()
     }
 }

@@ -68,9 +68,9 @@ fn table(matches: &[RouteMatch]) -> RouteTable {
         (
             selects.clone(),
             Route {
-                needs_certificate: false,
                 name: format!("{index}").into(),
                 clients: ClientRule::default(),
+                certificates: CertificateRule::default(),
                 auth: None,
                 action,
                 connect: None,

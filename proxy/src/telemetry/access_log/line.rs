@@ -13,9 +13,9 @@ const STRING_BYTES_MAX: usize = 256;
 /// The mark of a cut string.
 const CUT: &str = "…";
 
-/// The longest line: a path and ten other strings with every byte escaped to six, and 1 KiB for
+/// The longest line: a path and twelve other strings with every byte escaped to six, and 1 KiB for
 /// names, numbers and addresses.
-pub const BYTES_MAX: usize = 6 * (PATH_BYTES_MAX + 10 * STRING_BYTES_MAX) + 1024;
+pub const BYTES_MAX: usize = 6 * (PATH_BYTES_MAX + 12 * STRING_BYTES_MAX) + 1024;
 
 /// Appends the line with its line feed. A batch with [`BYTES_MAX`] to spare does not grow.
 pub fn append(line: &mut Vec<u8>, entry: &AccessEntry<'_>) {
@@ -35,6 +35,10 @@ pub fn append(line: &mut Vec<u8>, entry: &AccessEntry<'_>) {
         string(line, "tls_suite", tls.suite, STRING_BYTES_MAX);
         key(line, "tls_resumed");
         line.extend_from_slice(if tls.is_resumed { b"true" } else { b"false" });
+        if let Some((subject, thumbprint)) = tls.client {
+            string(line, "tls_client_subject", subject, STRING_BYTES_MAX);
+            string(line, "tls_client_thumbprint", thumbprint, STRING_BYTES_MAX);
+        }
     }
     match &entry.subject {
         Subject::Request(request) => append_request(line, request),

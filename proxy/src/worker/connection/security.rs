@@ -23,12 +23,13 @@ impl ConnectionState {
     }
 
     /// What lines of the log say of its session, if it has one.
-    pub(in crate::worker) fn tls_entry(&self) -> Option<TlsEntry> {
+    pub(in crate::worker) fn tls_entry(&self) -> Option<TlsEntry<'_>> {
         let agreement = self.stream.session()?.agreement()?;
         Some(TlsEntry {
             version: tls_counters::version(agreement.version),
             suite: tls_counters::suite_name(agreement.suite),
             is_resumed: agreement.is_resumed,
+            client: self.certificate().map(|shown| (&*shown.subject, &*shown.thumbprint)),
         })
     }
 }

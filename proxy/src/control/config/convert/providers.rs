@@ -11,13 +11,15 @@ use super::{JsonPath, Reader};
 use crate::auth::STATUS_FIELD;
 use crate::control::config::quantity::{Size, Span};
 use crate::control::config::raw::jwt::{
-    Audiences as RawAudiences, Encoding, MaxStale, Profile, Provider,
+    Audiences as RawAudiences, Cnf, Encoding, MaxStale, Profile, Provider,
 };
 use crate::control::config::settings::ProviderConfig;
 use crate::snapshot::credentials::Credentials;
 use crate::snapshot::ids::ProviderId;
 use crate::snapshot::key_set::Algorithm;
-use crate::snapshot::provider::{Audiences, ClaimEncoding, ClaimHeader, Issuer, TokenChecks};
+use crate::snapshot::provider::{
+    Audiences, Binding, ClaimEncoding, ClaimHeader, Issuer, TokenChecks,
+};
 
 /// Clocks that differ by more are wrong.
 const LEEWAY_MAX: Span = Span(Duration::from_secs(300));
@@ -173,9 +175,23 @@ fn checks(reader: &mut Reader<'_>, path: &JsonPath, raw: &Provider) -> TokenChec
         rfc9068: raw.profile == Some(Profile::Rfc9068),
         require_kid: raw.require_kid,
         reject_embedded_keys: raw.reject_embedded_keys,
+        binding: binding(reader, path, raw),
         max_age: raw.max_age.map(|span| span.0),
         max_lifetime: raw.max_lifetime.map(|span| span.0),
     }
+}
+
+fn binding(reader: &mut Reader<'_>, path: &JsonPath, raw: &Provider) -> Binding {
+    let binding = match raw.cnf {
+        Cnf::Ignore => return Binding::Ignored,
+        Cnf::Enforce => Binding::Enforced,
+        Cnf::Require => Binding::Required,
+    };
+    if !reader.asks_for_certificates(None) {
+        let what = "no listener asks for certificates (tls.client_certificates): every token that is bound to one is refused";
+        reader.warning(&path.join("cnf"), what);
+    }
+    binding
 }
 
 fn claim_headers(reader: &mut Reader<'_>, path: &JsonPath, raw: &Provider) -> Vec<ClaimHeader> {

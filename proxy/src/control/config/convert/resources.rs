@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{JsonPath, Reader};
 use crate::control::config::raw::jwt::Resource;
 use crate::control::config::settings::{ProviderConfig, RouteConfig, RouteOverrides};
+use crate::snapshot::certificate_rule::CertificateRule;
 use crate::snapshot::client_rule::ClientRule;
 use crate::snapshot::field_edits::FieldEdits;
 use crate::snapshot::ids::ListenerId;
@@ -114,7 +115,7 @@ pub(super) fn metadata_routes(
                 body: body.clone().into_bytes().into(),
             };
             let config = RouteConfig {
-                needs_certificate: false,
+                certificates: CertificateRule::default(),
                 name: format!("resource:{}{place}", resource.name).into(),
                 selects,
                 clients: ClientRule::default(),

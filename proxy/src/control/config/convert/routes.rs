@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::answers::{answer, elsewhere, maintenance};
+use super::certificate_rules::certificates;
 use super::connects::connect;
 use super::fields::{Reserved, Side, cors, edits, hsts};
 use super::kernel::prefixes;
@@ -14,7 +15,7 @@ use super::policy::{Issuers, policy};
 use super::resources::metadata_routes;
 use super::rewrites::rewrite;
 use super::{JsonPath, Reader, listeners, providers, resources, upstreams};
-use crate::control::config::raw::routes::{Route, RouteCertificate, RouteJwt};
+use crate::control::config::raw::routes::{Route, RouteJwt};
 use crate::control::config::settings::{ProviderConfig, RouteConfig};
 use crate::snapshot::client_rule::ClientRule;
 use crate::snapshot::field_edits::Hsts;
@@ -156,7 +157,7 @@ fn route(
     let at = path.join("match");
     let selects = selects_of(reader, &defined.listeners, &at, takes, &raw.selects);
     let clients = clients(reader, path, &raw);
-    let needs_certificate = needs_certificate(reader, path, &raw);
+    let certificates = certificates(reader, path, &raw);
     let action = action(reader, defined, path, &raw, selects.as_ref());
     let maintenance =
         raw.maintenance.as_ref().map(|raw| maintenance(reader, &path.join("maintenance"), raw));
@@ -187,7 +188,7 @@ fn route(
         name,
         selects: selects?,
         clients,
-        needs_certificate,
+        certificates,
         auth,
         maintenance,
         action: action?,
@@ -207,22 +208,6 @@ fn clients(reader: &mut Reader<'_>, path: &JsonPath, raw: &Route) -> ClientRule 
     let allow = prefixes(reader, allow, &path.join("allow_from"));
     let deny = prefixes(reader, &raw.deny_from, &path.join("deny_from"));
     ClientRule::new(&allow, &deny)
-}
-
-/// Whether the route asks for certificates; notes where no listener does.
-fn needs_certificate(reader: &mut Reader<'_>, path: &JsonPath, raw: &Route) -> bool {
-    let Some(RouteCertificate::Required) = raw.client_certificate else { return false };
-    let listeners = reader.value.get("listeners").and_then(Value::as_array);
-    let serves = |listener: &&Value| {
-        let only = raw.selects.listener.as_deref();
-        only.is_none_or(|only| listener.get("name").and_then(Value::as_str) == Some(only))
-    };
-    let asks = |listener: &Value| listener.pointer("/tls/client_certificates").is_some();
-    if !listeners.into_iter().flatten().filter(serves).any(asks) {
-        let what = "no listener of this route asks for certificates; allowed: where one has tls.client_certificates";
-        reader.problem(&path.join("client_certificate"), what);
-    }
-    true
 }
 
 /// Notes token rules that speak of CORS where the route has rules for it.

@@ -47,16 +47,20 @@ pub(super) fn tls(
             raw::UnknownName::Default => UnknownName::Default,
             raw::UnknownName::Refuse => UnknownName::Refuse,
         },
-        profile: match raw.profile {
-            raw::Profile::Intermediate => Profile::Intermediate,
-            raw::Profile::Modern => Profile::Modern,
-        },
+        profile: profile(raw.profile),
         clients: raw
             .client_certificates
             .as_ref()
             .map(|raw| clients(reader, raw, &path.join("client_certificates"))),
         handshake: raw.handshake_timeout.0,
         handshakes: raw.handshakes,
+    }
+}
+
+pub(super) fn profile(raw: raw::Profile) -> Profile {
+    match raw {
+        raw::Profile::Intermediate => Profile::Intermediate,
+        raw::Profile::Modern => Profile::Modern,
     }
 }
 
@@ -106,17 +110,30 @@ fn certificate(
         key: reader.resolve(&raw.key),
         ocsp: raw.ocsp.as_ref().map(|ocsp| reader.resolve(ocsp)),
     };
-    match certificates::read(&files) {
+    check_identity(reader, &files, path, ("certificate", "key"), "listener");
+    files
+}
+
+/// Notes what is wrong with files of a certificate, or will soon be; `keys` are those of `path` that
+/// name the certificate and its key.
+pub(super) fn check_identity(
+    reader: &mut Reader<'_>,
+    files: &CertificateFiles,
+    path: &JsonPath,
+    keys: (&'static str, &'static str),
+    owner: &str,
+) {
+    match certificates::read(files) {
         Ok(identity) => {
             if let Some(what) = certificates::time_left(&identity).warning() {
                 let shown = files.chain.display();
-                reader.warning(&path.join("certificate"), format!("{shown} {what}"));
+                reader.warning(&path.join(keys.0), format!("{shown} {what}"));
             }
         }
         Err(error) => match reader.key_files {
             KeyFiles::Needed => reader.problem(path, error),
             KeyFiles::Replaceable => {
-                let what = format!("{error}; the listener keeps the certificate that it has");
+                let what = format!("{error}; the {owner} keeps the certificate that it has");
                 reader.warning(path, what);
             }
         },
@@ -125,7 +142,6 @@ fn certificate(
     if let Some(mode) = mode {
         let shown = files.key.display();
         let what = format!("{shown} has mode {mode:04o}; 0600 keeps it from others");
-        reader.warning(&path.join("key"), what);
+        reader.warning(&path.join(keys.1), what);
     }
-    files
 }

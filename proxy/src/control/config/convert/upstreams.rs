@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::limits::{DAY, SHORTEST, share};
+use super::upstream_tls::{Proof, upstream_tls};
 use super::{JsonPath, Reader};
 use crate::control::config::raw::upstreams::{
     Balance as RawBalance, ProxyVersion as RawVersion, Upstream,
@@ -11,7 +12,9 @@ use crate::control::config::raw::upstreams::{
 use crate::control::config::settings::{EndpointConfig, UpstreamConfig, Workers};
 use crate::snapshot::ids::UpstreamId;
 use crate::snapshot::route_match::HostPattern;
-use crate::snapshot::upstream_set::{Balance, Ejection, Endpoint, HostHeader, ProxyVersion};
+use crate::snapshot::upstream_set::{
+    Address, Balance, Ejection, Endpoint, HostHeader, ProxyVersion,
+};
 
 /// What `sun_path` of `sockaddr_un` holds, less its NUL (unix(7)).
 pub(super) const UNIX_PATH_BYTES_MAX: usize = 107;
@@ -55,14 +58,17 @@ fn upstream(
             reader.warning(&path.join(key), what);
         }
     }
+    let tls = path.join("tls");
+    let proof = Proof::read(reader, raw.tls.as_ref(), &tls);
     UpstreamConfig {
         name: name.into(),
-        endpoints: endpoints(reader, &path.join("endpoints"), &raw.endpoints),
+        endpoints: endpoints(reader, &path.join("endpoints"), &raw.endpoints, &proof),
         balance: match raw.balance {
             RawBalance::RoundRobin => Balance::RoundRobin,
             RawBalance::PowerOfTwo => Balance::PowerOfTwo,
         },
         host: host(reader, &path.join("host"), &raw.host),
+        tls: raw.tls.as_ref().map(|raw| upstream_tls(reader, raw, &tls)),
         idle_connections_max: raw.idle_connections,
         idle_timeout: raw.idle_timeout.0,
         proxy_protocol: raw.proxy_protocol.map(|version| match version {
@@ -113,11 +119,16 @@ fn valid_port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| digits && *port != 0)
 }
 
-fn endpoints(reader: &mut Reader<'_>, list: &JsonPath, raw: &[String]) -> Vec<EndpointConfig> {
+fn endpoints(
+    reader: &mut Reader<'_>,
+    list: &JsonPath,
+    raw: &[String],
+    proof: &Proof,
+) -> Vec<EndpointConfig> {
     let mut endpoints = Vec::with_capacity(raw.len());
     for (index, text) in raw.iter().enumerate() {
         let path = list.join(index);
-        match endpoint(reader, text) {
+        match endpoint(reader, text, proof) {
             Err(why) => {
                 let allowed =
                     "\"10.0.0.1:80\", \"[fd00::1]:80\", \"unix:/run/app.sock\" or \"name:80\"";
@@ -132,20 +143,28 @@ fn endpoints(reader: &mut Reader<'_>, list: &JsonPath, raw: &[String]) -> Vec<En
     endpoints
 }
 
-fn endpoint(reader: &Reader<'_>, text: &str) -> Result<EndpointConfig, &'static str> {
+fn endpoint(
+    reader: &Reader<'_>,
+    text: &str,
+    proof: &Proof,
+) -> Result<EndpointConfig, &'static str> {
     if let Some(path) = text.strip_prefix("unix:") {
         let path = reader.resolve(path);
         return match path.as_os_str().len() {
             _ if text == "unix:" => Err("has no path"),
             _ if path.as_os_str().as_encoded_bytes().contains(&0) => Err("has a NUL in its path"),
-            0..=UNIX_PATH_BYTES_MAX => Ok(EndpointConfig::Fixed(Endpoint::Unix(path))),
+            0..=UNIX_PATH_BYTES_MAX => {
+                let (address, name) = (Address::Unix(path), proof.of_socket()?);
+                Ok(EndpointConfig::Fixed(Endpoint { address, name }))
+            }
             _ => Err("is longer than the 107 bytes of a Unix socket's path"),
         };
     }
     let (host, port) = text.rsplit_once(':').ok_or("has no port")?;
     let port = valid_port(port).ok_or("has no port from 1 to 65535")?;
     if let Ok(address) = text.parse::<SocketAddr>() {
-        return Ok(EndpointConfig::Fixed(Endpoint::Tcp(address)));
+        let name = proof.of_host(&address.ip().to_string())?;
+        return Ok(EndpointConfig::Fixed(Endpoint { address: Address::Tcp(address), name }));
     }
     let numeric = host
         .split('.')
@@ -154,7 +173,8 @@ fn endpoint(reader: &Reader<'_>, text: &str) -> Result<EndpointConfig, &'static 
     match HostPattern::parse(host) {
         // A last label of digits alone is an IPv4 address with a mistake, never a host name.
         Ok(HostPattern::Exact(host)) if !numeric && !host.starts_with('[') => {
-            Ok(EndpointConfig::Name { host, port })
+            let name = proof.of_host(&host)?;
+            Ok(EndpointConfig::Name { host, port, name })
         }
         _ => Err("names no address or host"),
     }

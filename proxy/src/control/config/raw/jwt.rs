@@ -196,6 +196,11 @@ pub(in crate::control::config) struct Provider {
     /// such a key is ignored.
     #[serde(default)]
     pub(in crate::control::config) reject_embedded_keys: bool,
+    /// What is made of a token that is bound to a client's certificate, by `cnf.x5t#S256` (RFC 8705):
+    /// enforce refuses it where the client has not shown that certificate, require so does with a token
+    /// that is bound to none.
+    #[serde(default)]
+    pub(in crate::control::config) cnf: Cnf,
     /// Refuse tokens issued longer ago, or that do not say when; 1s to 10years.
     pub(in crate::control::config) max_age: Option<Span>,
     /// Refuse tokens that have longer to live, or that do not say how long; 1s to 10years.
@@ -243,6 +248,17 @@ pub(in crate::control::config) enum Encoding {
     Text,
     Json,
     Base64Url,
+}
+
+/// What is made of a token that is bound to a certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(in crate::control::config) enum Cnf {
+    #[default]
+    Ignore,
+    Enforce,
+    Require,
 }
 
 /// A profile of tokens.

@@ -30,6 +30,10 @@ pub(in crate::control::config) struct Route {
     pub(in crate::control::config) deny_from: Vec<String>,
     /// Whether the client must have shown a certificate (else 403): `required`. Absent: no.
     pub(in crate::control::config) client_certificate: Option<RouteCertificate>,
+    /// Certificates of clients that alone may use it (else 403): those that fit one of these. Absent:
+    /// as client_certificate says.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) allow_certificates: Option<Vec<CertificatePattern>>,
     /// The token rules. Absent: anyone passes.
     pub(in crate::control::config) jwt: Option<RouteJwt>,
     /// Answer 503 to everyone who asks here, whatever their token; the rest stays as it is, for later.
@@ -84,6 +88,22 @@ fn ports() -> Vec<u16> {
 #[schemars(inline)]
 pub(in crate::control::config) enum RouteCertificate {
     Required,
+}
+
+/// What a client's certificate must say; all that is typed. A text that ends with `*` stands for all
+/// that begin so.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::control::config) struct CertificatePattern {
+    /// Its subject, such as `CN=a,O=Example` (RFC 4514).
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) subject: Option<String>,
+    /// One of its alternative names, such as `DNS:a.example` or `URI:spiffe://example.com/*`.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) name: Option<String>,
+    /// Its SHA-256 in base64url.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) thumbprint: Option<String>,
 }
 
 /// The token rules of a route.

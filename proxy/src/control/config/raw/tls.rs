@@ -1,4 +1,4 @@
-//! TLS of a listener as it is typed.
+//! TLS of a listener, and of an upstream, as it is typed.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -117,4 +117,40 @@ pub(in crate::control::config) enum Profile {
     #[default]
     Intermediate,
     Modern,
+}
+
+/// TLS, by which the endpoints of an upstream are spoken to. The files are looked at again when they
+/// change; where they are no good then, those that were there count on.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::control::config) struct UpstreamTls {
+    /// Whom each endpoint must prove to be, a host name or an address. A host name is also what it is
+    /// asked for (SNI). Absent: the host of the endpoint.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) server_name: Option<String>,
+    /// A PEM file with the authorities whose certificates are believed. Absent: those of the system, in
+    /// the file that SSL_CERT_FILE names or where the distribution has them.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) ca_file: Option<String>,
+    /// A PEM file with the certificate that an endpoint is shown that asks for one, and behind it those
+    /// that lead to a root; client_key goes with it.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) client_certificate: Option<String>,
+    /// With client_certificate: a PEM file with its private key, not encrypted.
+    #[schemars(length(min = 1))]
+    pub(in crate::control::config) client_key: Option<String>,
+    /// Which versions and suites: intermediate is TLS 1.2 and 1.3, modern TLS 1.3 alone.
+    #[serde(default)]
+    pub(in crate::control::config) profile: Profile,
+    /// Application protocols to offer (RFC 7301), the best first; [] offers none. HTTP/2 is not spoken.
+    #[serde(default = "http_1_1")]
+    pub(in crate::control::config) alpn: Vec<String>,
+    /// Believe any certificate at all. Whoever is on the way to the endpoint can read and change
+    /// everything then.
+    #[serde(default)]
+    pub(in crate::control::config) insecure: bool,
+}
+
+fn http_1_1() -> Vec<String> {
+    vec!["http/1.1".into()]
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::tls::UpstreamTls;
 use crate::control::config::quantity::Span;
 use crate::snapshot::upstream_set as defaults;
 
@@ -22,6 +23,8 @@ pub(in crate::control::config) struct Upstream {
     #[serde(default = "default_host")]
     #[schemars(length(min = 1))]
     pub(in crate::control::config) host: String,
+    /// TLS, by which endpoints are spoken to. Absent: in plain text.
+    pub(in crate::control::config) tls: Option<UpstreamTls>,
     /// Idle connections that each worker keeps to each endpoint.
     #[serde(default = "default_idle_connections")]
     #[schemars(range(min = 0, max = 100_000))]

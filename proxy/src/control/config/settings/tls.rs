@@ -1,4 +1,4 @@
-//! TLS of a listener: files and rules.
+//! TLS of a listener, and of an upstream: files and rules.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -67,4 +67,34 @@ impl CertificateFiles {
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         [&self.chain, &self.key].into_iter().chain(&self.ocsp).map(PathBuf::as_path)
     }
+}
+
+/// How the endpoints of an upstream are spoken to that speak TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamTlsConfig {
+    /// Whose certificates are believed; none: anyone's.
+    pub authorities: Option<AuthorityFile>,
+    /// What an endpoint is shown that asks for a certificate.
+    pub identity: Option<CertificateFiles>,
+    /// Which versions and suites.
+    pub profile: Profile,
+    /// Application protocols that are offered.
+    pub protocols: Vec<Box<str>>,
+}
+
+impl UpstreamTlsConfig {
+    /// All files.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let authorities = self.authorities.iter().map(|file| &*file.path);
+        authorities.chain(self.identity.iter().flat_map(CertificateFiles::paths))
+    }
+}
+
+/// Where authorities are. The file was good when the configuration was read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AuthorityFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether it is the system's, which may have some that are of no use.
+    pub is_systems: bool,
 }
