@@ -11,33 +11,8 @@ use base64::Engine as _;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 use crate::harness::message::Message;
-use crate::harness::upstream::ok;
+use crate::harness::third_party::{mirror, printed, script};
 use crate::harness::{Client, Config, Gateway, Key, Peer, Token, Upstream, tool, wait_until};
-
-/// An upstream that answers with what it was asked.
-fn mirror() -> Upstream {
-    Upstream::with(|request| {
-        let what = format!("{} {} ", request.method(), request.target());
-        let response = ok([what.as_bytes(), &request.body].concat());
-        let head_only = request.method() == "HEAD";
-        let end = memchr::memmem::find(&response, b"\r\n\r\n").unwrap() + 4;
-        response[..if head_only { end } else { response.len() }].to_vec()
-    })
-}
-
-/// What a program printed; it must have succeeded.
-#[track_caller]
-fn printed(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {text}{errors}");
-    text
-}
-
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/clients").join(name)
-}
 
 #[test]
 fn curl() {

@@ -59,6 +59,17 @@ const TEST_NEEDS: &[Need] = &[
 /// What a certified issuer for the integration tests runs on; without it they skip it and say so.
 const ISSUER_NEEDS: &[Need] = &[Need::program("node", "nodejs"), Need::program("npm", "npm")];
 
+/// Clients and scanners that the tests of TLS drive; without one they skip what it is for and say so.
+const TLS_NEEDS: &[Need] = &[
+    Need::program("openssl", "openssl"),
+    Need::program("wrk", "wrk"),
+    Need::program("testssl", "testssl.sh"),
+    Need::program("chromium", "chromium"),
+];
+
+/// The scanner that judges by Mozilla's guidelines, with the version that was tried.
+const SSLYZE: &str = "sslyze==6.3.1";
+
 /// The load generator and the peers of the end-to-end bench.
 const BENCH_NEEDS: &[Need] = &[
     Need::program("wrk", "wrk"),
@@ -109,6 +120,25 @@ pub(crate) fn issuer() -> Result<Outcome> {
         Ok(()) => Ok(Outcome::Passed),
         Err(error) => Ok(Outcome::Skipped(format!("{error:#}"))),
     }
+}
+
+/// Clients and scanners for TLS; sslyze goes where the tests look for it, in the target folder.
+pub(crate) fn tls_clients() -> Result<Outcome> {
+    if let Err(error) = programs(TLS_NEEDS).and_then(|()| sslyze()) {
+        return Ok(Outcome::Skipped(format!("{error:#}")));
+    }
+    Ok(Outcome::Passed)
+}
+
+fn sslyze() -> Result<()> {
+    let folder = workspace::target_folder()?.join("tools/sslyze");
+    if folder.join("bin/sslyze").is_file() {
+        return Ok(());
+    }
+    println!("setup: installing {SSLYZE} from PyPI");
+    process::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    let quiet = ["install", "--quiet", "--disable-pip-version-check", SSLYZE];
+    process::run(Command::new(folder.join("bin/pip")).args(quiet))
 }
 
 /// Programs for `cargo xtask bench`; nginx's module of plain TCP only where it can be installed.

@@ -36,6 +36,7 @@ pub(crate) fn ci() -> Result<()> {
 fn everything(suite: &mut Suite) {
     suite.check("setup", || setup::for_tests().map(|()| Outcome::Passed));
     suite.check("npm packages", setup::issuer);
+    suite.check("TLS clients", setup::tls_clients);
     suite.check("tidy", || tidy::run().map(|()| Outcome::Passed));
     suite.check("dependencies", || dependencies::check().map(|()| Outcome::Passed));
     suite.cargo("format", &["fmt", "--all", "--check"]);

@@ -13,6 +13,7 @@ pub mod leaks;
 pub mod message;
 pub mod metrics;
 pub mod oidc;
+pub mod third_party;
 pub mod tls;
 pub mod token;
 pub mod tool;

@@ -4,6 +4,7 @@
 mod certificates;
 mod clients;
 mod handshakes;
+mod tools;
 mod traffic;
 mod upstreams;
 
