@@ -72,7 +72,7 @@ fn the_name_and_the_client_decide_which_certificate_is_shown() {
     assert!(error.contains("not valid for name"), "the default is shown: {error}");
 
     gateway.reload(config.set("listeners.0.tls.unknown_name", "refuse"));
-    gateway.wait_for_line(&["configuration reloaded"]);
+    gateway.wait_for_line(&["every worker runs the snapshot", "generation=2"]);
     let error = client.try_connect(gateway.address(), "other.example").unwrap_err().to_string();
     assert!(error.contains("fatal alert: AccessDenied"), "{error}");
     expect_failure(&gateway, "no_certificate", 1.0);
@@ -334,4 +334,30 @@ fn a_stream_that_is_cut_within_a_record_is_no_request() {
     let left = ["reason=\"client.left\""];
     scene.gateway.wait_for_metric("ringgate_refusals_total", &left, |count| count == 1.0);
     expect_settled(&scene, baseline);
+}
+
+#[test]
+fn a_flood_of_handshakes_does_not_starve_whoever_is_there() {
+    let scene = Scene::start(config());
+    let mut there = scene.client();
+    let address = scene.gateway.address();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let client = scene.authority.client().forgetful();
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    drop(client.try_connect(address, NAME));
+                }
+            });
+        }
+        for _ in 0..200 {
+            // Each within the patience of a test: a whole queue of handshakes would take longer.
+            assert_eq!(there.get("/").text(), "hello");
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let full = ["resumed=\"no\""];
+    let floods = scene.gateway.metrics().sum("ringgate_tls_handshakes_total", &full);
+    assert!(floods > 10.0, "there was a flood: {floods}");
 }

@@ -1,6 +1,7 @@
 //! TLS of listeners: what clients get, what becomes of those that break it, and certificates that
 //! change; and of upstreams.
 
+mod alerts;
 mod certificates;
 mod clients;
 mod handshakes;
