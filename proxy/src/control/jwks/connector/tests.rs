@@ -1,7 +1,7 @@
 //! Servers that stall at one stage each, and servers on Unix sockets.
 
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 
 use super::super::address_guard::Reach;
@@ -101,7 +101,8 @@ fn the_time_in_all_is_over_metadata_and_keys() {
     let pause = Duration::from_millis(300);
     let patience = Patience { connect: LATE, handshake: LATE, total: pause * 3 / 2 };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
+    let url = format!("http://{address}");
     let metadata = format!(r#"{{"issuer":"{url}","jwks_uri":"{url}/keys"}}"#);
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close";
     let answer = format!("{head}\r\nContent-Length: {}\r\n\r\n{metadata}", metadata.len());
@@ -115,6 +116,10 @@ fn the_time_in_all_is_over_metadata_and_keys() {
     });
     let outcome = from_issuer(&patient(patience), &url, &Validators::default());
     assert!(matches!(outcome, Err(FetchError::TimedOut { .. })), "{outcome:?}");
+    // On a slow machine nobody has asked for the keys, and the thread waits for somebody.
+    if let Ok(mut late) = TcpStream::connect(address) {
+        let _ = late.write_all(b"GET / HTTP/1.1\r\n\r\n");
+    }
     served.join().unwrap();
 }
 
