@@ -72,6 +72,12 @@ impl Failure {
         Self::new(Reason::Gate(gate))
     }
 
+    /// Whether the client is not to be answered any more: it is gone, or has a part of something, such
+    /// as an interim response, that an answer would be taken for the rest of.
+    pub(super) fn is_unanswerable(&self) -> bool {
+        matches!(self.reason, Reason::Gate(Gate::ClientLost | Gate::ClientLeft))
+    }
+
     pub(super) fn upstream_copy(error: &CopyError, begun: u16) -> Self {
         let reason = match error {
             CopyError::SourceClosed | CopyError::Source(_) => Reason::Gate(Gate::UpstreamBodyCut),
@@ -356,8 +362,7 @@ impl<'a> Exchange<'a> {
             }
         }
         drop(lease);
-        let lost = matches!(failure.reason, Reason::Gate(Gate::ClientLost | Gate::ClientLeft));
-        if failure.begun != 0 || lost {
+        if failure.begun != 0 || failure.is_unanswerable() {
             record.status = failure.begun;
             let is_slow = failure.reason == Reason::Gate(Gate::ClientTooSlow);
             if is_slow || self.facts.version == Version::Http10 {

@@ -180,7 +180,7 @@ impl Exchange<'_> {
                     None => Next::Continue(Input::Empty),
                 }
             }
-            (Err(error), Err(failure)) if !error.is_sink() => {
+            (Err(error), Err(failure)) if !error.is_sink() && !failure.is_unanswerable() => {
                 let reason = match error {
                     CopyError::SourceTimedOut => Reason::Gate(Gate::BodyTimeout),
                     CopyError::SourceTooSlow => Reason::Gate(Gate::BodyTooSlow),
