@@ -28,9 +28,9 @@ pub const CONFIG: &str = r#"{
   }
 }"#;
 
-/// Ticks after which a connection that nobody cares for has ended: the longest wait is the two
-/// seconds in which a client may still read its last answer.
-const TICKS_TO_THE_END: u32 = 160;
+/// Ticks after which a connection that nobody cares for has ended: each of a dozen requests may wait for
+/// its upstream in vain, and in the end a client may still read its last answer for two seconds.
+const TICKS_TO_THE_END: u32 = 600;
 
 /// Separates the parts of a script in its one-string form: a byte that no valid message has.
 const SEPARATOR: u8 = 0xfe;
