@@ -28,6 +28,8 @@ pub(crate) fn ci() -> Result<()> {
     let mut suite = Suite::default();
     suite.check("advisories", dependencies::advisories);
     everything(&mut suite);
+    // It takes minutes to build with the release profile.
+    suite.check("instructions", instructions::check);
     suite.finish()
 }
 
@@ -66,7 +68,6 @@ fn everything(suite: &mut Suite) {
     suite.check("reasons", || generated::REASONS.check(&binary()?).map(|()| Outcome::Passed));
     suite.check("examples", examples);
     suite.check("ebpf", ebpf::check);
-    suite.check("instructions", instructions::check);
     suite.check("fuzz", fuzz::briefly);
     // Of a workspace of its own, or its feature would be that of the gateway under test as well.
     let simulation =
