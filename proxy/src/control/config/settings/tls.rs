@@ -82,14 +82,6 @@ pub struct UpstreamTlsConfig {
     pub protocols: Vec<Box<str>>,
 }
 
-impl UpstreamTlsConfig {
-    /// All files.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        let authorities = self.authorities.iter().map(|file| &*file.path);
-        authorities.chain(self.identity.iter().flat_map(CertificateFiles::paths))
-    }
-}
-
 /// Where authorities are. The file was good when the configuration was read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AuthorityFile {
