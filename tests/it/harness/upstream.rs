@@ -36,19 +36,7 @@ struct Shared {
 impl Upstream {
     /// Runs the script on each connection.
     pub fn scripted(script: impl Fn(usize, Peer) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let (shared, requests) = Shared::new(script);
-        let accepting = Arc::clone(&shared);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                if accepting.stop.load(Ordering::SeqCst) {
-                    return;
-                }
-                accepting.serve(Wire::tcp(stream));
-            }
-        });
-        Self { address: Some(address), endpoint: address.to_string(), requests, shared }
+        Self::listening(|stream| Some(Wire::tcp(stream)), script)
     }
 
     /// As [`Self::scripted`], behind TLS. A connection whose handshake fails has no script.
@@ -56,6 +44,15 @@ impl Upstream {
         server: TlsServer,
         script: impl Fn(usize, Peer) + Send + Sync + 'static,
     ) -> Self {
+        Self::listening(move |stream| server.accept(stream).ok(), script)
+    }
+
+    /// Runs the script on each connection that can be made ready for it.
+    fn listening(
+        ready: impl Fn(TcpStream) -> Option<Wire> + Send + Sync + 'static,
+        script: impl Fn(usize, Peer) + Send + Sync + 'static,
+    ) -> Self {
+        let ready = Arc::new(ready);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (shared, requests) = Shared::new(script);
@@ -65,8 +62,8 @@ impl Upstream {
                 if accepting.stop.load(Ordering::SeqCst) {
                     return;
                 }
-                let server = server.clone();
-                accepting.serve_once(move || server.accept(stream).ok());
+                let ready = Arc::clone(&ready);
+                accepting.serve_once(move || ready(stream));
             }
         });
         Self { address: Some(address), endpoint: address.to_string(), requests, shared }
