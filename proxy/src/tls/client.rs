@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
+use super::digest::finished;
 use super::identity::Identity;
 use super::server::{Profile, SUITES};
 use super::trust::Authorities;
@@ -82,9 +83,7 @@ fn digest(rules: &ClientRules<'_>) -> [u8; 32] {
         hash.update(b" speaks ");
         hash.update(protocol.as_bytes());
     }
-    let mut digest = [0; 32];
-    digest.copy_from_slice(hash.finish().as_ref());
-    digest
+    finished(hash)
 }
 
 /// Believes every certificate, of whomever it is. The server still has to have its key.

@@ -8,6 +8,7 @@ mod certificate;
 mod client;
 mod client_certificate;
 mod der;
+mod digest;
 mod first;
 mod identity;
 mod names;

@@ -17,6 +17,7 @@ use rustls::server::NoServerSessionStorage;
 use rustls::version::{TLS12, TLS13};
 use rustls::{Error, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
 
+use super::digest::finished;
 use super::identity::Identity;
 use super::names::{Names, UnknownName};
 use super::tickets::{TicketKeys, Tickets};
@@ -115,7 +116,5 @@ fn context(rules: &ServerRules<'_>) -> [u8; 32] {
         hash.update(b" trusts ");
         hash.update(&trust.digest);
     }
-    let mut context = [0; 32];
-    context.copy_from_slice(hash.finish().as_ref());
-    context
+    finished(hash)
 }

@@ -11,6 +11,8 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 
+use super::digest::finished;
+
 /// Authorities whose certificates are believed.
 #[derive(Clone)]
 pub struct Authorities {
@@ -77,8 +79,7 @@ impl Authorities {
         if roots.is_empty() {
             return Err(TrustError::NoAuthority);
         }
-        let mut digest = [0; 32];
-        digest.copy_from_slice(context.finish().as_ref());
+        let digest = finished(context);
         Ok(Self { roots: Arc::new(roots), digest })
     }
 
@@ -117,8 +118,7 @@ impl Trust {
             builder = builder.allow_unauthenticated();
         }
         let verifier = builder.build().map_err(|error| TrustError::Refused(error.to_string()))?;
-        let mut digest = [0; 32];
-        digest.copy_from_slice(context.finish().as_ref());
+        let digest = finished(context);
         Ok(Self { verifier, digest })
     }
 
