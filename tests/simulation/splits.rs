@@ -110,6 +110,16 @@ fn places() -> impl Strategy<Value = Vec<prop::sample::Index>> {
 const PIECES_MAX: usize = 1000;
 
 #[test]
+fn what_fuzzing_has_found_stays_repaired() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/exchange");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        println!("{}", path.display());
+        outcome(&Script::decode(&std::fs::read(path).unwrap()));
+    }
+}
+
+#[test]
 fn each_request_of_the_corpus_means_the_same_byte_by_byte() {
     for client in &*REQUESTS {
         let whole = Script {

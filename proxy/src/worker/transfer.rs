@@ -112,6 +112,13 @@ impl Exchange<'_> {
         record: &mut Record,
         mut lease: Lease,
     ) -> Next {
+        let is_all_to_come = !begun.done && record.received.get() == 0;
+        if self.facts.expect_continue
+            && is_all_to_come
+            && let Err(failure) = self.say_continue().await
+        {
+            return self.fail(record, Some(lease), failure, None).await;
+        }
         lease.count_request();
         let receiving = lease.receive(|| self.live.heads.take());
         let upstream = lease.stream();
@@ -158,6 +165,17 @@ impl Exchange<'_> {
         self.after_upload(uploaded, downloaded, record, lease).await
     }
 
+    /// Asks for the body: the request is authorized, and its upstream is there. Before anything of a
+    /// response can come, which would be sent at the same time.
+    async fn say_continue(&self) -> Result<(), Failure> {
+        let mut out = self.live.heads.take();
+        let fits = out.append(CONTINUE);
+        debug_assert!(fits, "a head buffer holds more");
+        let limit = self.facts.bounds.body_progress;
+        let (sent, _) = self.connection.stream.send_all(out, limit).await;
+        sent.map_err(|_| Failure::gate(Gate::ClientLost))
+    }
+
     /// What becomes of both connections once both directions have ended.
     async fn after_upload(
         &self,
@@ -180,7 +198,11 @@ impl Exchange<'_> {
                     None => Next::Continue(Input::Empty),
                 }
             }
-            (Err(error), Err(failure)) if !error.is_sink() && !failure.is_unanswerable() => {
+            // Whatever became of the upload.
+            (_, Err(failure)) if failure.is_unanswerable() => {
+                self.fail(record, Some(lease), failure, None).await
+            }
+            (Err(error), Err(failure)) if !error.is_sink() => {
                 let reason = match error {
                     CopyError::SourceTimedOut => Reason::Gate(Gate::BodyTimeout),
                     CopyError::SourceTooSlow => Reason::Gate(Gate::BodyTooSlow),
@@ -224,14 +246,6 @@ impl Exchange<'_> {
         let leftover = if whole {
             leftover
         } else {
-            if self.facts.expect_continue && received.get() == 0 {
-                // The request is authorized and its upstream is there: now the body may come.
-                let mut out = self.live.heads.take();
-                let fits = out.append(CONTINUE);
-                debug_assert!(fits, "a head buffer holds more");
-                let (sent, _) = self.connection.stream.send_all(out, bounds.body_progress).await;
-                sent.map_err(CopyError::Source)?;
-            }
             let flow = Flow {
                 from: &self.connection.stream,
                 to: upstream,
