@@ -176,9 +176,9 @@ fn head_end(message: &[u8]) -> usize {
     memchr::memmem::find(message, b"\r\n\r\n").map_or(message.len(), |at| at + 4)
 }
 
-/// The first word of a message, which may have empty lines before it.
+/// The first word of a message, which may have an empty line before it.
 fn method(bytes: &[u8]) -> &[u8] {
-    let start = bytes.trim_ascii_start();
+    let start = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
     start.split(|byte| *byte == b' ').next().unwrap_or_default()
 }
 

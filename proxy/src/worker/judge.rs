@@ -145,13 +145,19 @@ pub(super) fn refuse_unparsed(
 ) -> Answer {
     let mut record = Record::new(core, listener, None, Since::now());
     let mut out = live.heads.take();
-    // Who says HEAD takes no byte for a body, whatever is wrong with the rest.
-    let method = part.trim_ascii_start().split(u8::is_ascii_whitespace).next();
-    let head_only = method == Some(b"HEAD");
+    let head_only = may_be_head(part);
     let framing = Framing { head_only, ..Framing::last(live, listener, record.since().time) };
     record.answered(reply::refuse(&mut out, reason, None, framing));
     record.reason = Some(reason);
     Answer { out, record, facts: None, rest: None }
+}
+
+/// Whether these first bytes are those of a HEAD request, or may become it: who says HEAD takes no byte
+/// for a body, whatever is wrong with the rest.
+fn may_be_head(part: &[u8]) -> bool {
+    // One empty line may come first (RFC 9112 section 2.2).
+    let line = part.strip_prefix(b"\r\n").unwrap_or(part);
+    line == b"\r" || line.starts_with(b"HEAD ") || b"HEAD ".starts_with(line)
 }
 
 /// A request whose head is understood, on its way to a verdict.
