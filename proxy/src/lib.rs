@@ -1,11 +1,12 @@
 //! ringgate: an edge gateway that verifies a JSON Web Token on every request, on io_uring.
 //!
-//! A module uses the layers below it only: snapshot, telemetry; http1; auth, tls; uring, kernel;
+//! A module uses the layers below it only: crypto; snapshot, telemetry; http1; auth, tls; uring, kernel;
 //! upstream, relay; worker; control; gateway, cli. `cargo xtask tidy` checks that.
 
 pub mod auth;
 pub mod cli;
 pub mod control;
+pub mod crypto;
 pub mod gateway;
 pub mod http1;
 pub mod kernel;

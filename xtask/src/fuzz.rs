@@ -21,6 +21,8 @@ pub(crate) fn briefly() -> Result<Outcome> {
     if let Some(why) = obstacle() {
         return Ok(Outcome::Skipped(why));
     }
+    // All of them at once, or each would wait for the one before to be linked.
+    process::run(cargo_fuzz("build").args(["--fuzz-dir", FOLDER, "-s", "none"]))?;
     let list = process::output(cargo_fuzz("list").args(["--fuzz-dir", FOLDER]))?;
     for target in list.split_whitespace() {
         println!("--> {target}");

@@ -23,15 +23,19 @@ pub(crate) fn test() -> Result<()> {
     suite.finish()
 }
 
-/// The same, and what is known against the dependencies.
+/// The same, what is known against the dependencies, and what takes minutes to build: the counts of
+/// instructions by the release profile, and every test on the other library for signatures and TLS.
 pub(crate) fn ci() -> Result<()> {
     let mut suite = Suite::default();
     suite.check("advisories", dependencies::advisories);
     everything(&mut suite);
-    // It takes minutes to build with the release profile.
     suite.check("instructions", instructions::check);
+    let with_aws_lc = ["--features", "ringgate/aws-lc-rs"];
+    suite.tests("tests aws-lc", &[&TESTS[..], &with_aws_lc].concat());
     suite.finish()
 }
+
+const TESTS: [&str; 4] = ["test", "--locked", "--workspace", "--no-fail-fast"];
 
 /// One profile throughout: the tests are built before the checks that run the binary, which so
 /// is the one that the tests use.
@@ -73,7 +77,7 @@ fn everything(suite: &mut Suite) {
     let simulation =
         ["test", "--locked", "--manifest-path", fuzz::MANIFEST, "--no-default-features"];
     suite.tests("simulation", &[&simulation[..], &["--target-dir", "target"]].concat());
-    suite.tests("tests", &["test", "--locked", "--workspace", "--no-fail-fast"]);
+    suite.tests("tests", &TESTS);
 }
 
 fn rustdoc() -> Result<Outcome> {

@@ -5,8 +5,8 @@
 //! names and what a token says are compared as `Mark`s, digests that are taken of a token once, when
 //! there is an entry to compare them with; a lookup allocates nothing and holds no claim.
 
+use crate::crypto::digest::{Context, SHA256};
 use hashbrown::HashTable;
-use ring::digest::{Context, SHA256};
 
 use super::unix_time::UnixTime;
 

@@ -5,9 +5,9 @@ mod public_key;
 mod roca;
 mod secret;
 
+use crate::crypto::digest::{Context, SHA256};
 pub use algorithm::{Algorithm, AlgorithmSet};
 pub use public_key::{Numbers, PublicKey, PublicKeyError};
-use ring::digest::{Context, SHA256};
 use secret::Secret;
 pub use secret::SecretError;
 

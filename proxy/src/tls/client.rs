@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use ring::digest::{Context, SHA256};
+use crate::crypto::digest::{Context, SHA256};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, ring::default_provider, verify_tls12_signature,
-    verify_tls13_signature,
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
@@ -17,6 +16,7 @@ use super::digest::finished;
 use super::identity::Identity;
 use super::server::{Profile, SUITES};
 use super::trust::Authorities;
+use crate::crypto::tls::default_provider;
 
 /// What sessions with an upstream are made by.
 #[derive(Debug)]

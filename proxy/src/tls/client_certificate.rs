@@ -1,8 +1,8 @@
 //! The certificate that a client has shown and has proven to have the key of.
 
+use crate::crypto::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 

@@ -1,6 +1,6 @@
 //! What a SHA-256 comes to.
 
-use ring::digest::Context;
+use crate::crypto::digest::Context;
 
 /// As an array, for comparison.
 pub(super) fn finished(hash: Context) -> [u8; 32] {

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ring::digest::{Context, SHA256};
+use crate::crypto::digest::{Context, SHA256};
+use crate::crypto::tls::default_provider;
 use rustls::RootCertStore;
-use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::WebPkiClientVerifier;

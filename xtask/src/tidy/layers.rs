@@ -13,6 +13,7 @@ const FOLDER: &str = "proxy/src/";
 /// Top-level modules and their ranks. A path may lead to a lower rank only, so modules of one
 /// rank know nothing of each other.
 const RANKS: &[(&str, u32)] = &[
+    ("crypto", 9),
     ("telemetry", 10),
     ("snapshot", 11),
     ("http1", 20),

@@ -17,6 +17,7 @@ use crate::control::jwks::parse::IgnoreReason;
 use crate::control::status::{
     CertificateStatus, DenyListStatus, ProviderStatus, Running, TlsOwner,
 };
+use crate::crypto;
 use crate::kernel::{BanMode, Verdict};
 use crate::telemetry::counters::{Cell, CounterBlock, Kind, sum};
 use crate::telemetry::histogram::{Distribution, distribution};
@@ -160,7 +161,10 @@ impl Scrape {
             family.add([("assist", report.assist.name())], value);
         }
         self.family("ringgate_build_info", "Which build this is; always 1.", MetricType::Gauge)
-            .add([("version", env!("CARGO_PKG_VERSION"))], Value::Level(1));
+            .add(
+                [("version", env!("CARGO_PKG_VERSION")), ("crypto", crypto::NAME)],
+                Value::Level(1),
+            );
         let help = "The snapshot published last, by number.";
         let published = Value::Count(running.published.0);
         self.one("ringgate_published_generation", help, MetricType::Gauge, published);

@@ -11,7 +11,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use ring::digest::{SHA256, digest};
+use crate::crypto::digest::{SHA256, digest};
 
 const HEX_BYTES: usize = 64;
 

@@ -1,8 +1,8 @@
 //! A verification key as a JWK has it (RFC 7517), and its thumbprint (RFC 7638).
 
+use crate::crypto::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest::{SHA256, digest};
 
 use crate::snapshot::key_set::{Numbers, PublicKey};
 

@@ -14,7 +14,7 @@ use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ring::rand::{SecureRandom, SystemRandom};
+use crate::crypto::rand::{SecureRandom, SystemRandom};
 
 use super::discovery;
 use super::fetch::{self, FetchError, Fetched, Validators};

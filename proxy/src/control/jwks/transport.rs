@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::crypto::ring;
 use ureq::Agent;
 use ureq::http::uri::Authority;
 use ureq::http::{HeaderMap, Uri};
@@ -14,6 +13,7 @@ use ureq::unversioned::resolver::DefaultResolver;
 use super::address_guard::{GuardedResolver, NoNames, OutOfReach, Reach, literal};
 use super::connector::{SocketConnector, TlsConnector, connector};
 use crate::control::system_roots;
+use crate::crypto::tls::default_provider;
 
 pub use ureq::Proxy;
 
@@ -136,7 +136,7 @@ impl Identity {
         let ders = chain.iter().map(|one| one.der().to_vec().into()).collect();
         let private = rustls::pki_types::PrivateKeyDer::try_from(key.der().to_vec());
         let private = private.map_err(|_| PemError::Mismatch)?;
-        rustls::sign::CertifiedKey::from_der(ders, private, &ring::default_provider())
+        rustls::sign::CertifiedKey::from_der(ders, private, &default_provider())
             .map_err(|_| PemError::Mismatch)?;
         Ok(Self(ClientCert::new_with_certs(&chain, key)))
     }
@@ -180,7 +180,7 @@ impl Transport {
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::from(roots))
             .client_cert(self.identity.as_ref().map(|identity| identity.0.clone()))
-            .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+            .unversioned_rustls_crypto_provider(Arc::new(default_provider()))
             .build();
         let config = Agent::config_builder()
             .https_only(!self.allow_http)

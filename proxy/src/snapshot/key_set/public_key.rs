@@ -1,14 +1,14 @@
 //! The bytes of a public key, checked once, and the verification of a signature by them.
 
-use ring::signature::{self, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey};
-use ring::{agreement, rand::SystemRandom};
+use crate::crypto::signature::{self, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey};
+use crate::crypto::{agreement, is_on_curve};
 
 use super::algorithm::{Algorithm, AlgorithmSet};
 use super::roca;
 
 /// A public key whose numbers have been checked.
 ///
-/// An Ed25519 key that is no point of the curve is the one fault not found here: ring finds it at
+/// An Ed25519 key that is no point of the curve is the one fault not found here: the library finds it at
 /// each verification, and nothing verifies by it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey(Material);
@@ -203,7 +203,7 @@ impl PublicKey {
                     .is_ok()
             }
             (Material::Ed25519(point), Algorithm::EdDsa) => {
-                // ring compares R with the one it computes, which leaves R of small order to us.
+                // The library compares R with the one it computes, which leaves R of small order to us.
                 signature.first_chunk::<32>().is_some_and(|r| !is_small_order(r))
                     && UnparsedPublicKey::new(&signature::ED25519, point)
                         .verify(signed, signature)
@@ -268,14 +268,8 @@ fn uncompressed<const N: usize>(x: &[u8], y: &[u8]) -> Result<[u8; N], PublicKey
     Ok(point)
 }
 
-/// ring checks a point before it agrees on a secret with its owner; the secret is thrown away.
 fn on_curve(curve: &'static agreement::Algorithm, point: &[u8]) -> Result<(), PublicKeyError> {
-    agreement::EphemeralPrivateKey::generate(curve, &SystemRandom::new())
-        .and_then(|ours| {
-            let theirs = agreement::UnparsedPublicKey::new(curve, point);
-            agreement::agree_ephemeral(ours, &theirs, |_| ())
-        })
-        .map_err(|_| PublicKeyError::NotOnCurve)
+    if is_on_curve(curve, point) { Ok(()) } else { Err(PublicKeyError::NotOnCurve) }
 }
 
 /// The y of the points whose order divides 8, reduced and not; the sign bit, which is masked off

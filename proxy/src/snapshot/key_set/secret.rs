@@ -1,6 +1,6 @@
 //! A secret that the issuer shares with this gateway, and the verification of a code made with it.
 
-use ring::hmac;
+use crate::crypto::hmac;
 
 use super::algorithm::{Algorithm, AlgorithmSet};
 

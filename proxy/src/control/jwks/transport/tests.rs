@@ -25,7 +25,7 @@ const GOOD: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
 
 fn server_config(wants_client: bool) -> ServerConfig {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone());
     let builder = builder.with_safe_default_protocol_versions().unwrap();
     let chain = vec![CertificateDer::from_pem_slice(SERVER).unwrap()];
