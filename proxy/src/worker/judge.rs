@@ -21,7 +21,7 @@ use super::parking::{Attempt, Since, Wait};
 use super::proxied::header_for;
 use super::reason::{Gate, Reason};
 use super::redirecting::location;
-use super::reply::{self, Framing};
+use super::reply::{self, Content, Framing};
 use super::request_id::RequestId;
 use super::routing::{
     check_certificate, check_head, check_request, find_route, no_route, origin, preflight,
@@ -145,19 +145,25 @@ pub(super) fn refuse_unparsed(
 ) -> Answer {
     let mut record = Record::new(core, listener, None, Since::now());
     let mut out = live.heads.take();
-    let head_only = may_be_head(part);
-    let framing = Framing { head_only, ..Framing::last(live, listener, record.since().time) };
+    let content = content_for(part);
+    let framing = Framing { content, ..Framing::last(live, listener, record.since().time) };
     record.answered(reply::refuse(&mut out, reason, None, framing));
     record.reason = Some(reason);
     Answer { out, record, facts: None, rest: None }
 }
 
-/// Whether these first bytes are those of a HEAD request, or may become it: who says HEAD takes no byte
-/// for a body, whatever is wrong with the rest.
-fn may_be_head(part: &[u8]) -> bool {
+/// What these first bytes are a part of: who says HEAD takes no byte for a body, whatever is wrong with
+/// the rest, and who has yet to say what is told nothing that has one.
+fn content_for(part: &[u8]) -> Content {
     // One empty line may come first (RFC 9112 section 2.2).
     let line = part.strip_prefix(b"\r\n").unwrap_or(part);
-    line == b"\r" || line.starts_with(b"HEAD ") || b"HEAD ".starts_with(line)
+    if line.starts_with(b"HEAD ") {
+        Content::Announced
+    } else if !part.is_empty() && (line == b"\r" || b"HEAD ".starts_with(line)) {
+        Content::None
+    } else {
+        Content::Sent
+    }
 }
 
 /// A request whose head is understood, on its way to a verdict.

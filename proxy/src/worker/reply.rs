@@ -24,13 +24,23 @@ use crate::uring::Buffer;
 /// Seconds after which a client may try again when keys or connections are missing.
 const RETRY_AFTER: &str = "5";
 
+/// What becomes of a reply's content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// It follows the head.
+    Sent,
+    /// The request was HEAD: the head tells of a body that does not follow.
+    Announced,
+    /// It may have become HEAD, or not: there is none.
+    None,
+}
+
 /// What ends a reply and what it may carry.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Framing<'a> {
     /// Of the request, for `Date`.
     pub(super) time: SystemTime,
-    /// The request was HEAD: the head tells of a body that does not follow.
-    pub(super) head_only: bool,
+    pub(super) content: Content,
     /// The connection closes after it.
     pub(super) close: bool,
     /// The client spoke HTTP/1.0 and wants the connection kept.
@@ -47,7 +57,7 @@ impl<'a> Framing<'a> {
     pub(super) fn of(live: &'a Live, facts: &'a Facts, time: SystemTime, keep: bool) -> Self {
         Self {
             time,
-            head_only: facts.is_head,
+            content: if facts.is_head { Content::Announced } else { Content::Sent },
             close: !keep,
             keep_alive_10: facts.version == Version::Http10,
             grpc: facts.grpc,
@@ -60,7 +70,7 @@ impl<'a> Framing<'a> {
     pub(super) fn last(live: &'a Live, listener: ListenerId, time: SystemTime) -> Self {
         Self {
             time,
-            head_only: false,
+            content: Content::Sent,
             close: true,
             keep_alive_10: false,
             grpc: None,
@@ -191,7 +201,8 @@ pub(super) fn refuse(
     let policy = challenge.map(|(_, policy, _)| policy);
     let status = status(reason, policy);
     let told = told(reason, status, policy);
-    let body = if framing.grpc.is_some() { String::new() } else { told.body(status) };
+    let has_none = framing.grpc.is_some() || framing.content == Content::None;
+    let body = if has_none { String::new() } else { told.body(status) };
     let length = body.len();
     let mut writer = HeadWriter::new(out.spare_mut());
     let sent_status = if framing.grpc.is_some() { 200 } else { status };
@@ -223,7 +234,7 @@ pub(super) fn refuse(
     if status == 503 {
         writer.field("Retry-After", RETRY_AFTER.as_bytes());
     }
-    let body = if framing.head_only { "" } else { &body };
+    let body = if framing.content == Content::Announced { "" } else { &body };
     framing.carried.write(&mut writer, OWN_OF_REFUSALS);
     if let Ok(head) = finish(writer, Some(length), framing) {
         out.commit(head);
