@@ -47,6 +47,7 @@ fn everything(suite: &mut Suite) {
     suite.check("dependencies", || dependencies::check().map(|()| Outcome::Passed));
     suite.cargo("format", &["fmt", "--all", "--check"]);
     suite.cargo("format ebpf", &["fmt", "--manifest-path", ebpf::MANIFEST, "--check"]);
+    suite.cargo("format fuzz", &["fmt", "--manifest-path", fuzz::MANIFEST, "--check"]);
     suite.cargo(
         "clippy",
         &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"],

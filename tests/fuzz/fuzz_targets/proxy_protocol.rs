@@ -8,7 +8,8 @@ use ringgate::snapshot::upstream_set::ProxyVersion;
 
 fuzz_target!(|input: &[u8]| {
     let whole = parse(input);
-    let decided = (0..=input.len()).map(|end| parse(&input[..end])).find(|now| *now != Parsed::Partial);
+    let decided =
+        (0..=input.len()).map(|end| parse(&input[..end])).find(|now| *now != Parsed::Partial);
     assert_eq!(decided.unwrap_or(Parsed::Partial), whole);
     match whole {
         Parsed::Complete(read) => {

@@ -56,7 +56,9 @@ fn assert_written_anew_is_the_same(head: &RequestHead<'_, '_>) {
     }
     let len = writer.end().expect("a head within the limits fits");
     let mut slots = FieldSlots::new();
-    let Ok(Progress::Complete(anew)) = parse_request(&out[..len], &mut slots, ROOMY, PathNormalization::Off) else {
+    let Ok(Progress::Complete(anew)) =
+        parse_request(&out[..len], &mut slots, ROOMY, PathNormalization::Off)
+    else {
         panic!("refused: {}", out[..len].escape_ascii());
     };
     assert_eq!(anew.head_bytes, len);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringgate::auth::{Authorization, Presented, TokenCache, UnixTime, Criteria, always, authorize};
+use ringgate::auth::{Authorization, Criteria, Presented, TokenCache, UnixTime, always, authorize};
 use ringgate::http1::Field;
 use ringgate::snapshot::answers::Answers;
 use ringgate::snapshot::claims_policy::{AuthPolicy, EndWithToken, Mode};
