@@ -3,7 +3,9 @@
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -219,12 +221,30 @@ fn is_root() -> bool {
     process::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
 }
 
+/// How often a package is asked for: mirrors fail for a moment now and then.
+const APT_TRIES: u32 = 3;
+const APT_PAUSE: Duration = Duration::from_secs(10);
+
 /// Installs packages; their servers are not started.
 pub(crate) fn apt(packages: &[&str]) -> Result<()> {
     let _quiet = NoServiceStart::new()?;
+    let mut tries = 1;
+    while let Err(error) = apt_once(packages) {
+        if tries == APT_TRIES {
+            return Err(error);
+        }
+        println!("setup: {error:#}; trying again in {} s", APT_PAUSE.as_secs());
+        thread::sleep(APT_PAUSE);
+        tries += 1;
+    }
+    Ok(())
+}
+
+fn apt_once(packages: &[&str]) -> Result<()> {
     let apt_get = || {
         let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq");
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        command.args(["-qq", "-o", "Acquire::Retries=3"]);
         command
     };
     process::run(apt_get().arg("update"))?;
@@ -232,7 +252,7 @@ pub(crate) fn apt(packages: &[&str]) -> Result<()> {
         apt_get()
             .args(["install", "--yes", "--no-install-recommends"])
             .args(packages)
-            .stdout(std::process::Stdio::null()),
+            .stdout(Stdio::null()),
     )
 }
 
